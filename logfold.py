@@ -1,0 +1,192 @@
+"""The front door: mounts each room's commands, reads the settings once, builds the connections and hands them in."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from functools import cached_property, lru_cache
+from typing import Any
+
+import click
+from confluent_kafka import KafkaException
+from redis.exceptions import RedisError
+
+import processors.cli
+import producers.cli
+import projections.cli
+from processors.doctor import doctor
+from processors.domain import Domain
+from processors.runtime import Runtime
+from producers.commands import Command
+from producers.outcomes import Outcome
+from producers.publish import publish
+from producers.settings import KafkaSettings
+from producers.write_side import WriteSide
+from projections.projection import Projection
+from projections.reader import Readers
+from projections.settings import RedisSettings
+from schemas import plugins
+from schemas.catalog import Catalog
+from schemas.codec import Codec
+from schemas.errors import FAILED, LogfoldError, UsageError
+from schemas.names import Names
+from schemas.position import Position
+
+
+class Installation:
+    """The installed domains and the connections that the environment names; everything is made when first used."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.kafka = KafkaSettings.from_environ(environ)
+        self.redis = RedisSettings.from_environ(environ).connect()
+        self.names = Names(prefix=self.kafka.prefix)
+        self.domain_names = plugins.domains(plugins.enabled(environ))
+
+    @cached_property
+    def codec(self) -> Codec:
+        return Codec(Catalog.installed(self.domain_names))
+
+    @cached_property
+    def domains(self) -> dict[str, Domain]:
+        """Those that decide."""
+        found = {name: plugins.load(plugins.PROCESSORS, name) for name in self.domain_names}
+        for name, domain in found.items():
+            if domain is not None and (not isinstance(domain, Domain) or domain.name != name):
+                raise UsageError(f"{plugins.PROCESSORS}: {name!r} must name a processors.domain.Domain called {name!r}")
+        return {name: domain for name, domain in found.items() if domain is not None}
+
+    @cached_property
+    def projections(self) -> dict[str, Projection]:
+        """Every projection by name; UsageError when two domains use one name."""
+        found: dict[str, Projection] = {}
+        for domain in self.domain_names:
+            for projection in plugins.load(plugins.PROJECTIONS, domain) or ():
+                if not isinstance(projection, Projection):
+                    raise UsageError(f"{plugins.PROJECTIONS}: {domain!r} must name a list of projections.projection.Projection")
+                if projection.name in found:
+                    raise UsageError(f"two projections are called {projection.name!r}; rename the one of {domain!r}")
+                found[projection.name] = projection
+        return found
+
+    @cached_property
+    def write_side(self) -> WriteSide:
+        return WriteSide(self.kafka, self.redis, lambda: self.codec, lambda name: name in self.domains)
+
+    @cached_property
+    def readers(self) -> Readers:
+        return Readers(self.redis, self.names, list(self.projections.values()))
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        protocol = self._environ.get("LOGFOLD_GROUP_PROTOCOL") or "consumer"
+        if protocol not in ("consumer", "classic"):
+            raise UsageError(f"LOGFOLD_GROUP_PROTOCOL must be consumer or classic, not {protocol!r}")
+        return Runtime(
+            kafka=self.kafka,
+            redis=self.redis,
+            names=self.names,
+            codec=lambda: self.codec,
+            domains=self.domains,
+            domain_names=self.domain_names,
+            projections=self.projections,
+            protocol=protocol,
+            instance=self._environ.get("LOGFOLD_INSTANCE") or socket.gethostname(),
+        )
+
+
+class Client:
+    """Submits commands and reads models from Python: `with` settings from the environment, or from a mapping."""
+
+    def __init__(self, environ: Mapping[str, str] | None = None, source: str = "/logfold/client") -> None:
+        self._installation = Installation(os.environ if environ is None else environ)
+        self._sender = self._installation.write_side.sender(source)
+
+    def submit(self, type_: str, key: str, data: Mapping[str, Any], *, timeout_s: float = 10, **more: Any) -> Outcome:
+        """Send a command and wait for its outcome; `more` are the other fields of producers.commands.Command.
+
+        UsageError when the data does not fit the schema, TimedOutError when the outcome stays unknown.
+        """
+        return self._sender.submit(Command(type=type_, key=key, data=data, **more), timeout_s)
+
+    def query(self, projection: str, *, after: Outcome | None = None, timeout_s: float = 10, **params: Any) -> Any:
+        """Run a projection's query, once the events of `after` are folded; NotFoundError when it has no answer."""
+        positions: tuple[Position, ...] = () if after is None else after.positions
+        return self._installation.readers.query(projection, params, positions, timeout_s)
+
+
+class FrontDoor(click.Group):
+    """Commands of the rooms, and one group of commands a domain."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), *(name for name in _installation().domain_names if self._domain(name))]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        return super().get_command(ctx, name) or self._domain(name)
+
+    def _domain(self, name: str) -> click.Command | None:
+        if name not in _installation().domain_names:
+            return None
+        commands = plugins.load(plugins.PRODUCERS, name)
+        if commands is not None and not isinstance(commands, click.Command):
+            raise UsageError(f"{plugins.PRODUCERS}: {name!r} must name a click group")
+        return commands
+
+
+@lru_cache(maxsize=1)
+def _installation() -> Installation:
+    installation = Installation(os.environ)
+    for name in installation.domain_names:
+        if name in front_door.commands:
+            raise UsageError(f"a domain cannot be called {name!r}: that is a command of logfold")
+    return installation
+
+
+@click.group(cls=FrontDoor, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="logfold")
+@click.option("--instance", help="This daemon's name among its like, stable across restarts (LOGFOLD_INSTANCE).")
+@click.pass_context
+def front_door(ctx: click.Context, instance: str | None) -> None:
+    """An event-sourced pipeline on Kafka: commands in, events kept for ever, read models that can be rebuilt."""
+    if instance:
+        os.environ["LOGFOLD_INSTANCE"] = instance
+    installation = _installation()
+    ctx.meta[producers.cli.META] = installation.write_side
+    ctx.meta[projections.cli.META] = installation.readers
+    ctx.meta[processors.cli.META] = installation.runtime
+
+
+for _command in (
+    projections.cli.query,
+    projections.cli.digest_command,
+    processors.cli.run,
+    processors.cli.lag,
+    processors.cli.status,
+    processors.cli.topics,
+    doctor,
+    publish,
+):
+    front_door.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line; whatever goes wrong ends in one sentence on stderr and an exit code."""
+    try:
+        front_door.main(standalone_mode=True)
+    except LogfoldError as error:
+        _fail(str(error), error.exit_code)
+    except KafkaException as error:
+        _fail(f"Kafka: {error.args[0].str()}", FAILED)
+    except RedisError as error:
+        _fail(f"Redis at {RedisSettings.from_environ(os.environ).url}: {error}", FAILED)
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"logfold: {message}", err=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Long-running daemons and replay jobs, and what they need of Kafka."""

@@ -1,0 +1,177 @@
+"""The commands of this room: run, lag, status, topics."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from processors.heartbeat import daemons
+from processors.lag import lags
+from processors.logs import configure
+from processors.runtime import Runtime
+from processors.supervisor import supervise
+from processors.topics import Topics, domain_topics
+from projections.show import show
+from schemas.errors import UsageError
+
+META = "logfold.processors"
+pass_runtime = click.decorators.pass_meta_key(META)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group()
+def run() -> None:
+    """Run daemons until SIGTERM or Ctrl-C; they finish their batch, commit and leave their group."""
+
+
+@run.command()
+@click.argument("domain")
+@pass_runtime
+def handler(runtime: Runtime, domain: str) -> None:
+    """Decide the commands of DOMAIN."""
+    with _stopped_by_signals() as stop:
+        runtime.run_handler(domain, stop)
+
+
+@run.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--partitions", help="Only these, e.g. 0,3; taken without the consumer group.")
+@pass_runtime
+def projector(runtime: Runtime, names: tuple[str, ...], partitions: str | None) -> None:
+    """Fold the log into the read models NAME..."""
+    pinned = None if partitions is None else _numbers(partitions)
+    with _stopped_by_signals() as stop:
+        runtime.run_projectors(names, pinned, stop)
+
+
+@run.command("all")
+@pass_runtime
+def run_all(runtime: Runtime) -> None:
+    """Run every daemon of the enabled domains, a process each, and start again those that fail."""
+    children = [["run", "handler", name] for name in runtime.domains]
+    children += [["run", "projector", name] for name in runtime.projections]
+    with _stopped_by_signals() as stop:
+        supervise(children, stop)
+
+
+@click.command()
+@json_option
+@pass_runtime
+def lag(runtime: Runtime, as_json: bool) -> None:
+    """Show how far projections and handlers are behind the log; 0 when only transaction markers remain."""
+    rows = [
+        {"name": r.name, "topic": r.topic, "partition": r.partition, "offset": r.offset, "end": r.end, "lag": r.lag}
+        for r in lags(runtime)
+    ]
+    show(rows, as_json)
+
+
+@click.command()
+@json_option
+@pass_runtime
+def status(runtime: Runtime, as_json: bool) -> None:
+    """Show each daemon by its last sign of life."""
+    found = daemons(runtime.redis, runtime.names.prefix)
+    if as_json:
+        show([{"name": name, **body} for name, body in found.items()], True)
+        return
+    rows: list[dict[str, Any]] = []
+    for name, body in found.items():
+        stalled = ", ".join(body.get("stalled", {}))
+        rows.append(
+            {
+                "name": name,
+                "role": body["role"],
+                "state": "silent" if not body["alive"] else f"stands still: {stalled}" if stalled else "runs",
+                "seen_s_ago": body["age_s"],
+                "pid": body["pid"],
+                "partitions": len(body["partitions"]),
+                "events": body["events"],
+                "events_per_s": body["events_per_s"],
+            }
+        )
+    show(rows, False, empty="no daemon has given a sign of life: start them with `logfold run all`")
+
+
+@click.group()
+def topics() -> None:
+    """Create and list the topics of the enabled domains."""
+
+
+@topics.command()
+@click.option("--partitions", default=6, show_default=True, type=click.IntRange(1, 10_000))
+@click.option("--replication", type=click.IntRange(1, 32), help="Copies of each; 3, or 1 where there are fewer brokers.")
+@pass_runtime
+def create(runtime: Runtime, partitions: int, replication: int | None) -> None:
+    """Create what does not exist yet; topics that exist are left as they are."""
+    admin = Topics(runtime.kafka)
+    copies = replication or (3 if admin.brokers() >= 3 else 1)
+    wanted = _wanted(runtime)
+    if copies >= 3:
+        wanted = {name: {**config, "min.insync.replicas": "2"} for name, config in wanted.items()}
+    made = admin.create(wanted, partitions, copies)
+    for name in wanted:
+        click.echo(f"{name}: {'created' if name in made else 'exists'}")
+
+
+@topics.command("list")
+@json_option
+@pass_runtime
+def list_topics(runtime: Runtime, as_json: bool) -> None:
+    """List the topics of the enabled domains."""
+    admin = Topics(runtime.kafka)
+    wanted = _wanted(runtime)
+    found = admin.existing(list(wanted))
+    rows: list[dict[str, Any]] = []
+    for name in wanted:
+        topic = found.get(name)
+        if topic is None:
+            rows.append({"topic": name, "exists": False})
+            continue
+        ends = admin.ends([(name, p) for p in range(topic.partitions)], committed=True)
+        starts = admin.starts(ends)
+        rows.append(
+            {
+                "topic": name,
+                "exists": True,
+                "partitions": topic.partitions,
+                "replication": topic.replication,
+                "offsets": sum(ends.values()) - sum(starts.values()),
+                "retention_ms": int(admin.config(name)["retention.ms"]),
+                "id": topic.id,
+            }
+        )
+    show(rows, as_json)
+
+
+def _wanted(runtime: Runtime) -> dict[str, dict[str, str]]:
+    wanted: dict[str, dict[str, str]] = {}
+    for name in runtime.domain_names:
+        wanted |= domain_topics(runtime.names, name, decides=name in runtime.domains)
+    return wanted
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--partitions {text!r}: write numbers with commas between, e.g. 0,3") from None
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[threading.Event]:
+    """An event that SIGTERM and Ctrl-C set; logging is set up for a daemon."""
+    configure(os.environ)
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler_ in before.items():
+            signal.signal(number, handler_)

@@ -1,0 +1,177 @@
+"""The consumer loop's side of Kafka: batches by partition, and partitions that come and go.
+
+A partition's start never comes from Kafka's group: the daemon that folds it says where it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from processors.topics import Place
+from producers.settings import KafkaSettings
+from schemas.errors import LogError, LogfoldError
+
+Starts = Callable[[list[Place]], Mapping[Place, int]]
+Gone = Callable[[list[Place]], None]
+_PREFETCH_KB = 16_384
+_SEEK_S = 10
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one look at Kafka brought: records by partition in their order, and the ends that were reached.
+
+    An end is the offset after the last record and the transaction markers behind it.
+    """
+
+    records: dict[Place, list[Message]] = field(default_factory=dict)
+    ends: dict[Place, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return sum(len(records) for records in self.records.values())
+
+
+class BatchConsumer:
+    """Reads committed records in batches, either as a member of a group or of partitions that were named.
+
+    starts: called with new partitions before anything of them is read; says from which offset.
+    gone: called when partitions were taken away; records of them that a batch still held are dropped.
+    """
+
+    def __init__(self, settings: KafkaSettings, group: str, *, starts: Starts, gone: Gone, protocol: str = "consumer") -> None:
+        config: dict[str, Any] = {
+            "group.id": group,
+            "group.protocol": protocol,
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "error",
+            "queued.max.messages.kbytes": _PREFETCH_KB,
+            "fetch.wait.max.ms": 50,
+        }
+        if protocol == "classic":
+            config |= {
+                "partition.assignment.strategy": "cooperative-sticky",
+                "session.timeout.ms": 6000,
+                "heartbeat.interval.ms": 1000,
+            }
+        self._consumer = Consumer(settings.client(**config))
+        self._group = group
+        self._starts = starts
+        self._gone = gone
+        self._owned: set[Place] = set()
+        self._fault: Exception | None = None
+
+    def subscribe(self, topics: list[str]) -> None:
+        """Join the group and take what it assigns."""
+        self._consumer.subscribe(topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
+
+    def pin(self, places: list[Place]) -> None:
+        """Take exactly these partitions, without the group."""
+        starts = self._starts(places)
+        self._owned = set(places)
+        self._consumer.assign([TopicPartition(*place, starts[place]) for place in places])
+
+    @property
+    def owned(self) -> frozenset[Place]:
+        """The partitions that are this consumer's now."""
+        return frozenset(self._owned)
+
+    def poll(self, limit: int, timeout_s: float) -> Batch:
+        """Wait for one record, then take what else is there, up to `limit`.
+
+        Under load batches are full, at rest nothing waits for more. LogError when a partition no longer has the
+        offset it should go on from.
+        """
+        batch = Batch()
+        first = self._consumer.poll(timeout_s)
+        messages = [] if first is None else [first, *self._consumer.consume(limit - 1, 0)]
+        if self._fault is not None:
+            fault, self._fault = self._fault, None
+            raise fault
+        owned = self._owned
+        for message in messages:
+            place: Any = (message.topic(), message.partition())
+            error = message.error()
+            if error is not None:
+                self._take_error(batch, place, message, error)
+            elif place in owned:
+                records = batch.records.get(place)
+                if records is None:
+                    batch.records[place] = [message]
+                else:
+                    records.append(message)
+        return batch
+
+    def seek(self, starts: Mapping[Place, int]) -> None:
+        """Go on from these offsets; what was fetched before is dropped."""
+        for place, offset in starts.items():
+            if place in self._owned:
+                self._consumer.seek(TopicPartition(*place, offset))
+
+    def pause(self, places: Iterable[Place]) -> None:
+        """Read no more of these partitions until they are assigned anew."""
+        self._consumer.pause([TopicPartition(*place) for place in places])
+
+    def commit(self, offsets: Mapping[Place, int]) -> None:
+        """Tell the group how far the slices are, without waiting; only lag tools read it."""
+        if offsets:
+            self._consumer.commit(offsets=_offsets(offsets), asynchronous=True)
+
+    def committed(self, places: list[Place]) -> dict[Place, int | None]:
+        """The group's offsets, none of them of an open transaction; None where there is none."""
+        found = self._consumer.committed([TopicPartition(*place) for place in places], timeout=30)
+        for tp in found:
+            if tp.error is not None:
+                raise KafkaException(tp.error)
+        return {(tp.topic, tp.partition): tp.offset if tp.offset >= 0 else None for tp in found}
+
+    def metadata(self) -> Any:
+        """The group's metadata, opaque; take it before a batch, and use it for that batch's transaction."""
+        return self._consumer.consumer_group_metadata()
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._consumer.close()
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        places = [(tp.topic, tp.partition) for tp in partitions]
+        try:
+            starts = self._starts(places)
+        except Exception as fault:
+            # librdkafka's callback has no way to fail: the next poll raises it.
+            self._fault = fault
+            consumer.incremental_assign([])
+            return
+        self._owned.update(places)
+        consumer.incremental_assign([TopicPartition(*place, starts[place]) for place in places])
+
+    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        places = [(tp.topic, tp.partition) for tp in partitions]
+        self._owned.difference_update(places)
+        self._gone(places)
+        consumer.incremental_unassign(partitions)
+
+    def _take_error(self, batch: Batch, place: Place, message: Message, error: KafkaError) -> None:
+        code = error.code()
+        if code == KafkaError._PARTITION_EOF:
+            offset = message.offset()
+            if place in self._owned and offset is not None:
+                batch.ends[place] = offset
+        elif code == KafkaError._AUTO_OFFSET_RESET:
+            raise LogError(
+                f"{place[0]}/{place[1]}: the log no longer has the offset to go on from ({error.str()}): it was cut short, "
+                "or made anew"
+            )
+        elif code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_ID):
+            raise LogError(f"the topic {place[0]!r} does not exist: make it with `logfold topics create`")
+        elif error.fatal() or not error.retriable():
+            raise LogfoldError(f"group {self._group!r}: Kafka says: {error.str()}")
+
+
+def _offsets(offsets: Mapping[Place, int]) -> list[TopicPartition]:
+    return [TopicPartition(*place, offset) for place, offset in offsets.items()]

@@ -1,0 +1,161 @@
+"""From a batch of command records to events and refusals. Knows nothing of transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+from confluent_kafka import Message as Record
+
+from processors.ledger import Ledger
+from producers.commands import NO_REPLY
+from producers.decider import Decider, Decision, Refusal
+from producers.outcomes import Outcome
+from schemas.codec import Codec
+from schemas.envelope import as_mapping
+from schemas.errors import DecodeError, UsageError
+from schemas.ids import checked_id
+from schemas.message import Message
+from schemas.partitioner import partition_of
+from schemas.times import iso, millis
+
+_NEEDED = ("ce_id", "ce_time", "ce_subject")
+UNDECODABLE = "undecodable"
+
+log = structlog.get_logger("handler")
+
+
+@dataclass(slots=True)
+class Asked:
+    """A command as it came. One that cannot be read has no message and says in `wrong` why."""
+
+    record: Record
+    headers: Mapping[str, bytes]
+    key: str = ""
+    id: str = ""
+    message: Message | None = None
+    wrong: str = ""
+
+    @property
+    def noreply(self) -> bool:
+        return NO_REPLY[0] in self.headers
+
+    @property
+    def place(self) -> str:
+        return f"{self.record.topic()}/{self.record.partition()}@{self.record.offset()} key {self.record.key()!r}"
+
+
+@dataclass(slots=True)
+class Decided:
+    """What became of one command: events, a refusal, or the outcome that its id had before.
+
+    version: the aggregate's, after its events or at its refusal; None where the command could not be read.
+    """
+
+    asked: Asked
+    events: Sequence[Message] = ()
+    refusal: Refusal | None = None
+    earlier: Outcome | None = None
+    version: int | None = None
+
+
+def decide(
+    decider: Decider, codec: Codec, ledger: Ledger, records: Sequence[Record], partitions: int, now_ms: int
+) -> list[Decided]:
+    """Decide the commands of one partition in their order.
+
+    The ledger holds the new states but has written nothing. A command whose id stands in the batch already is left
+    out: its first occurrence gives its outcome.
+    """
+    asked = [_read(codec, record) for record in records]
+    ids = list(dict.fromkeys(a.id for a in asked if a.id))
+    known = ledger.load(dict.fromkeys(a.key for a in asked if a.message), ids) if ids else {}
+    results = []
+    done: set[str] = set()
+    for a in asked:
+        if a.id:
+            if a.id in done:
+                continue
+            done.add(a.id)
+        if a.id in known:
+            results.append(Decided(a, earlier=known[a.id]))
+        elif a.message is None:
+            log.error("a command cannot be read", at=a.place, error=a.wrong)
+            results.append(Decided(a, refusal=Refusal(code=UNDECODABLE, message=a.wrong)))
+        else:
+            results.append(_one(decider, ledger, a, a.message, partitions, now_ms))
+    return results
+
+
+def _one(decider: Decider, ledger: Ledger, asked: Asked, command: Message, partitions: int, now_ms: int) -> Decided:
+    key = asked.key
+    version, state = ledger.aggregate(key)
+    refusal = _general(asked, version, now_ms) or _misplaced(ledger, asked, partitions)
+    decision = refusal or _by_domain(decider, state, asked, command)
+    if isinstance(decision, Refusal):
+        return Decided(asked, refusal=decision, version=version)
+    for event in decision:
+        state = decider.evolve(state, event)
+    version += len(decision)
+    ledger.evolve(key, version, state)
+    return Decided(asked, events=decision, version=version)
+
+
+def _general(asked: Asked, version: int, now_ms: int) -> Refusal | None:
+    """What every domain refuses."""
+    expected = asked.headers.get("ce_expectedversion")
+    if expected is not None and int(expected) != version:
+        return Refusal(code="conflict", message=f"expected version {int(expected)}, but {asked.key} is at version {version}")
+    expires = asked.headers.get("ce_expirytime")
+    if expires is not None and (until := millis(expires.decode())) < now_ms:
+        return Refusal(code="expired", message=f"the command was to be decided by {iso(until)}")
+    return None
+
+
+def _misplaced(ledger: Ledger, asked: Asked, partitions: int) -> Refusal | None:
+    """A key on another partition than its own would make a second writer; one that has events here was checked before."""
+    if ledger.knows(asked.key):
+        return None
+    belongs, lies = partition_of(asked.key, partitions), asked.record.partition()
+    if belongs == lies:
+        return None
+    return Refusal(
+        code="wrong-partition",
+        message=f"{asked.key} belongs to partition {belongs}, but came on {lies}: its producer must partition by murmur2",
+    )
+
+
+def _by_domain(decider: Decider, state: dict[str, object], asked: Asked, command: Message) -> Decision:
+    try:
+        decision = decider.decide(state, command)
+    except Exception as error:
+        log.exception("the decider failed on a command", at=asked.place)
+        return Refusal(code="decider-failed", message=f"{type(error).__name__}: {error}")
+    if not isinstance(decision, Refusal) and not decision:
+        return Refusal(code="no-event", message=f"{command.type} changes nothing")
+    return decision
+
+
+def _read(codec: Codec, record: Record) -> Asked:
+    headers = as_mapping(record.headers())
+    asked = Asked(record, headers)
+    try:
+        raw = record.key()
+        asked.key = raw.decode() if isinstance(raw, bytes) else (raw or "")
+        for name in _NEEDED:
+            if name not in headers:
+                raise DecodeError(f"the record has no {name} header")
+        asked.id = checked_id(headers["ce_id"].decode())
+        if not asked.key or headers["ce_subject"].decode() != asked.key:
+            raise DecodeError(f"key and ce_subject must be the same id: {asked.key!r}, {headers['ce_subject']!r}")
+        millis(headers["ce_time"].decode())
+        for name in ("ce_expectedversion", "ce_expirytime"):
+            if name in headers:
+                (int if name == "ce_expectedversion" else millis)(headers[name].decode())
+        asked.message = codec.decode(record.value())
+    except DecodeError as error:
+        asked.wrong = error.reason
+    except (UsageError, ValueError) as error:
+        asked.wrong = str(error)
+    return asked

@@ -1,0 +1,136 @@
+"""Taking over a partition of commands: nothing is decided before all that was written there is folded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+from confluent_kafka import Message as Record
+from redis import Redis
+
+from processors.consumer import BatchConsumer, Starts
+from processors.domain import Domain
+from processors.ledger import Ledger, LedgerLost
+from processors.slices import OpenSlice, opened
+from processors.topics import Place, Topics
+from producers.outcomes import KEPT_S, Outcome, Outcomes
+from projections.slices import Commit, SliceId, SliceStore
+from schemas.codec import Codec
+from schemas.errors import LogfoldError
+from schemas.names import Names
+
+_BATCH = 5_000
+_STILL_S = 60
+
+log = structlog.get_logger("handler")
+Open = Callable[[Starts], BatchConsumer]
+
+
+class HandOver:
+    """The hand-over of one domain's partitions.
+
+    In this order: (1) the committed offsets of the commands, none of an open transaction; (2) then the high watermarks
+    of events and refusals; (3) fold, read committed, until the position is at or past them. Whatever an earlier handler
+    committed before (1) is then folded, and whatever it had open is either in the log by (3) or aborted.
+    """
+
+    def __init__(
+        self,
+        domain: Domain,
+        *,
+        redis: Redis,
+        store: SliceStore,
+        outcomes: Outcomes,
+        topics: Topics,
+        names: Names,
+        codec: Codec,
+        open_consumer: Open,
+    ) -> None:
+        self._domain = domain
+        self._redis = redis
+        self._store = store
+        self._outcomes = outcomes
+        self._topics = topics
+        self._codec = codec
+        self._open_consumer = open_consumer
+        self._commands = names.commands(domain.name)
+        self._events = names.events(domain.name)
+        self._refusals = names.refusals(domain.name)
+        self.partitions = self._checked_partitions()
+
+    def take(self, commands: BatchConsumer, partitions: list[int]) -> dict[int, tuple[Ledger, int]]:
+        """The ledger of each partition, complete, and the offset of its next command."""
+        places = [(self._commands, partition) for partition in partitions]
+        committed = commands.committed(places)
+        earliest = self._topics.starts(places)
+        following = {p: max(earliest[c, p], committed[c, p] or 0) for c, p in places}
+        sources = [(topic, p) for p in partitions for topic in (self._events, self._refusals)]
+        ends = self._topics.ends(sources, committed=False)
+        ledgers = self._ledgers(partitions)
+        self._fold(ledgers, ends)
+        return {p: (ledgers[p], following[p]) for p in partitions}
+
+    def _checked_partitions(self) -> int:
+        info = self._topics.describe([self._commands, self._events, self._refusals])
+        counts = {name: topic.partitions for name, topic in info.items()}
+        if len(set(counts.values())) != 1:
+            raise LogfoldError(f"commands, events and refusals must have the same number of partitions: {counts}")
+        return counts[self._events]
+
+    def _ledgers(self, partitions: list[int]) -> dict[int, Ledger]:
+        owner, generation = f"{self._domain.name}.handler", f"v{self._domain.decider.version}"
+        slices = {
+            (topic, p): SliceId(owner=owner, generation=generation, topic=topic, partition=p)
+            for p in partitions
+            for topic in (self._events, self._refusals)
+        }
+        progress = dict(zip(slices, self._store.progress(list(slices.values())), strict=True))
+        found = opened(slices, progress, self._topics, expiring=frozenset({self._refusals}))
+        return {
+            p: Ledger(self._domain.decider, self._redis, found[self._events, p], found[self._refusals, p]) for p in partitions
+        }
+
+    def _fold(self, ledgers: dict[int, Ledger], ends: dict[Place, int]) -> None:
+        slices: dict[Place, OpenSlice] = {}
+        for p, ledger in ledgers.items():
+            slices[self._events, p] = ledger.events
+            slices[self._refusals, p] = ledger.refusals
+        behind = {place for place, slice_ in slices.items() if slice_.progress.offset < ends[place]}
+        if not behind:
+            return
+        consumer = self._open_consumer(lambda places: {place: slices[place].start for place in places})
+        consumer.pin(sorted(behind))
+        folded, moved = 0, time.monotonic()
+        try:
+            while behind:
+                batch = consumer.poll(_BATCH, 0.5)
+                for place, records in batch.records.items():
+                    self._fold_batch(place, ledgers[place[1]], slices[place], records)
+                    folded += len(records)
+                for place in list(behind):
+                    if max(slices[place].progress.offset, batch.ends.get(place, 0)) >= ends[place]:
+                        behind.discard(place)
+                if batch.records:
+                    moved = time.monotonic()
+                elif time.monotonic() - moved > _STILL_S:
+                    raise LogfoldError(f"the log does not come to its end at {sorted(behind)}: is a transaction stuck?")
+        finally:
+            consumer.close()
+        log.info("folded the tail of the log", domain=self._domain.name, records=folded)
+
+    def _fold_batch(self, place: Place, ledger: Ledger, slice_: OpenSlice, records: Sequence[Record]) -> None:
+        fold = ledger.fold_events if place[0] == self._events else ledger.fold_refusals
+        commit, outcomes = fold(self._codec, records)
+        if commit.after == slice_.progress:
+            return
+        self._write(slice_, commit)
+        recent = (time.time() - KEPT_S) * 1000
+        known: list[Outcome] = [outcome for timestamp, outcome in outcomes if timestamp > recent]
+        if known:
+            self._outcomes.write(self._commands, place[1], known)
+
+    def _write(self, slice_: OpenSlice, commit: Commit) -> None:
+        if not self._store.commit([commit])[0]:
+            raise LedgerLost(f"another handler writes the ledger of {commit.slice.topic}/{commit.slice.partition}")
+        slice_.committed(commit.after)

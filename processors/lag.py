@@ -1,0 +1,117 @@
+"""How far each daemon's work is behind the log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+from redis import Redis
+
+from processors.runtime import Runtime
+from processors.topics import Place, Topics
+from projections.generations import Generations
+from projections.slices import SliceStore
+from schemas.errors import TimedOutError
+
+_LOOK_S = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lag:
+    """One partition: the next offset to work on, the log's end, and what lies between.
+
+    lag counts offsets, of which some may be transaction markers; it is 0 when nothing but markers is left.
+    """
+
+    name: str
+    topic: str
+    partition: int
+    offset: int
+    end: int
+    lag: int
+
+
+def lags(runtime: Runtime) -> list[Lag]:
+    """The lag of every projection (by its slices) and of every handler (by its group), partition by partition.
+
+    Topics that do not exist are left out.
+    """
+    topics = Topics(runtime.kafka)
+    stands = _projections(runtime, topics, runtime.redis) | _handlers(runtime, topics)
+    ends = topics.ends({place for _, place in stands}, committed=True)
+    behind = {place: offset for (_, place), offset in stands.items() if offset < ends[place]}
+    # Two readers of one partition may stand at different offsets; each gap is looked at once, from its lowest offset on.
+    empty = {key: _only_markers(runtime, key[1], offset, ends[key[1]]) for key, offset in stands.items() if key[1] in behind}
+    return [
+        Lag(
+            name=name,
+            topic=place[0],
+            partition=place[1],
+            offset=offset,
+            end=ends[place],
+            lag=0 if empty.get((name, place), True) else ends[place] - offset,
+        )
+        for (name, place), offset in sorted(stands.items())
+    ]
+
+
+def _projections(runtime: Runtime, topics: Topics, redis: Redis) -> dict[tuple[str, Place], int]:
+    generations, store = Generations(redis, runtime.names.prefix), SliceStore(redis)
+    stands: dict[tuple[str, Place], int] = {}
+    for projection in runtime.projections.values():
+        info = topics.existing([runtime.names.topic(topic) for topic in projection.topics])
+        live = generations.live(projection.name)
+        for topic in info.values():
+            places = [(topic.name, p) for p in range(topic.partitions)]
+            offsets = [0] * len(places)
+            if live is not None:
+                offsets = [progress.offset for progress in store.progress([live.slice(*place) for place in places])]
+            stands |= {(projection.name, place): offset for place, offset in zip(places, offsets, strict=True)}
+    return stands
+
+
+def _handlers(runtime: Runtime, topics: Topics) -> dict[tuple[str, Place], int]:
+    stands: dict[tuple[str, Place], int] = {}
+    for name in runtime.domains:
+        commands = runtime.names.commands(name)
+        for topic in topics.existing([commands]).values():
+            consumer = _reader(runtime, runtime.names.handler_group(name))
+            try:
+                places = [TopicPartition(commands, p) for p in range(topic.partitions)]
+                earliest = topics.starts([(commands, p) for p in range(topic.partitions)])
+                for tp in consumer.committed(places, timeout=_LOOK_S):
+                    offset = tp.offset if tp.offset >= 0 else earliest[commands, tp.partition]
+                    stands[f"{name}.handler", (commands, tp.partition)] = offset
+            finally:
+                consumer.close()
+    return stands
+
+
+def _only_markers(runtime: Runtime, place: Place, offset: int, end: int) -> bool:
+    """Whether a reader of committed records finds nothing between `offset` and `end`."""
+    if offset >= end:
+        return True
+    consumer = _reader(runtime, runtime.names.topic("logfold.lag"))
+    try:
+        consumer.assign([TopicPartition(*place, offset)])
+        message = consumer.poll(_LOOK_S)
+        if message is None:
+            raise TimedOutError(f"{place[0]}/{place[1]} cannot be read from offset {offset}")
+        error = message.error()
+        return error is not None and error.code() == KafkaError._PARTITION_EOF
+    finally:
+        consumer.close()
+
+
+def _reader(runtime: Runtime, group: str) -> Consumer:
+    return Consumer(
+        runtime.kafka.client(
+            **{
+                "group.id": group,
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "isolation.level": "read_committed",
+                "auto.offset.reset": "earliest",
+            }
+        )
+    )

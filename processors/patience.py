@@ -1,0 +1,38 @@
+"""Faults that pass: a Redis or a Kafka that is away for a while, another writer that was faster."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+from confluent_kafka import KafkaException
+from redis.exceptions import RedisError
+
+T = TypeVar("T")
+PATIENCE_S = 120
+_PAUSE_S = 0.5
+
+
+class Transient(Exception):
+    """What is held in memory is out of date; loading it again mends it."""
+
+
+TRANSIENT = (RedisError, KafkaException, Transient)
+
+log = structlog.get_logger("logfold")
+
+
+def patiently(call: Callable[[], T], stop: threading.Event) -> T:
+    """Repeat `call` while it fails with a fault that passes; after two minutes, or when told to stop, raise the last."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return call()
+        except TRANSIENT as fault:
+            if time.monotonic() > deadline or stop.is_set():
+                raise
+            log.warning("trying again", fault=repr(fault))
+            stop.wait(_PAUSE_S)

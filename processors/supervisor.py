@@ -1,0 +1,92 @@
+"""`logfold run all`: one process a daemon on this machine, started again when it fails, stopped together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+_WATCH_S = 0.2
+_BACKOFF_S = (0.5, 30.0)
+_HEALTHY_S = 30.0
+_STOP_S = 30.0
+
+log = structlog.get_logger("supervisor")
+
+
+@dataclass(slots=True)
+class _Child:
+    args: Sequence[str]
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    backoff: float = _BACKOFF_S[0]
+    due: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return " ".join(self.args)
+
+
+def supervise(daemons: Sequence[Sequence[str]], stop: threading.Event) -> None:
+    """Run `logfold <args>` for each until `stop` is set; then SIGTERM to all, SIGKILL to what is left after 30 s.
+
+    A daemon that ends by itself is started again, after a pause that doubles while it keeps failing.
+    """
+    children = [_Child(args) for args in daemons]
+    try:
+        while not stop.is_set():
+            for child in children:
+                _tend(child)
+            stop.wait(_WATCH_S)
+    finally:
+        _stop(children)
+
+
+def _tend(child: _Child) -> None:
+    now = time.monotonic()
+    if child.process is None:
+        if now >= child.due:
+            # A group of its own: Ctrl-C in the terminal reaches the supervisor alone, which then stops each once.
+            child.process = subprocess.Popen(
+                [sys.executable, "-m", "logfold", *child.args], start_new_session=True, stdin=subprocess.DEVNULL
+            )
+            child.started = now
+            log.info("started", daemon=child.name, pid=child.process.pid)
+        return
+    code = child.process.poll()
+    if code is None:
+        return
+    if now - child.started > _HEALTHY_S:
+        child.backoff = _BACKOFF_S[0]
+    log.error("ended by itself", daemon=child.name, pid=child.process.pid, code=code, again_in_s=child.backoff)
+    child.process, child.due = None, now + child.backoff
+    child.backoff = min(child.backoff * 2, _BACKOFF_S[1])
+
+
+def _stop(children: Sequence[_Child]) -> None:
+    running = [child.process for child in children if child.process is not None and child.process.poll() is None]
+    for process in running:
+        _signal(process, signal.SIGTERM)
+    deadline = time.monotonic() + _STOP_S
+    for process in running:
+        try:
+            process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            log.error("did not stop, killed", pid=process.pid)
+            _signal(process, signal.SIGKILL)
+            process.wait()
+    log.info("all stopped", daemons=len(running))
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    try:
+        os.kill(process.pid, number)
+    except ProcessLookupError:
+        return

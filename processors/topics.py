@@ -1,0 +1,140 @@
+"""Topics and their ends, as Kafka's admin API tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
+
+from producers.settings import KafkaSettings
+from schemas.errors import LogfoldError, NotFoundError
+from schemas.names import Names
+
+_TIMEOUT_S = 30
+_WEEK_MS = 7 * 24 * 3600 * 1000
+_FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete", "compression.type": "zstd"}
+_WEEK = {"retention.ms": str(_WEEK_MS), "cleanup.policy": "delete", "compression.type": "zstd"}
+# When a record was appended is the broker's to say; when it happened stands in ce_time.
+_RECORDED = {"message.timestamp.type": "LogAppendTime"}
+
+Place = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicInfo:
+    """A topic as it is: `id` is another one when a topic was deleted and made again."""
+
+    name: str
+    id: str
+    partitions: int
+    replication: int
+
+
+class Topics:
+    """Creates, describes and measures topics."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._admin = AdminClient(settings.client())
+        self._bootstrap = settings.bootstrap
+
+    def describe(self, names: Sequence[str]) -> dict[str, TopicInfo]:
+        """Each topic; NotFoundError names the first that does not exist."""
+        found = self._describe(names)
+        for name in names:
+            if name not in found:
+                raise NotFoundError(f"the topic {name!r} does not exist: make it with `logfold topics create`")
+        return found
+
+    def existing(self, names: Sequence[str]) -> dict[str, TopicInfo]:
+        """Those of the topics that exist."""
+        return self._describe(names)
+
+    def _describe(self, names: Sequence[str]) -> dict[str, TopicInfo]:
+        if not names:
+            return {}
+        futures = self._admin.describe_topics(TopicCollection(list(names)), request_timeout=_TIMEOUT_S)
+        found = {}
+        for name, future in futures.items():
+            try:
+                topic = _result(future)
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    continue
+                raise self._cannot(f"describe the topic {name!r}", error) from error
+            partitions = topic.partitions
+            found[name] = TopicInfo(
+                name=name, id=str(topic.topic_id), partitions=len(partitions), replication=len(partitions[0].replicas)
+            )
+        return found
+
+    def create(self, wanted: Mapping[str, Mapping[str, str]], partitions: int, replication: int) -> list[str]:
+        """Create those that do not exist; returns their names. Existing ones are left as they are."""
+        there = self.existing(list(wanted))
+        new = [
+            NewTopic(name, num_partitions=partitions, replication_factor=replication, config=dict(config))
+            for name, config in wanted.items()
+            if name not in there
+        ]
+        made = []
+        for name, future in (self._admin.create_topics(new, operation_timeout=_TIMEOUT_S) if new else {}).items():
+            try:
+                _result(future)
+                made.append(name)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise self._cannot(f"create the topic {name!r}", error) from error
+        return made
+
+    def config(self, name: str) -> dict[str, str]:
+        """A topic's settings by name."""
+        resource = ConfigResource(ResourceType.TOPIC, name)
+        try:
+            found = _result(self._admin.describe_configs([resource])[resource])
+        except KafkaException as error:
+            raise self._cannot(f"read the settings of {name!r}", error) from error
+        return {key: entry.value for key, entry in found.items()}
+
+    def ends(self, places: Iterable[Place], *, committed: bool) -> dict[Place, int]:
+        """The end of each partition: the last stable offset (`committed`), or the high watermark."""
+        level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+        return self._offsets(places, OffsetSpec.latest(), level)
+
+    def starts(self, places: Iterable[Place]) -> dict[Place, int]:
+        """The first offset that each partition still has."""
+        return self._offsets(places, OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED)
+
+    def _offsets(self, places: Iterable[Place], spec: OffsetSpec, level: IsolationLevel) -> dict[Place, int]:
+        request = {TopicPartition(topic, partition): spec for topic, partition in places}
+        if not request:
+            return {}
+        futures = self._admin.list_offsets(request, isolation_level=level, request_timeout=_TIMEOUT_S)
+        try:
+            return {(tp.topic, tp.partition): _result(future).offset for tp, future in futures.items()}
+        except KafkaException as error:
+            raise self._cannot("read the ends of the log", error) from error
+
+    def brokers(self) -> int:
+        """How many brokers answer; LogfoldError when none does."""
+        try:
+            return len(self._admin.list_topics(timeout=10).brokers)
+        except KafkaException as error:
+            raise self._cannot("reach the cluster", error) from error
+
+    def _cannot(self, what: str, error: KafkaException) -> LogfoldError:
+        return LogfoldError(f"Kafka at {self._bootstrap}: cannot {what}: {error.args[0].str()}")
+
+
+def domain_topics(names: Names, domain: str, *, decides: bool) -> dict[str, dict[str, str]]:
+    """The topics of a domain and their settings; one that decides nothing has no commands and no refusals."""
+    wanted = {names.events(domain): _FOR_EVER | _RECORDED, names.dead_letters(domain): dict(_FOR_EVER)}
+    if decides:
+        wanted |= {names.commands(domain): _WEEK | _RECORDED, names.refusals(domain): _WEEK | _RECORDED}
+    return wanted
+
+
+def _result(future: Future[Any]) -> Any:
+    return future.result(timeout=_TIMEOUT_S + 5)

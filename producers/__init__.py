@@ -1,0 +1,1 @@
+"""The write side: deciders, command producers, outcomes. Knows nothing of read models."""

@@ -1,0 +1,99 @@
+"""What a domain's command-line commands share: options, sending, showing the outcome, exit codes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+import orjson
+
+from producers.commands import Command
+from producers.outcomes import Outcome
+from producers.write_side import WriteSide
+from schemas.errors import DONE, FAILED
+from schemas.ids import checked_id, new_id
+from schemas.times import millis
+
+META = "logfold.producers"
+SOURCE = "/logfold/cli"
+pass_write_side = click.decorators.pass_meta_key(META)
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class TimeType(click.ParamType):  # type: ignore[type-arg]
+    """An RFC 3339 time, as milliseconds since 1970 UTC; `now` is this moment."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, int):
+            return value
+        return time.time_ns() // 1_000_000 if value == "now" else millis(value)
+
+
+TIME = TimeType()
+
+
+def command_options(f: F) -> F:
+    """The options of every command; they arrive as one dict called `options`."""
+    options = [
+        click.option("--wait/--no-wait", default=True, help="Wait for the outcome, or only until Kafka has the command."),
+        click.option("--timeout", default=10.0, show_default=True, help="Seconds to wait for the outcome."),
+        click.option("--expect-version", type=click.IntRange(min=0), help="Refuse the command at any other version."),
+        click.option("--command-id", help="A UUID; the same id again gives the first outcome and no second event."),
+        click.option("--json", "as_json", is_flag=True, help="Print JSON."),
+    ]
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        names = ("wait", "timeout", "expect_version", "command_id", "as_json")
+        kwargs["options"] = {name: kwargs.pop(name) for name in names}
+        return f(*args, **kwargs)
+
+    wrapped.__name__ = f.__name__
+    wrapped.__doc__ = f.__doc__
+    wrapped.__click_params__ = getattr(f, "__click_params__", [])  # type: ignore[attr-defined]
+    for option in reversed(options):
+        option(wrapped)
+    return wrapped  # type: ignore[return-value]
+
+
+def submit(
+    write_side: WriteSide,
+    type_: str,
+    key: str,
+    data: Mapping[str, Any],
+    options: Mapping[str, Any],
+    *,
+    at: int | None = None,
+) -> None:
+    """Send one command, print what became of it and end: 0 accepted (or sent), 1 refused, 3 unknown."""
+    command = Command(
+        type=type_,
+        key=key,
+        data=data,
+        id=checked_id(options["command_id"]) if options["command_id"] else new_id(),
+        time=time.time_ns() // 1_000_000 if at is None else at,
+        expected_version=options["expect_version"],
+    )
+    sender = write_side.sender(SOURCE)
+    if options["wait"]:
+        outcome = sender.submit(command, options["timeout"])
+        _show(outcome, options["as_json"])
+        sys.exit(DONE if outcome.accepted else FAILED)
+    position = sender.post(command)
+    if options["as_json"]:
+        click.echo(orjson.dumps({"command_id": command.id, "outcome": "sent", "position": str(position)}))
+    else:
+        click.echo(f"sent as {position}, command {command.id}")
+
+
+def _show(outcome: Outcome, as_json: bool) -> None:
+    if as_json:
+        click.echo(orjson.dumps(outcome.to_json()))
+    elif outcome.accepted:
+        click.echo(f"accepted, version {outcome.version}, {' '.join(map(str, outcome.positions))}")
+    else:
+        click.echo(f"refused: {outcome.message} ({outcome.code})", err=True)

@@ -1,0 +1,91 @@
+"""Commands on their way to a handler."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from producers.outcomes import Outcome, Outcomes
+from producers.publisher import Delivered, Publisher
+from schemas.codec import Codec
+from schemas.envelope import Envelope
+from schemas.errors import UsageError
+from schemas.ids import new_id
+from schemas.names import Names
+from schemas.position import Position
+
+NO_REPLY = ("noreply", b"1")
+_KEY_LIMIT = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A request to an aggregate.
+
+    type: the Avro full name (`flights.DepartFlight`), whose first part is the domain. key: the aggregate's id.
+    id: a UUID; the same id decided again yields the first outcome and no second event.
+    time: when it happened (ms UTC), which becomes its events' time. expected_version: refuse it at any other.
+    expires: refuse it undecided after this time (ms UTC). noreply: nobody will wait for its outcome.
+    """
+
+    type: str
+    key: str
+    data: Mapping[str, Any]
+    id: str = field(default_factory=new_id)
+    time: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+    expected_version: int | None = None
+    expires: int | None = None
+    correlation_id: str | None = None
+    noreply: bool = False
+
+
+class CommandSender:
+    """Encodes commands and sends them to their domain's topic; `submit` waits for the outcome."""
+
+    def __init__(self, publisher: Publisher, codec: Codec, names: Names, outcomes: Outcomes, source: str) -> None:
+        self._publisher = publisher
+        self._codec = codec
+        self._names = names
+        self._outcomes = outcomes
+        self._source = source
+
+    def send(self, command: Command, delivered: Delivered | None = None) -> None:
+        """Queue the command; UsageError when it does not fit its schema."""
+        if not command.key or len(command.key) > _KEY_LIMIT or not command.key.isprintable():
+            raise UsageError(f"{command.key!r} is not an aggregate's id: 1 to {_KEY_LIMIT} printable characters")
+        envelope = Envelope(
+            id=command.id,
+            type=command.type,
+            source=self._source,
+            time=command.time,
+            subject=command.key,
+            correlation_id=command.correlation_id or command.id,
+            expected_version=command.expected_version,
+            expires=command.expires,
+        )
+        headers = envelope.to_headers()
+        if command.noreply:
+            headers.append(NO_REPLY)
+        value = self._codec.encode(command.type, command.data)
+        self._publisher.send(self._topic(command.type), command.key, value, headers, delivered)
+
+    def post(self, command: Command) -> Position:
+        """Send the command and return where it lies once Kafka has it."""
+        where: list[Position] = []
+        self.send(command, where.append)
+        self._publisher.flush()
+        return where[0]
+
+    def submit(self, command: Command, timeout_s: float = 10) -> Outcome:
+        """Send the command and wait for its outcome; TimedOutError when that stays unknown."""
+        position = self.post(command)
+        return self._outcomes.wait(position.topic, position.partition, command.id, timeout_s)
+
+    def flush(self) -> None:
+        """Return when Kafka has every command that was sent."""
+        self._publisher.flush()
+
+    def _topic(self, type_: str) -> str:
+        return self._names.commands(type_.partition(".")[0])

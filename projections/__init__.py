@@ -1,0 +1,1 @@
+"""The read side: folds, slices in Redis, generations, queries. Knows nothing of deciders."""

@@ -1,0 +1,48 @@
+"""An event as a fold sees it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from schemas.envelope import Envelope, RawHeaders
+from schemas.position import Position
+
+
+class Record(Protocol):
+    """What a Kafka client's message tells of itself; headers cost only when they are asked for."""
+
+    def topic(self) -> Any: ...
+    def partition(self) -> Any: ...
+    def offset(self) -> Any: ...
+    def headers(self) -> RawHeaders | None: ...
+
+
+class Event:
+    """One decoded event.
+
+    type: the Avro full name. key: the aggregate's id. data: the fields (see schemas.message.Message).
+    """
+
+    __slots__ = ("_record", "data", "key", "type")
+
+    def __init__(self, type_: str, key: str, data: dict[str, Any], record: Record | None = None) -> None:
+        self.type = type_
+        self.key = key
+        self.data = data
+        self._record = record
+
+    @property
+    def position(self) -> Position:
+        """Where it lies. Rows must not hold it, an index of positions aside."""
+        record = self._record
+        if record is None:
+            return Position("none", 0, 0)
+        return Position(record.topic(), record.partition(), record.offset())
+
+    @property
+    def envelope(self) -> Envelope:
+        """The CloudEvents envelope, read only when asked for; DecodeError when it cannot be."""
+        return Envelope.from_headers(None if self._record is None else self._record.headers())
+
+    def __repr__(self) -> str:
+        return f"Event({self.type!r}, {self.key!r}, {self.data!r}, {self.position})"

@@ -1,0 +1,81 @@
+"""`board`: an airport's departures of one day in the order of their scheduled time."""
+
+from __future__ import annotations
+
+from projections.event import Event
+from projections.projection import Index, Param, Projection, Row, Table
+from projections.reader import Reader
+from schemas.times import day, iso, iso_day
+
+
+def _place(key: str, row: Row) -> str:
+    return f"{row['origin']}|{row['flight_date']}|{row['scheduled_departure']}"
+
+
+board = Projection(
+    name="board",
+    version=1,
+    topics=("flights.events",),
+    tables=(Table(name="departures", indexes=(Index(name="by_time", member=_place),)),),
+)
+
+
+@board.on("flights.FlightScheduled")
+def scheduled(row: Row | None, event: Event) -> Row:
+    data = event.data
+    return {
+        "id": event.key,
+        "flight": f"{data['carrier']} {data['flight_number']}",
+        "origin": data["origin"],
+        "destination": data["destination"],
+        "flight_date": iso_day(data["flight_date"]),
+        "scheduled_departure": iso(data["scheduled_departure"]),
+        "departed_at": None,
+        "delay_min": None,
+        "status": "scheduled",
+    }
+
+
+@board.on("flights.FlightDeparted")
+def departed(row: Row | None, event: Event) -> Row:
+    row = _known(row)
+    row["departed_at"] = iso(event.data["departed_at"])
+    row["delay_min"] = event.data["departure_delay_min"]
+    row["status"] = "departed"
+    return row
+
+
+@board.on("flights.FlightArrived")
+def arrived(row: Row | None, event: Event) -> Row:
+    return {**_known(row), "status": "arrived"}
+
+
+@board.on("flights.FlightDiverted")
+def diverted(row: Row | None, event: Event) -> Row:
+    return {**_known(row), "status": "diverted"}
+
+
+@board.on("flights.FlightCancelled")
+def cancelled(row: Row | None, event: Event) -> Row:
+    return {**_known(row), "status": "cancelled"}
+
+
+def _known(row: Row | None) -> Row:
+    if row is None:
+        raise ValueError("it was never scheduled")
+    return row
+
+
+def departures(reader: Reader, airport: str, date: int) -> list[Row] | None:
+    """Departures of one airport on one local day, all times UTC."""
+    return reader.find("departures", "by_time", f"{airport.upper()}|{iso_day(date)}|") or None
+
+
+board.answers(
+    departures,
+    params=[
+        Param(name="airport", positional=True, help="IATA code, e.g. JFK"),
+        Param(name="date", help="the local day, e.g. 2013-02-08", check=day),
+    ],
+    columns=["scheduled_departure", "flight", "destination", "status", "departed_at", "delay_min", "id"],
+)

@@ -1,0 +1,78 @@
+"""`flights`: a row per flight."""
+
+from __future__ import annotations
+
+from projections.event import Event
+from projections.projection import Param, Projection, Row, Table
+from projections.reader import Reader
+from schemas.times import iso, iso_day
+
+flights = Projection(name="flights", version=1, topics=("flights.events",), tables=(Table(name="flights"),))
+
+
+@flights.on("flights.FlightScheduled")
+def scheduled(row: Row | None, event: Event) -> Row:
+    data = event.data
+    return {
+        "id": event.key,
+        "version": 1,
+        "status": "scheduled",
+        "carrier": data["carrier"],
+        "flight_number": data["flight_number"],
+        "flight_date": iso_day(data["flight_date"]),
+        "origin": data["origin"],
+        "destination": data["destination"],
+        "tail_number": data["tail_number"],
+        "distance_mi": data["distance_mi"],
+        "scheduled_departure": iso(data["scheduled_departure"]),
+        "scheduled_arrival": iso(data["scheduled_arrival"]),
+        "departed_at": None,
+        "departure_delay_min": None,
+        "arrived_at": None,
+        "arrival_delay_min": None,
+        "air_time_min": None,
+    }
+
+
+@flights.on("flights.FlightDeparted")
+def departed(row: Row | None, event: Event) -> Row:
+    row, data = _next(row, "departed"), event.data
+    row["tail_number"] = data["tail_number"]
+    row["departed_at"] = iso(data["departed_at"])
+    row["departure_delay_min"] = data["departure_delay_min"]
+    return row
+
+
+@flights.on("flights.FlightArrived")
+def arrived(row: Row | None, event: Event) -> Row:
+    row, data = _next(row, "arrived"), event.data
+    row["arrived_at"] = iso(data["arrived_at"])
+    row["arrival_delay_min"] = data["arrival_delay_min"]
+    row["air_time_min"] = data["air_time_min"]
+    return row
+
+
+@flights.on("flights.FlightDiverted")
+def diverted(row: Row | None, event: Event) -> Row:
+    return _next(row, "diverted")
+
+
+@flights.on("flights.FlightCancelled")
+def cancelled(row: Row | None, event: Event) -> Row:
+    return _next(row, "cancelled")
+
+
+def _next(row: Row | None, status: str) -> Row:
+    if row is None:
+        raise ValueError("it was never scheduled")
+    row["version"] += 1
+    row["status"] = status
+    return row
+
+
+def flight(reader: Reader, id: str) -> Row | None:
+    """One flight by its id, <carrier><number>:<date>:<origin>."""
+    return reader.get("flights", id)
+
+
+flights.answers(flight, params=[Param(name="id", positional=True, help="e.g. UA1545:2013-01-01:EWR")])

@@ -1,0 +1,122 @@
+"""`punctuality`: counts, sums and histograms of delays per carrier, per origin and per month."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from projections.event import Event
+from projections.projection import KeyOf, Param, Projection, Row, Table, sum_fields
+from projections.reader import Reader
+from schemas.times import iso_day
+
+LATE_MIN = 15
+_PERCENTILES = (50, 90, 99)
+
+
+@lru_cache(maxsize=4096)
+def _month(days: int) -> str:
+    return iso_day(days)[:7]
+
+
+_BY: dict[str, KeyOf] = {
+    "carrier": lambda event: event.data["carrier"],
+    "origin": lambda event: event.data["origin"],
+    "month": lambda event: _month(event.data["flight_date"]),
+}
+
+punctuality = Projection(
+    name="punctuality",
+    version=1,
+    topics=("flights.events",),
+    tables=tuple(Table(name=by, merge=sum_fields) for by in _BY),
+)
+
+
+def _new() -> Row:
+    return {
+        "scheduled": 0,
+        "departed": 0,
+        "arrived": 0,
+        "cancelled": 0,
+        "diverted": 0,
+        "arrived_late": 0,
+        "dep_delay_sum_min": 0,
+        "arr_delay_sum_min": 0,
+        "dep_delays": {},
+        "arr_delays": {},
+    }
+
+
+def scheduled(row: Row | None, event: Event) -> Row:
+    row = row or _new()
+    row["scheduled"] += 1
+    return row
+
+
+def departed(row: Row | None, event: Event) -> Row:
+    row = row or _new()
+    row["departed"] += 1
+    _count(row, "dep", event.data["departure_delay_min"])
+    return row
+
+
+def arrived(row: Row | None, event: Event) -> Row:
+    row, delay = row or _new(), event.data["arrival_delay_min"]
+    row["arrived"] += 1
+    if delay >= LATE_MIN:
+        row["arrived_late"] += 1
+    _count(row, "arr", delay)
+    return row
+
+
+def diverted(row: Row | None, event: Event) -> Row:
+    row = row or _new()
+    row["diverted"] += 1
+    return row
+
+
+def cancelled(row: Row | None, event: Event) -> Row:
+    row = row or _new()
+    row["cancelled"] += 1
+    return row
+
+
+for _table, _key in _BY.items():
+    punctuality.on("flights.FlightScheduled", table=_table, key=_key)(scheduled)
+    punctuality.on("flights.FlightDeparted", table=_table, key=_key)(departed)
+    punctuality.on("flights.FlightArrived", table=_table, key=_key)(arrived)
+    punctuality.on("flights.FlightDiverted", table=_table, key=_key)(diverted)
+    punctuality.on("flights.FlightCancelled", table=_table, key=_key)(cancelled)
+
+
+def _count(row: Row, which: str, delay: int) -> None:
+    row[f"{which}_delay_sum_min"] += delay
+    histogram, minutes = row[f"{which}_delays"], str(delay)
+    histogram[minutes] = histogram.get(minutes, 0) + 1
+
+
+def percentile(histogram: dict[str, int], percent: int) -> int | None:
+    """The nearest-rank percentile of a histogram of whole minutes; None when it is empty."""
+    rank = -(-sum(histogram.values()) * percent // 100)
+    for minutes, count in sorted((int(m), n) for m, n in histogram.items()):
+        rank -= count
+        if rank <= 0:
+            return minutes
+    return None
+
+
+def by(reader: Reader, by: str) -> list[Row]:
+    """Flights, delays and their percentiles per carrier, origin or month."""
+    return [{by: key, **_shown(row)} for key, row in reader.all(by).items()]
+
+
+def _shown(row: Row) -> dict[str, Any]:
+    shown = {name: value for name, value in row.items() if not isinstance(value, dict)}
+    for which in ("dep", "arr"):
+        for percent in _PERCENTILES:
+            shown[f"{which}_delay_p{percent}_min"] = percentile(row[f"{which}_delays"], percent)
+    return shown
+
+
+punctuality.answers(by, params=[Param(name="by", choices=tuple(_BY), default="carrier", help="what to group by")])

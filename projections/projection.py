@@ -1,0 +1,150 @@
+"""How a projection is declared: which events it folds into which rows, and which queries read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from projections.event import Event
+from schemas.errors import UsageError
+from schemas.names import checked_name
+
+Row = dict[str, Any]
+KeyOf = Callable[[Event], str | None]
+Step = Callable[[Row | None, Event], Row | None]
+Merge = Callable[[Row, Row], Row]
+MemberOf = Callable[[str, Row], str | None]
+
+
+def event_key(event: Event) -> str | None:
+    """The aggregate's id: the key of rows that belong to one aggregate."""
+    return event.key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """Rows in an order: a sorted set of members, compared byte by byte and read by prefix.
+
+    member: (key, row) -> the text the row is found under (`JFK|2013-02-08|10:15`), or None to leave it out.
+    """
+
+    name: str
+    member: MemberOf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Rows by key, a JSON object each.
+
+    merge: for rows that many aggregates share. Each slice then holds a partial row, and a query merges them; the
+    merge and the fold must be associative and commutative. Without it a row belongs to one aggregate, and its key
+    is the aggregate's id.
+    """
+
+    name: str
+    merge: Merge | None = None
+    indexes: tuple[Index, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Param:
+    """One parameter of a query. `positional` ones are its arguments, the others options.
+
+    check: turns text into what the query takes, raising UsageError; by default the text itself.
+    """
+
+    name: str
+    help: str = ""
+    positional: bool = False
+    choices: tuple[str, ...] = ()
+    default: str | None = None
+    check: Callable[[str], Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What a projection answers: `run(reader, **params)` returns a row, or rows for a list.
+
+    columns: the fields, in order, that a person is shown of a list.
+    """
+
+    run: Callable[..., Any]
+    params: tuple[Param, ...] = ()
+    columns: tuple[str, ...] = ()
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One step of the fold: the row of `table` under `key_of(event)` becomes `step(row, event)`."""
+
+    table: str
+    key_of: KeyOf
+    step: Step
+
+
+@dataclass(slots=True, kw_only=True)
+class Projection:
+    """A pure fold from events to rows. Declared once at import, by `@projection.on(type, table=..., key=...)`.
+
+    version: raise it when the fold or the form of its rows changes.
+    topics: without the prefix (`flights.events`).
+    """
+
+    name: str
+    version: int
+    topics: tuple[str, ...]
+    tables: tuple[Table, ...]
+    query: Query | None = None
+    routes: dict[str, list[Route]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        checked_name(self.name, "projection")
+        if not self.topics or not self.tables:
+            raise UsageError(f"the projection {self.name!r} needs at least one topic and one table")
+
+    def table(self, name: str) -> Table:
+        """The table called so; UsageError when there is none."""
+        for table in self.tables:
+            if table.name == name:
+                return table
+        raise UsageError(f"the projection {self.name!r} has no table {name!r}")
+
+    def on(self, *types: str, table: str | None = None, key: KeyOf = event_key) -> Callable[[Step], Step]:
+        """Fold events of these types with the decorated step: (row or None, event) -> row, or None to delete it.
+
+        The step owns the row it is given and may change it. It does no I/O and reads no clock; it is called once an
+        event, in the log's order within a partition. Without `table`, the projection's first is meant; a `key` that
+        gives None leaves the event out.
+        """
+        name = self.tables[0].name if table is None else table
+        self.table(name)
+
+        def declare(step: Step) -> Step:
+            for type_ in types:
+                self.routes.setdefault(type_, []).append(Route(name, key, step))
+            return step
+
+        return declare
+
+    def answers(self, query: Callable[..., Any], *, params: Sequence[Param] = (), columns: Sequence[str] = ()) -> None:
+        """Let `logfold query <name>` run `query(reader, **params)`."""
+        self.query = Query(run=query, params=tuple(params), columns=tuple(columns), help=query.__doc__ or "")
+
+
+def sum_fields(left: Mapping[str, Any], right: Mapping[str, Any]) -> Row:
+    """A merge for counters: numbers are added, objects of numbers are merged field by field."""
+    merged: Row = dict(left)
+    for name, value in right.items():
+        mine = merged.get(name)
+        if mine is None:
+            merged[name] = value
+        elif isinstance(value, dict):
+            merged[name] = sum_fields(mine, value)
+        else:
+            merged[name] = mine + value
+    return merged
+
+
+__all__ = ["Event", "Index", "Param", "Projection", "Query", "Row", "Table", "event_key", "sum_fields"]

@@ -1,0 +1,137 @@
+"""Reads a read model: rows by key, rows in an index's order, merged partials; waits for a position."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import orjson
+from redis import Redis
+
+from projections.generations import Generation, Generations
+from projections.projection import Projection, Row, Table
+from projections.slices import SliceId, SliceStore
+from schemas.errors import NotFoundError, TimedOutError, UsageError
+from schemas.names import Names
+from schemas.partitioner import partition_of
+from schemas.position import Position
+
+_POLL_S = (0.001, 0.05)
+
+
+class Reader:
+    """One projection's live generation, looked up once: everything read through one reader is of one build.
+
+    Reads over several slices are not one snapshot: each slice is whole at an offset of its own.
+    """
+
+    def __init__(self, redis: Redis, projection: Projection, generation: Generation) -> None:
+        self.projection = projection
+        self.generation = generation
+        self._redis = redis
+        self._store = SliceStore(redis)
+
+    def get(self, table: str, key: str) -> Row | None:
+        """The row under `key`, or None."""
+        declared = self.projection.table(table)
+        if declared.merge is None:
+            slices = [
+                self.generation.slice(topic, partition_of(key, count)) for topic, count in self.generation.partitions.items()
+            ]
+        else:
+            slices = self.generation.slices()
+        pipe = self._redis.pipeline(transaction=False)
+        for slice_ in slices:
+            pipe.hget(slice_.key(table), key)
+        return _merged(declared, (orjson.loads(row) for row in pipe.execute() if row is not None))
+
+    def all(self, table: str) -> dict[str, Row]:
+        """Every row by key, in the order of the keys; for tables that are small, such as totals."""
+        declared = self.projection.table(table)
+        found: dict[str, list[Row]] = {}
+        for slice_ in self.generation.slices():
+            for key, row in self._store.table(slice_, table).items():
+                found.setdefault(key.decode(), []).append(orjson.loads(row))
+        return {key: _merged(declared, found[key]) or {} for key in sorted(found)}
+
+    def find(self, table: str, index: str, prefix: str) -> list[Row]:
+        """The rows whose member in the index begins with `prefix`, in the order of the members."""
+        declared = self.projection.table(table)
+        if index not in {i.name for i in declared.indexes}:
+            raise UsageError(f"the table {table!r} has no index {index!r}")
+        low = b"[" + prefix.encode()
+        slices = self.generation.slices()
+        pipe = self._redis.pipeline(transaction=False)
+        for slice_ in slices:
+            pipe.zrangebylex(slice_.key(index), low, low + b"\xff")
+        found: list[tuple[bytes, Row]] = []
+        for slice_, members in zip(slices, pipe.execute(), strict=True):
+            keys = [m.partition(b"\t")[2].decode() for m in members]
+            rows = self._store.rows(slice_, table, keys) if keys else []
+            found += [(m, orjson.loads(row)) for m, row in zip(members, rows, strict=True) if row is not None]
+        return [row for _, row in sorted(found, key=lambda pair: pair[0])]
+
+    def rows(self, slice_: SliceId, table: str) -> Iterator[tuple[str, bytes]]:
+        """Every stored row of one slice, (key, canonical JSON), by HSCAN and in no order; a row may come twice."""
+        for key, row in self._redis.hscan_iter(slice_.key(table), count=1000):
+            yield key.decode(), row
+
+    def wait(self, positions: Iterable[Position], timeout_s: float) -> None:
+        """Return once every position is folded; TimedOutError after `timeout_s`, saying how far the slice is."""
+        deadline = time.monotonic() + timeout_s
+        for position in positions:
+            if position.partition >= self.generation.partitions.get(position.topic, 0):
+                folds = dict(self.generation.partitions)
+                raise UsageError(f"{self.projection.name!r} does not fold {position}: it folds {folds}")
+            slice_ = self.generation.slice(position.topic, position.partition)
+            pause = _POLL_S[0]
+            while (reached := self._store.progress([slice_])[0].offset) <= position.offset:
+                if time.monotonic() + pause > deadline:
+                    raise TimedOutError(
+                        f"{self.projection.name!r} has not folded {position} within {timeout_s:g} s: it is at offset {reached}"
+                    )
+                time.sleep(pause)
+                pause = min(pause * 2, _POLL_S[1])
+
+
+class Readers:
+    """Opens readers for the declared projections."""
+
+    def __init__(self, redis: Redis, names: Names, projections: Sequence[Projection]) -> None:
+        self._redis = redis
+        self._generations = Generations(redis, names.prefix)
+        self.projections = {p.name: p for p in projections}
+
+    def projection(self, name: str) -> Projection:
+        try:
+            return self.projections[name]
+        except KeyError:
+            raise UsageError(f"no projection is called {name!r}; there are: {', '.join(sorted(self.projections))}") from None
+
+    def open(self, name: str) -> Reader:
+        """A reader of the live generation; NotFoundError when the projection was never built."""
+        projection = self.projection(name)
+        generation = self._generations.live(name)
+        if generation is None:
+            raise NotFoundError(f"the read model {name!r} was never built: start it with `logfold run projector {name}`")
+        return Reader(self._redis, projection, generation)
+
+    def query(self, name: str, params: dict[str, Any], after: Sequence[Position] = (), timeout_s: float = 10) -> Any:
+        """Run a projection's query; NotFoundError when it answers None."""
+        reader = self.open(name)
+        if reader.projection.query is None:
+            raise UsageError(f"the projection {name!r} declares no query")
+        reader.wait(after, timeout_s)
+        answer = reader.projection.query.run(reader, **params)
+        if answer is None:
+            given = " ".join(str(value) for value in params.values() if value is not None)
+            raise NotFoundError(f"{name} has no {given!r}")
+        return answer
+
+
+def _merged(table: Table, rows: Iterable[Row]) -> Row | None:
+    merged: Row | None = None
+    for row in rows:
+        merged = row if merged is None else (table.merge(merged, row) if table.merge else row)
+    return merged

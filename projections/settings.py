@@ -1,0 +1,44 @@
+"""Where Redis is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from schemas.errors import LogfoldError, UsageError
+
+_TIMEOUT_S = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisSettings:
+    """`REDIS_URL`, by default redis://127.0.0.1:6379/0."""
+
+    url: str = "redis://127.0.0.1:6379/0"
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> RedisSettings:
+        return cls(url=environ.get("REDIS_URL") or "redis://127.0.0.1:6379/0")
+
+    def connect(self) -> Redis:
+        """A client; it connects with the first command."""
+        try:
+            return Redis.from_url(self.url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=5)
+        except ValueError as error:
+            raise UsageError(f"REDIS_URL: {error}") from error
+
+
+def refuse_eviction(redis: Redis) -> None:
+    """LogfoldError when this Redis may evict keys: half a slice would be gone without its offset.
+
+    Where CONFIG is not allowed (some managed ones), INFO says it too.
+    """
+    try:
+        policy = redis.config_get("maxmemory-policy").get("maxmemory-policy")
+    except ResponseError:
+        policy = redis.info("memory").get("maxmemory_policy")
+    if policy not in (None, "noeviction"):
+        raise LogfoldError(f"Redis may evict keys (maxmemory-policy {policy}): set it to noeviction")

@@ -1,0 +1,47 @@
+"""Rows for people (a table) and for programs (JSON)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+
+def show(answer: Any, as_json: bool, columns: Sequence[str] = (), empty: str = "nothing to show") -> None:
+    """Print one row or a list of them: JSON, or fields below each other, or a table of `columns` (else of all)."""
+    if as_json:
+        click.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2 if sys.stdout.isatty() else None))
+    elif isinstance(answer, Mapping):
+        width = max((len(name) for name in answer), default=0)
+        for name, value in answer.items():
+            click.echo(f"{name:<{width}}  {_text(value)}")
+    elif not answer:
+        click.echo(empty, err=True)
+    else:
+        _table(answer, list(columns) or list(dict.fromkeys(name for row in answer for name in row)))
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        numeric = all(isinstance(row.get(column), int | float | None) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(_text(row.get(column)) for column in columns))
+    # Through a pipe nothing is cut to a terminal's width.
+    Console(width=None if sys.stdout.isatty() else 400).print(table)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return value if isinstance(value, str) else orjson.dumps(value).decode()

@@ -1,0 +1,118 @@
+"""The CloudEvents 1.0 envelope in Kafka's binary mode: `content-type` and `ce_` headers around a bare payload.
+
+Extensions: `sequence` (the aggregate's version after the event), `correlationid`, `causationid`, on commands
+`expectedversion` and `expirytime`, and W3C `traceparent` (a plain header). No personal data belongs in any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from schemas.errors import DecodeError, UsageError
+from schemas.times import iso, millis
+
+CONTENT_TYPE = "application/avro"
+Headers = list[tuple[str, str | bytes | None]]
+RawHeaders = Mapping[str, str | bytes | None] | Headers
+
+_FIXED: Headers = [("content-type", CONTENT_TYPE.encode()), ("ce_specversion", b"1.0")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """Everything about a message that is not its data.
+
+    id: of this message, unique for ever; a command's id is what makes it idempotent.
+    type: the Avro full name of the data.
+    source: who made it, a URI reference (`/logfold/flights/handler`).
+    time: when it happened, milliseconds since 1970 UTC (when it was recorded is the record's own timestamp).
+    subject: the aggregate's id, equal to the record's key.
+    sequence: of an event, the aggregate's version after it, counted from 1.
+    correlation_id: what it belongs to: the id of the first command of a conversation.
+    causation_id: of an event, the id of the command that it follows from.
+    expected_version: of a command, the version at which alone it may be accepted.
+    expires: of a command, the time (milliseconds) after which it is refused undecided.
+    traceparent: W3C trace context, handed on as it came.
+    """
+
+    id: str
+    type: str
+    source: str
+    time: int
+    subject: str
+    sequence: int | None = None
+    correlation_id: str | None = None
+    causation_id: str | None = None
+    expected_version: int | None = None
+    expires: int | None = None
+    traceparent: str | None = None
+
+    def to_headers(self) -> Headers:
+        """The record's headers."""
+        headers = [
+            *_FIXED,
+            ("ce_id", self.id.encode()),
+            ("ce_type", self.type.encode()),
+            ("ce_source", self.source.encode()),
+            ("ce_time", iso(self.time).encode()),
+            ("ce_subject", self.subject.encode()),
+        ]
+        if self.sequence is not None:
+            headers.append(("ce_sequence", b"%d" % self.sequence))
+        if self.correlation_id is not None:
+            headers.append(("ce_correlationid", self.correlation_id.encode()))
+        if self.causation_id is not None:
+            headers.append(("ce_causationid", self.causation_id.encode()))
+        if self.expected_version is not None:
+            headers.append(("ce_expectedversion", b"%d" % self.expected_version))
+        if self.expires is not None:
+            headers.append(("ce_expirytime", iso(self.expires).encode()))
+        if self.traceparent is not None:
+            headers.append(("traceparent", self.traceparent.encode()))
+        return headers
+
+    @classmethod
+    def from_headers(cls, headers: RawHeaders | None) -> Envelope:
+        """Read a record's headers; DecodeError names the first header that is missing or cannot be read."""
+        found = as_mapping(headers)
+        try:
+            return cls(
+                id=found["ce_id"].decode(),
+                type=found["ce_type"].decode(),
+                source=found["ce_source"].decode(),
+                time=millis(found["ce_time"].decode()),
+                subject=found["ce_subject"].decode(),
+                sequence=_number(found, "ce_sequence"),
+                correlation_id=_text(found, "ce_correlationid"),
+                causation_id=_text(found, "ce_causationid"),
+                expected_version=_number(found, "ce_expectedversion"),
+                expires=millis(found["ce_expirytime"].decode()) if "ce_expirytime" in found else None,
+                traceparent=_text(found, "traceparent"),
+            )
+        except KeyError as missing:
+            raise DecodeError(f"the record has no {missing.args[0]} header") from None
+        except (ValueError, UsageError) as error:
+            raise DecodeError(f"a ce_ header cannot be read: {error}") from error
+
+
+def as_mapping(headers: RawHeaders | None) -> dict[str, bytes]:
+    """Headers by name; a name that stands twice counts by its last value, as CloudEvents has it."""
+    pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
+    return {name: value if isinstance(value, bytes) else (value or "").encode() for name, value in pairs}
+
+
+def header(headers: RawHeaders | None, name: str) -> bytes | None:
+    """One header without reading the others."""
+    for key, value in headers.items() if isinstance(headers, Mapping) else headers or ():
+        if key == name:
+            return value.encode() if isinstance(value, str) else value
+    return None
+
+
+def _text(found: Mapping[str, bytes], name: str) -> str | None:
+    return found[name].decode() if name in found else None
+
+
+def _number(found: Mapping[str, bytes], name: str) -> int | None:
+    return int(found[name]) if name in found else None

@@ -1,0 +1,47 @@
+"""The root error and the few kinds of it that every room raises."""
+
+from __future__ import annotations
+
+DONE = 0
+FAILED = 1
+USAGE = 2
+UNKNOWN = 3
+
+
+class LogfoldError(Exception):
+    """A fault with a sentence for the person who can mend it; `exit_code` is what the command line ends with."""
+
+    exit_code = FAILED
+
+
+class UsageError(LogfoldError):
+    """The request itself is wrong: a name, an option, a setting."""
+
+    exit_code = USAGE
+
+
+class NotFoundError(LogfoldError):
+    """What was asked for is not there."""
+
+
+class TimedOutError(LogfoldError):
+    """A condition was not met within its deadline; nothing is known about what happens later."""
+
+    exit_code = UNKNOWN
+
+
+class LogError(LogfoldError):
+    """The log is not the one that was folded so far: cut short, made again, or it does not reach back to zero."""
+
+
+class DecodeError(LogfoldError):
+    """Bytes that are not a message of the catalog; once the record is known, the text begins with where it lies."""
+
+    def __init__(self, reason: str, where: str = "", offset: int = -1) -> None:
+        super().__init__(f"{where}: {reason}" if where else reason)
+        self.reason = reason
+        self.offset = offset
+
+    def at(self, topic: str, partition: int, offset: int, key: object) -> DecodeError:
+        """The same error with the place of the record it was found in."""
+        return DecodeError(self.reason, f"{topic}/{partition}@{offset} key {key!r}", offset)

@@ -1,0 +1,1 @@
+"""The messages of the domain `flights`: one .avsc a version in `commands/` and `events/`."""

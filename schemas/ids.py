@@ -1,0 +1,34 @@
+"""Ids that come out the same however often they are made."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+
+from schemas.errors import UsageError
+
+
+def derived_id(parent: str, name: str) -> str:
+    """uuid5(parent, name) as text (RFC 9562, version 5): the id of what follows from `parent`.
+
+    An event's id is derived from its command's id and its index, so deciding twice never makes two ids of one event.
+    """
+    # The same as str(uuid.uuid5(...)), which takes nearly three times as long; it runs once an event.
+    digest = bytearray(hashlib.sha1(bytes.fromhex(parent.replace("-", "")) + name.encode(), usedforsecurity=False).digest())
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    h = digest[:16].hex()
+    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
+
+
+def new_id() -> str:
+    """A random id (uuid4) for a command that was given none."""
+    return str(uuid.uuid4())
+
+
+def checked_id(text: str) -> str:
+    """`text` as a UUID in its usual form; UsageError when it is none."""
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise UsageError(f"{text!r} is not a command id; it must be a UUID") from None

@@ -1,0 +1,17 @@
+"""A message is a type and its data; commands and events alike."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Message(NamedTuple):
+    """One command or event without its envelope.
+
+    `type` is the Avro full name (`flights.FlightDeparted`). `data` holds the fields in Avro's underlying types:
+    a timestamp-millis is an int of milliseconds since 1970 UTC, a date an int of days, so that a state or a row
+    made of them is JSON as it is.
+    """
+
+    type: str
+    data: dict[str, Any]

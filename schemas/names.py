@@ -1,0 +1,46 @@
+"""The names of topics and groups, all under one optional prefix (`LOGFOLD_TOPIC_PREFIX`)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from schemas.errors import UsageError
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+
+
+def checked_name(name: str, what: str) -> str:
+    """A domain's or projection's name, which becomes part of topics and keys; UsageError when it cannot."""
+    if _NAME.fullmatch(name) is None:
+        raise UsageError(f"{name!r} cannot name a {what}: small letters, digits, '-' and '_' only, a letter first")
+    return name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """Every name in Kafka that logfold chooses."""
+
+    prefix: str = ""
+
+    def topic(self, name: str) -> str:
+        """The topic that a declaration calls `name`."""
+        return self.prefix + name
+
+    def commands(self, domain: str) -> str:
+        return f"{self.prefix}{domain}.commands"
+
+    def events(self, domain: str) -> str:
+        return f"{self.prefix}{domain}.events"
+
+    def refusals(self, domain: str) -> str:
+        return f"{self.prefix}{domain}.refusals"
+
+    def dead_letters(self, domain: str) -> str:
+        return f"{self.prefix}{domain}.dead-letters"
+
+    def projection_group(self, projection: str) -> str:
+        return self.prefix + projection
+
+    def handler_group(self, domain: str) -> str:
+        return f"{self.prefix}{domain}.handler"

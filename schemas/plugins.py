@@ -1,0 +1,47 @@
+"""Domains found by entry points: one group a room, one name a domain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Any
+
+from schemas.errors import UsageError
+from schemas.names import checked_name
+
+SCHEMAS = "logfold.schemas"
+PRODUCERS = "logfold.producers"
+PROJECTIONS = "logfold.projections"
+PROCESSORS = "logfold.processors"
+
+
+def enabled(environ: Mapping[str, str]) -> list[str] | None:
+    """The domains that `LOGFOLD_DOMAINS` (separated by commas) allows, or None for all installed ones."""
+    text = environ.get("LOGFOLD_DOMAINS", "").strip()
+    return [name.strip() for name in text.split(",") if name.strip()] or None
+
+
+def domains(only: list[str] | None) -> list[str]:
+    """The names of the installed domains in the order of the alphabet.
+
+    A domain is what declares schemas. UsageError for a name that is not installed or installed twice.
+    """
+    found: dict[str, str] = {}
+    for point in entry_points(group=SCHEMAS):
+        if found.get(point.name, point.value) != point.value:
+            raise UsageError(f"two packages declare the domain {point.name!r}: {found[point.name]} and {point.value}")
+        found[checked_name(point.name, "domain")] = point.value
+    for name in only or ():
+        if name not in found:
+            raise UsageError(f"LOGFOLD_DOMAINS names {name!r}, which is not installed; there are: {', '.join(sorted(found))}")
+    return sorted(found) if only is None else only
+
+
+def load(group: str, domain: str) -> Any | None:
+    """What `domain` declares in `group`, or None when it declares nothing there."""
+    for point in entry_points(group=group, name=domain):
+        try:
+            return point.load()
+        except (ImportError, AttributeError) as error:
+            raise UsageError(f"the domain {domain!r} cannot be loaded: {group} = {point.value}: {error}") from error
+    return None
