@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BROKERS ?= 1
+BROKERS ?=
 MONTHS ?= 1
 ARGS ?=
 STACK := $(BIN)/python deploy/stack.py
@@ -25,7 +25,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 up: install ## Start Kafka and Redis on this machine (BROKERS=3 for three brokers)
-	$(STACK) up --brokers $(BROKERS)
+	$(STACK) up $(if $(BROKERS),--brokers $(BROKERS))
 
 down: install ## Stop the demo's daemons, Kafka and Redis
 	$(BIN)/python deploy/demo.py stop

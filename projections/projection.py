@@ -66,7 +66,7 @@ class Param:
 class Query:
     """What a projection answers: `run(reader, **params)` returns a row, or rows for a list.
 
-    columns: the fields, in order, that a person is shown of a list.
+    columns: the fields, in order, that a person is shown; programs get all.
     """
 
     run: Callable[..., Any]

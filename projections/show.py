@@ -13,17 +13,22 @@ from rich.table import Table
 
 
 def show(answer: Any, as_json: bool, columns: Sequence[str] = (), empty: str = "nothing to show") -> None:
-    """Print one row or a list of them: JSON, or fields below each other, or a table of `columns` (else of all)."""
+    """Print one row or a list of them: JSON, or fields below each other, or a table; of `columns`, or else of all."""
     if as_json:
         click.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2 if sys.stdout.isatty() else None))
     elif isinstance(answer, Mapping):
         width = max((len(name) for name in answer), default=0)
-        for name, value in answer.items():
-            click.echo(f"{name:<{width}}  {_text(value)}")
+        for name in _present(columns, [answer]):
+            click.echo(f"{name:<{width}}  {_text(answer[name])}")
     elif not answer:
         click.echo(empty, err=True)
     else:
-        _table(answer, list(columns) or list(dict.fromkeys(name for row in answer for name in row)))
+        _table(answer, _present(columns, answer))
+
+
+def _present(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    there = dict.fromkeys(name for row in rows for name in row)
+    return [name for name in columns if name in there] or list(there)
 
 
 def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
@@ -42,6 +47,4 @@ def _text(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
     return value if isinstance(value, str) else orjson.dumps(value).decode()

@@ -75,4 +75,12 @@ def flight(reader: Reader, id: str) -> Row | None:
     return reader.get("flights", id)
 
 
-flights.answers(flight, params=[Param(name="id", positional=True, help="e.g. UA1545:2013-01-01:EWR")])
+flights.answers(
+    flight,
+    params=[Param(name="id", positional=True, help="e.g. UA1545:2013-01-01:EWR")],
+    columns=[
+        *("id", "status", "carrier", "flight_number", "flight_date", "origin", "destination", "tail_number"),
+        *("scheduled_departure", "departed_at", "departure_delay_min"),
+        *("scheduled_arrival", "arrived_at", "arrival_delay_min", "air_time_min", "distance_mi", "version"),
+    ],
+)

@@ -33,19 +33,20 @@ punctuality = Projection(
 )
 
 
+_COUNTERS = (
+    "scheduled",
+    "departed",
+    "arrived",
+    "cancelled",
+    "diverted",
+    "arrived_late",
+    "dep_delay_sum_min",
+    "arr_delay_sum_min",
+)
+
+
 def _new() -> Row:
-    return {
-        "scheduled": 0,
-        "departed": 0,
-        "arrived": 0,
-        "cancelled": 0,
-        "diverted": 0,
-        "arrived_late": 0,
-        "dep_delay_sum_min": 0,
-        "arr_delay_sum_min": 0,
-        "dep_delays": {},
-        "arr_delays": {},
-    }
+    return {**dict.fromkeys(_COUNTERS, 0), "dep_delays": {}, "arr_delays": {}}
 
 
 def scheduled(row: Row | None, event: Event) -> Row:
@@ -112,11 +113,15 @@ def by(reader: Reader, by: str) -> list[Row]:
 
 
 def _shown(row: Row) -> dict[str, Any]:
-    shown = {name: value for name, value in row.items() if not isinstance(value, dict)}
+    shown: dict[str, Any] = {name: row[name] for name in _COUNTERS}
     for which in ("dep", "arr"):
         for percent in _PERCENTILES:
             shown[f"{which}_delay_p{percent}_min"] = percentile(row[f"{which}_delays"], percent)
     return shown
 
 
-punctuality.answers(by, params=[Param(name="by", choices=tuple(_BY), default="carrier", help="what to group by")])
+punctuality.answers(
+    by,
+    params=[Param(name="by", choices=tuple(_BY), default="carrier", help="what to group by")],
+    columns=[*_BY, *_COUNTERS[:6], "dep_delay_p50_min", "dep_delay_p90_min", "arr_delay_p50_min", "arr_delay_p90_min"],
+)

@@ -1,0 +1,179 @@
+"""The demo: real flights through the local stack, Redis emptied, everything folded again and compared to the byte.
+
+`run` leaves stack and daemons running; `stop` ends the daemons that `run` started.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from stack_processes import Process, last_lines, launch, stop
+from stack_record import load
+
+DEPLOY = Path(__file__).resolve().parent
+STATE = Path(os.environ.get("LOGFOLD_STACK") or DEPLOY.parent / ".logfold" / "stack").absolute()
+DAEMONS = STATE / "daemons.json"
+LOG = STATE / "logs" / "daemons.log"
+LOGFOLD = [sys.executable, "-m", "logfold"]
+DEADLINE_S = 120.0
+POLL_S = 0.5
+
+
+class DemoError(Exception):
+    """What went wrong, in a sentence."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("run").add_argument("--months", default="1")
+    commands.add_parser("stop")
+    given = parser.parse_args()
+    try:
+        if given.command == "stop":
+            end_daemons()
+        else:
+            Demo().run(given.months)
+    except DemoError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("demo: interrupted; what runs is left running, `make down` stops it", file=sys.stderr)
+        return 130
+    return 0
+
+
+class Demo:
+    """One run, against the stack that `make up` starts."""
+
+    def __init__(self) -> None:
+        stack("up")
+        record = load(STATE)
+        if record is None:
+            raise DemoError(f"there is no stack in {STATE}")
+        self.environ = {
+            **os.environ,
+            "KAFKA_BOOTSTRAP_SERVERS": record.plan.bootstrap_servers,
+            "REDIS_URL": record.plan.redis_url,
+        }
+
+    def run(self, months: str) -> None:
+        say("Topics")
+        self.logfold("topics", "create")
+        say("Daemons")
+        self.start_daemons()
+        say(f"Import of 2013, month {months}: commands, decided one by one")
+        self.logfold("flights", "import", "--months", months)
+        self.until("the read models have caught up", self.caught_up)
+        say("A board: the first departures from JFK on the first of the month")
+        board = self.output("query", "board", "JFK", "--date", f"2013-{int(months.split('-')[0].split(',')[0]):02d}-01")
+        print("\n".join(board.splitlines()[:13]))
+        say("Punctuality by carrier")
+        punctuality = self.output("query", "punctuality")
+        print(punctuality)
+        before = self.digests()
+        say("Redis is emptied; the log is all there is")
+        stack("empty-redis", "--url", self.environ["REDIS_URL"])
+        started = time.monotonic()
+        self.until("the read models are folded again", lambda: self.rebuilt() and self.caught_up())
+        took = time.monotonic() - started
+        after = self.digests()
+        print(f"Folded again from offset zero in {took:.1f} s.")
+        self.compare(before, after, punctuality)
+        print("Stack and daemons go on running: `make down` stops them, `.venv/bin/logfold --help` tells what else there is.")
+
+    def compare(self, before: list[dict[str, Any]], after: list[dict[str, Any]], punctuality: str) -> None:
+        print(f"{'read model':<12} {'rows':>9}  digest of every byte")
+        for old, new in zip(before, after, strict=True):
+            same = "equal" if old == new else f"DIFFERENT, before: {old['rows']:,} {old['digest']}"
+            print(f"{new['projection']:<12} {new['rows']:>9,}  {new['digest']}  {same}")
+        if before != after or self.output("query", "punctuality") != punctuality:
+            raise DemoError("the tables differ after the rebuild")
+
+    def start_daemons(self) -> None:
+        """Start `logfold run all`, unless the one of an earlier run still runs."""
+        found = daemons()
+        if found is None or not found.running:
+            command = [*LOGFOLD, "--instance", "demo", "run", "all"]
+            os.environ.update(self.environ)
+            process = launch(command, folder=DEPLOY.parent, log=LOG)
+            DAEMONS.write_text(json.dumps({"pid": process.pid, "started": process.started}))
+        self.until("the daemons run", self.all_alive)
+
+    def all_alive(self) -> bool:
+        found = self.json("status")
+        wanted = {"flights.handler@demo", "flights@demo", "board@demo", "punctuality@demo", "aircraft@demo"}
+        return wanted <= {daemon["name"] for daemon in found if daemon["alive"] and daemon["partitions"]}
+
+    def caught_up(self) -> bool:
+        return sum(part["lag"] for part in self.json("lag")) == 0
+
+    def rebuilt(self) -> bool:
+        return all(self.succeeds("query", name) for name in ("punctuality",)) and self.all_alive()
+
+    def digests(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.json("digest")
+        return found
+
+    def until(self, what: str, holds: Callable[[], bool]) -> None:
+        """Wait for a condition as long as something moves; DemoError after two minutes in which nothing did."""
+        deadline, last = time.monotonic() + DEADLINE_S, ""
+        while not holds():
+            now = self.output("lag", "--json", check=False)
+            if now != last:
+                deadline, last = time.monotonic() + DEADLINE_S, now
+            if time.monotonic() > deadline:
+                raise DemoError(f"after {DEADLINE_S:.0f} s it is still not so that {what}; {LOG} ends with:\n{last_lines(LOG)}")
+            time.sleep(POLL_S)
+
+    def logfold(self, *args: str) -> None:
+        if subprocess.run([*LOGFOLD, *args], env=self.environ, check=False).returncode:
+            raise DemoError(f"`logfold {' '.join(args)}` failed")
+
+    def output(self, *args: str, check: bool = True) -> str:
+        done = subprocess.run([*LOGFOLD, *args], env=self.environ, capture_output=True, text=True, check=False)
+        if check and done.returncode:
+            raise DemoError(f"`logfold {' '.join(args)}` failed: {done.stderr.strip()}")
+        return done.stdout
+
+    def json(self, *args: str) -> Any:
+        return json.loads(self.output(*args, "--json"))
+
+    def succeeds(self, *args: str) -> bool:
+        return subprocess.run([*LOGFOLD, *args], env=self.environ, capture_output=True, check=False).returncode == 0
+
+
+def daemons() -> Process | None:
+    try:
+        found = json.loads(DAEMONS.read_text())
+        return Process(found["pid"], found["started"])
+    except FileNotFoundError:
+        return None
+
+
+def end_daemons() -> None:
+    process = daemons()
+    if process is not None:
+        stop([process], patience=45)
+        DAEMONS.unlink()
+
+
+def stack(*args: str) -> None:
+    if subprocess.run([sys.executable, str(DEPLOY / "stack.py"), *args], check=False).returncode:
+        raise DemoError(f"the local stack: `{args[0]}` failed")
+
+
+def say(text: str) -> None:
+    print(f"\n== {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
