@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
@@ -22,7 +23,7 @@ from processors.runtime import Runtime
 from producers.commands import Command
 from producers.outcomes import Outcome
 from producers.publish import publish
-from producers.settings import KafkaSettings
+from producers.settings import LIBRDKAFKA, KafkaSettings
 from producers.write_side import WriteSide
 from projections.projection import Projection
 from projections.reader import Readers
@@ -30,7 +31,7 @@ from projections.settings import RedisSettings
 from schemas import plugins
 from schemas.catalog import Catalog
 from schemas.codec import Codec
-from schemas.errors import FAILED, LogfoldError, UsageError
+from schemas.errors import DONE, FAILED, INTERRUPTED, LogfoldError, UsageError
 from schemas.names import Names
 from schemas.position import Position
 
@@ -173,14 +174,26 @@ for _command in (
 
 def main() -> None:
     """Run the command line; whatever goes wrong ends in one sentence on stderr and an exit code."""
+    # librdkafka's own lines are for daemons, which log them; a command says what went wrong itself.
+    logging.getLogger(LIBRDKAFKA).setLevel(logging.CRITICAL)
     try:
-        front_door.main(standalone_mode=True)
+        code = front_door.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted", INTERRUPTED)
     except LogfoldError as error:
         _fail(str(error), error.exit_code)
     except KafkaException as error:
-        _fail(f"Kafka: {error.args[0].str()}", FAILED)
+        _fail(f"Kafka at {KafkaSettings.from_environ(os.environ).bootstrap}: {error.args[0].str()}", FAILED)
     except RedisError as error:
-        _fail(f"Redis at {RedisSettings.from_environ(os.environ).url}: {error}", FAILED)
+        _fail(f"Redis at {RedisSettings.from_environ(os.environ).shown}: {error}", FAILED)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; stdout must not be flushed into the broken pipe at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILED)
+    sys.exit(code if isinstance(code, int) else DONE)
 
 
 def _fail(message: str, code: int) -> None:

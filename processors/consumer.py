@@ -64,6 +64,8 @@ class BatchConsumer:
         self._starts = starts
         self._gone = gone
         self._owned: set[Place] = set()
+        self.changes = 0
+        """How often partitions came or went; a batch across a change was not read under one metadata."""
         self._fault: Exception | None = None
 
     def subscribe(self, topics: list[str]) -> None:
@@ -130,9 +132,13 @@ class BatchConsumer:
                 raise KafkaException(tp.error)
         return {(tp.topic, tp.partition): tp.offset if tp.offset >= 0 else None for tp in found}
 
-    def metadata(self) -> Any:
-        """The group's metadata, opaque; take it before a batch, and use it for that batch's transaction."""
-        return self._consumer.consumer_group_metadata()
+    def metadata(self) -> Any | None:
+        """The group's metadata, opaque; take it before a batch, and use it for that batch's transaction.
+
+        None while this consumer is no member: what librdkafka hands out then is empty, and a classic group accepts it
+        from anyone, so it fences nobody.
+        """
+        return self._consumer.consumer_group_metadata() if self._consumer.memberid() else None
 
     def close(self) -> None:
         """Leave the group."""
@@ -147,11 +153,13 @@ class BatchConsumer:
             self._fault = fault
             consumer.incremental_assign([])
             return
+        self.changes += 1
         self._owned.update(places)
         consumer.incremental_assign([TopicPartition(*place, starts[place]) for place in places])
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         places = [(tp.topic, tp.partition) for tp in partitions]
+        self.changes += 1
         self._owned.difference_update(places)
         self._gone(places)
         consumer.incremental_unassign(partitions)

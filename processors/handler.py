@@ -119,11 +119,15 @@ class Handler:
         assert self._consumer is not None
         patiently(self._transactions.open, self._stop)
         while not self._stop.is_set():
-            metadata = self._consumer.metadata()
-            batch = self._consumer.poll(self._batch, _WAIT_S)
             handled = 0
+            changes, metadata = self._consumer.changes, self._consumer.metadata()
+            batch = self._consumer.poll(self._batch, _WAIT_S)
             try:
-                handled = self._handle({p: records for (_, p), records in batch.records.items()}, metadata)
+                if metadata is None or self._consumer.changes != changes:
+                    # Taken under another membership than it would be committed under: read it again.
+                    self._consumer.seek({place: self._next[place[1]] for place in batch.records})
+                else:
+                    handled = self._handle({p: records for (_, p), records in batch.records.items()}, metadata)
             except TRANSIENT as fault:
                 log.warning("batch given up, handing over anew", domain=self._domain.name, fault=repr(fault))
                 patiently(self._start_over, self._stop)

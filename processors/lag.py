@@ -11,7 +11,7 @@ from processors.runtime import Runtime
 from processors.topics import Place, Topics
 from projections.generations import Generations
 from projections.slices import SliceStore
-from schemas.errors import TimedOutError
+from schemas.errors import LogfoldError, TimedOutError
 
 _LOOK_S = 10
 
@@ -39,9 +39,8 @@ def lags(runtime: Runtime) -> list[Lag]:
     topics = Topics(runtime.kafka)
     stands = _projections(runtime, topics, runtime.redis) | _handlers(runtime, topics)
     ends = topics.ends({place for _, place in stands}, committed=True)
-    behind = {place: offset for (_, place), offset in stands.items() if offset < ends[place]}
-    # Two readers of one partition may stand at different offsets; each gap is looked at once, from its lowest offset on.
-    empty = {key: _only_markers(runtime, key[1], offset, ends[key[1]]) for key, offset in stands.items() if key[1] in behind}
+    behind = {(place, offset) for (_, place), offset in stands.items() if offset < ends[place]}
+    with_records = _with_records(runtime, behind)
     return [
         Lag(
             name=name,
@@ -49,7 +48,7 @@ def lags(runtime: Runtime) -> list[Lag]:
             partition=place[1],
             offset=offset,
             end=ends[place],
-            lag=0 if empty.get((name, place), True) else ends[place] - offset,
+            lag=ends[place] - offset if (place, offset) in with_records else 0,
         )
         for (name, place), offset in sorted(stands.items())
     ]
@@ -87,20 +86,26 @@ def _handlers(runtime: Runtime, topics: Topics) -> dict[tuple[str, Place], int]:
     return stands
 
 
-def _only_markers(runtime: Runtime, place: Place, offset: int, end: int) -> bool:
-    """Whether a reader of committed records finds nothing between `offset` and `end`."""
-    if offset >= end:
-        return True
+def _with_records(runtime: Runtime, gaps: set[tuple[Place, int]]) -> set[tuple[Place, int]]:
+    """Those of the (partition, offset) from which on a reader of committed records finds one."""
+    found: set[tuple[Place, int]] = set()
+    if not gaps:
+        return found
     consumer = _reader(runtime, runtime.names.topic("logfold.lag"))
     try:
-        consumer.assign([TopicPartition(*place, offset)])
-        message = consumer.poll(_LOOK_S)
-        if message is None:
-            raise TimedOutError(f"{place[0]}/{place[1]} cannot be read from offset {offset}")
-        error = message.error()
-        return error is not None and error.code() == KafkaError._PARTITION_EOF
+        for place, offset in sorted(gaps):
+            consumer.assign([TopicPartition(*place, offset)])
+            message = consumer.poll(_LOOK_S)
+            if message is None:
+                raise TimedOutError(f"{place[0]}/{place[1]} cannot be read from offset {offset}")
+            error = message.error()
+            if error is None:
+                found.add((place, offset))
+            elif error.code() != KafkaError._PARTITION_EOF:
+                raise LogfoldError(f"{place[0]}/{place[1]}: {error.str()}")
     finally:
         consumer.close()
+    return found
 
 
 def _reader(runtime: Runtime, group: str) -> Consumer:

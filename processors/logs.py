@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 import structlog
 
+from producers.settings import LIBRDKAFKA
+
 
 def configure(environ: Mapping[str, str]) -> None:
     """Set up structlog and the standard library's logging (which librdkafka speaks through) for a daemon."""
@@ -34,3 +36,4 @@ def configure(environ: Mapping[str, str]) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    logging.getLogger(LIBRDKAFKA).setLevel(logging.WARNING)

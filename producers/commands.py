@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from producers.outcomes import Outcome, Outcomes
-from producers.publisher import Delivered, Publisher
+from producers.publisher import Delivered, Publisher, PublishError
 from schemas.codec import Codec
 from schemas.envelope import Envelope
 from schemas.errors import UsageError
@@ -72,10 +72,13 @@ class CommandSender:
         self._publisher.send(self._topic(command.type), command.key, value, headers, delivered)
 
     def post(self, command: Command) -> Position:
-        """Send the command and return where it lies once Kafka has it."""
+        """Send the command and return where it lies once Kafka has it; PublishError names its id."""
         where: list[Position] = []
         self.send(command, where.append)
-        self._publisher.flush()
+        try:
+            self._publisher.flush()
+        except PublishError as error:
+            raise PublishError(f"{error}; to try again without acting twice: --command-id {command.id}") from error
         return where[0]
 
     def submit(self, command: Command, timeout_s: float = 10) -> Outcome:

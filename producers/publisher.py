@@ -8,15 +8,17 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from producers.settings import KafkaSettings
 from schemas.envelope import Headers
-from schemas.errors import LogfoldError
+from schemas.errors import UNKNOWN, LogfoldError
 from schemas.position import Position
 
-_FLUSH_S = 30
+_STILL_S = 15
 Delivered = Callable[[Position], None]
 
 
 class PublishError(LogfoldError):
     """A record was not acknowledged; whether the log has it is unknown. Sending it again with its id is harmless."""
+
+    exit_code = UNKNOWN
 
 
 class Publisher:
@@ -27,8 +29,8 @@ class Publisher:
 
     def __init__(self, settings: KafkaSettings, queue: int = 20_000, linger_ms: float = 5) -> None:
         self._producer = Producer(settings.producer(**{"queue.buffering.max.messages": queue, "linger.ms": linger_ms}))
+        self._bootstrap = settings.bootstrap
         self._failed: KafkaError | None = None
-        self._timeout_s = _FLUSH_S
 
     def send(self, topic: str, key: str, value: bytes, headers: Headers, delivered: Delivered | None = None) -> None:
         """Queue one record; PublishError as soon as an earlier one is known to have failed."""
@@ -51,15 +53,13 @@ class Publisher:
                 raise PublishError(f"{topic} key {key!r}: {error.args[0].str()}") from error
 
     def flush(self) -> None:
-        """Return when every record is acknowledged; PublishError when one is not, or not in time."""
-        left = self._producer.flush(self._timeout_s)
-        self._check()
-        if left:
-            raise PublishError(f"{left} records were not acknowledged within {self._timeout_s} s")
-
-    def poll(self, timeout_s: float) -> None:
-        """Serve acknowledgements for so long."""
-        self._producer.poll(timeout_s)
+        """Return when every record is acknowledged; PublishError when one is not, or none is for 15 s."""
+        before = len(self._producer)
+        while left := self._producer.flush(_STILL_S):
+            self._check()
+            if left == before:
+                raise PublishError(f"Kafka at {self._bootstrap} acknowledged none of {left} records for {_STILL_S} s")
+            before = left
         self._check()
 
     def _check(self) -> None:

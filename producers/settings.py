@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 _PREFIX = "KAFKA_"
+LIBRDKAFKA = "librdkafka"
 # What Kafka's own start scripts and images read from the environment; not librdkafka's.
 _NOT_OURS = {
     "CFG_FILE", "CLUSTERS", "DEBUG", "GC_LOG_OPTS", "HEAP_OPTS", "HOME", "JMX_OPTS", "JMX_PORT",
@@ -39,7 +41,8 @@ class KafkaSettings:
 
     def client(self, **more: Any) -> dict[str, Any]:
         """librdkafka's configuration of any client."""
-        return {"bootstrap.servers": self.bootstrap, **self.properties, **more}
+        logger = logging.getLogger(LIBRDKAFKA)
+        return {"bootstrap.servers": self.bootstrap, "logger": logger, **self.properties, **more}
 
     def producer(self, **more: Any) -> dict[str, Any]:
         """librdkafka's configuration of an idempotent producer that partitions as Java's producers do."""

@@ -59,11 +59,12 @@ def _command(projection: Projection) -> click.Command:
 
 
 def _parameter(param: Param) -> click.Parameter:
-    type_ = click.Choice(param.choices) if param.choices else None
+    more: dict[str, Any] = {"required": True} if param.default is None else {"default": param.default}
+    if param.choices:
+        more["type"] = click.Choice(param.choices)
     if param.positional:
-        return click.Argument([param.name], type=type_, required=param.default is None, default=param.default)
-    option = f"--{param.name.replace('_', '-')}"
-    return click.Option([option], type=type_, required=param.default is None, default=param.default, help=param.help)
+        return click.Argument([param.name], **more)
+    return click.Option([f"--{param.name.replace('_', '-')}"], help=param.help, show_default=True, **more)
 
 
 def _checked(param: Param, value: Any) -> Any:

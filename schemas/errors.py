@@ -6,6 +6,7 @@ DONE = 0
 FAILED = 1
 USAGE = 2
 UNKNOWN = 3
+INTERRUPTED = 130
 
 
 class LogfoldError(Exception):
