@@ -111,7 +111,8 @@ class Demo:
     def all_alive(self) -> bool:
         found = self.json("status")
         wanted = {"flights.handler@demo", "flights@demo", "board@demo", "punctuality@demo", "aircraft@demo"}
-        return wanted <= {daemon["name"] for daemon in found if daemon["alive"] and daemon["partitions"]}
+        alive = {daemon["name"] for daemon in found if daemon["alive"] and daemon["partitions"]}
+        return wanted <= alive
 
     def caught_up(self) -> bool:
         return sum(part["lag"] for part in self.json("lag")) == 0
