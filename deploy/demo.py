@@ -111,7 +111,7 @@ class Demo:
     def all_alive(self) -> bool:
         found = self.json("status")
         wanted = {"flights.handler@demo", "flights@demo", "board@demo", "punctuality@demo", "aircraft@demo"}
-        alive = {daemon["name"] for daemon in found if daemon["alive"] and daemon["partitions"]}
+        alive: set[str] = {daemon["name"] for daemon in found if daemon["alive"] and daemon["partitions"]}
         return wanted <= alive
 
     def caught_up(self) -> bool:
