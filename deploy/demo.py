@@ -115,10 +115,10 @@ class Demo:
         return wanted <= alive
 
     def caught_up(self) -> bool:
-        return sum(part["lag"] for part in self.json("lag")) == 0
+        return not any(part["lag"] for part in self.json("lag"))
 
     def rebuilt(self) -> bool:
-        return all(self.succeeds("query", name) for name in ("punctuality",)) and self.all_alive()
+        return self.succeeds("digest") and self.all_alive()
 
     def digests(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.json("digest")

@@ -23,7 +23,7 @@ from processors.transaction import Delivery, Transactions
 from producers.outcomes import Outcome, Outcomes
 from projections.slices import Changes, Commit, SliceStore
 from schemas.codec import Codec
-from schemas.envelope import CONTENT_TYPE, Headers
+from schemas.envelope import FIXED, Headers
 from schemas.errors import LogError
 from schemas.ids import derived_id
 from schemas.message import Message
@@ -184,8 +184,7 @@ class Handler:
         asked = decided.asked
         id_ = asked.id
         headers: Headers = [
-            ("content-type", CONTENT_TYPE.encode()),
-            ("ce_specversion", b"1.0"),
+            *FIXED,
             ("ce_id", derived_id(id_, str(index)).encode()),
             ("ce_type", event.type.encode()),
             ("ce_source", self._source),
@@ -203,8 +202,7 @@ class Handler:
         asked, refusal = decided.asked, decided.refusal
         assert refusal is not None
         headers: Headers = [
-            ("content-type", CONTENT_TYPE.encode()),
-            ("ce_specversion", b"1.0"),
+            *FIXED,
             ("ce_id", derived_id(asked.id, "refused").encode()),
             ("ce_type", _REFUSED.encode()),
             ("ce_source", self._source),

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from schemas.errors import DecodeError, UsageError
 from schemas.times import iso, millis
 
-CONTENT_TYPE = "application/avro"
 Headers = list[tuple[str, str | bytes | None]]
 RawHeaders = Mapping[str, str | bytes | None] | Headers
 
-_FIXED: Headers = [("content-type", CONTENT_TYPE.encode()), ("ce_specversion", b"1.0")]
+FIXED: Headers = [("content-type", b"application/avro"), ("ce_specversion", b"1.0")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +50,7 @@ class Envelope:
     def to_headers(self) -> Headers:
         """The record's headers."""
         headers = [
-            *_FIXED,
+            *FIXED,
             ("ce_id", self.id.encode()),
             ("ce_type", self.type.encode()),
             ("ce_source", self.source.encode()),

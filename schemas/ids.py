@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 
 from schemas.errors import UsageError
+
+_USUAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 def derived_id(parent: str, name: str) -> str:
@@ -28,6 +31,8 @@ def new_id() -> str:
 
 def checked_id(text: str) -> str:
     """`text` as a UUID in its usual form; UsageError when it is none."""
+    if _USUAL.fullmatch(text):
+        return text
     try:
         return str(uuid.UUID(text))
     except ValueError:
