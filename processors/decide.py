@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import structlog
 from confluent_kafka import Message as Record
 
 from processors.ledger import Ledger
 from producers.commands import NO_REPLY
-from producers.decider import Decider, Decision, Refusal
+from producers.decider import Decider, Refusal, State
 from producers.outcomes import Outcome
 from schemas.codec import Codec
 from schemas.envelope import as_mapping
@@ -46,6 +47,13 @@ class Asked:
         return f"{self.record.topic()}/{self.record.partition()}@{self.record.offset()} key {self.record.key()!r}"
 
 
+class Encoded(NamedTuple):
+    """An event's type and its bytes."""
+
+    type: str
+    value: bytes
+
+
 @dataclass(slots=True)
 class Decided:
     """What became of one command: events, a refusal, or the outcome that its id had before.
@@ -54,7 +62,7 @@ class Decided:
     """
 
     asked: Asked
-    events: Sequence[Message] = ()
+    events: Sequence[Encoded] = ()
     refusal: Refusal | None = None
     earlier: Outcome | None = None
     version: int | None = None
@@ -84,22 +92,23 @@ def decide(
             log.error("a command cannot be read", at=a.place, error=a.wrong)
             results.append(Decided(a, refusal=Refusal(code=UNDECODABLE, message=a.wrong)))
         else:
-            results.append(_one(decider, ledger, a, a.message, partitions, now_ms))
+            results.append(_one(decider, codec, ledger, a, a.message, partitions, now_ms))
     return results
 
 
-def _one(decider: Decider, ledger: Ledger, asked: Asked, command: Message, partitions: int, now_ms: int) -> Decided:
+def _one(
+    decider: Decider, codec: Codec, ledger: Ledger, asked: Asked, command: Message, partitions: int, now_ms: int
+) -> Decided:
     key = asked.key
     version, state = ledger.aggregate(key)
     refusal = _general(asked, version, now_ms) or _misplaced(ledger, asked, partitions)
-    decision = refusal or _by_domain(decider, state, asked, command)
+    decision = refusal or _by_domain(decider, codec, state, asked, command)
     if isinstance(decision, Refusal):
         return Decided(asked, refusal=decision, version=version)
-    for event in decision:
-        state = decider.evolve(state, event)
-    version += len(decision)
+    events, state = decision
+    version += len(events)
     ledger.evolve(key, version, state)
-    return Decided(asked, events=decision, version=version)
+    return Decided(asked, events=events, version=version)
 
 
 def _general(asked: Asked, version: int, now_ms: int) -> Refusal | None:
@@ -126,15 +135,24 @@ def _misplaced(ledger: Ledger, asked: Asked, partitions: int) -> Refusal | None:
     )
 
 
-def _by_domain(decider: Decider, state: dict[str, object], asked: Asked, command: Message) -> Decision:
+def _by_domain(
+    decider: Decider, codec: Codec, state: State, asked: Asked, command: Message
+) -> tuple[list[Encoded], State] | Refusal:
+    """The encoded events and the state after them. A fault of the domain's code refuses the command and blocks no other."""
     try:
         decision = decider.decide(state, command)
+        if isinstance(decision, Refusal):
+            return decision
+        events = []
+        for event in decision:
+            events.append(Encoded(event.type, codec.encode(event.type, event.data)))
+            state = decider.evolve(state, event)
     except Exception as error:
         log.exception("the decider failed on a command", at=asked.place)
         return Refusal(code="decider-failed", message=f"{type(error).__name__}: {error}")
-    if not isinstance(decision, Refusal) and not decision:
+    if not events:
         return Refusal(code="no-event", message=f"{command.type} changes nothing")
-    return decision
+    return events, state
 
 
 def _read(codec: Codec, record: Record) -> Asked:

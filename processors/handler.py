@@ -26,7 +26,6 @@ from schemas.codec import Codec
 from schemas.envelope import FIXED, Headers
 from schemas.errors import LogError
 from schemas.ids import derived_id
-from schemas.message import Message
 from schemas.names import Names
 from schemas.position import Position
 from schemas.times import iso
@@ -171,22 +170,21 @@ class Handler:
             if decided.events:
                 first = decided.version - len(decided.events) + 1  # type: ignore[operator]
                 for index, event in enumerate(decided.events):
-                    headers = self._event_headers(decided, event, index, first + index)
-                    value = self._codec.encode(event.type, event.data)
-                    self._transactions.produce(self._events, partition, decided.asked.key, value, headers, work.events)
+                    headers = self._event_headers(decided, event.type, index, first + index)
+                    self._transactions.produce(self._events, partition, decided.asked.key, event.value, headers, work.events)
             elif decided.refusal is not None:
                 if decided.refusal.code == UNDECODABLE:
                     self._park(partition, decided)
                 if decided.asked.id:
                     self._produce_refusal(partition, work, decided)
 
-    def _event_headers(self, decided: Decided, event: Message, index: int, version: int) -> Headers:
+    def _event_headers(self, decided: Decided, type_: str, index: int, version: int) -> Headers:
         asked = decided.asked
         id_ = asked.id
         headers: Headers = [
             *FIXED,
             ("ce_id", derived_id(id_, str(index)).encode()),
-            ("ce_type", event.type.encode()),
+            ("ce_type", type_.encode()),
             ("ce_source", self._source),
             ("ce_time", asked.headers["ce_time"]),
             ("ce_subject", asked.headers["ce_subject"]),

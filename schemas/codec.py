@@ -12,7 +12,7 @@ from typing import Any
 
 import fastavro
 from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
-from fastavro.validation import ValidationError, validate
+from fastavro.validation import validate
 
 from schemas.catalog import Catalog, MessageSchema
 from schemas.errors import DecodeError, LogfoldError, UsageError
@@ -50,7 +50,7 @@ class Codec:
         body = BytesIO(header)
         body.seek(_HEADER)
         try:
-            fastavro.schemaless_writer(body, schema, data)
+            fastavro.schemaless_writer(body, schema, data, strict_allow_default=True)
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise UsageError(f"{type_}: {_what_is_wrong(schema, data, error)}") from error
         return body.getvalue()
@@ -115,8 +115,20 @@ def _why_unknown(value: bytes) -> str:
 
 
 def _what_is_wrong(schema: Any, data: Mapping[str, Any], error: Exception) -> str:
-    try:
-        validate(data, schema, raise_errors=True, strict=True)
-    except ValidationError as invalid:
-        return "; ".join(str(e) for e in invalid.errors)
-    return f"{type(error).__name__} {error}"
+    fields = {field["name"]: field for field in schema["fields"]}
+    wrong = [f"there is no field {name!r}" for name in data if name not in fields]
+    for name, field in fields.items():
+        if name not in data:
+            if "default" not in field:
+                wrong.append(f"the field {name!r} is missing")
+        elif not validate(data[name], field["type"], raise_errors=False):
+            wrong.append(f"the field {name!r} must be {_type_name(field['type'])}, not {data[name]!r}")
+    return "; ".join(wrong) or f"{type(error).__name__} {error}"
+
+
+def _type_name(schema: Any) -> str:
+    if isinstance(schema, list):
+        return " or ".join(_type_name(branch) for branch in schema)
+    if isinstance(schema, Mapping):
+        return str(schema.get("logicalType") or schema.get("name") or schema["type"])
+    return str(schema)
