@@ -197,13 +197,12 @@ class Projector:
 def decoded(codec: Codec, wanted: Mapping[str, Any], records: Sequence[Message]) -> list[Event]:
     """The events among `records` whose type is wanted; DecodeError says where the first bad one lies."""
     events = []
-    type_of, decode = codec.type_of, codec.decode
+    decode = codec.decode_wanted
     for record in records:
-        value = record.value()
         try:
-            if type_of(value) in wanted:
-                type_, data = decode(value)
-                events.append(Event(type_, _key(record), data, record))
+            message = decode(record.value(), wanted)
+            if message is not None:
+                events.append(Event(message.type, _key(record), message.data, record))
         except (DecodeError, UnicodeDecodeError) as error:
             reason = error if isinstance(error, DecodeError) else DecodeError(f"the key is not UTF-8: {error}")
             topic, partition, offset = record.topic(), record.partition(), record.offset()

@@ -6,7 +6,7 @@ Format: `C3 01`, the 8-byte little-endian CRC-64-AVRO of the schema's Parsing Ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from io import BytesIO
 from typing import Any
 
@@ -64,7 +64,15 @@ class Codec:
 
         DecodeError for a missing or foreign marker, an unknown fingerprint, a cut or overlong body.
         """
+        message = self.decode_wanted(value, None)
+        assert message is not None
+        return message
+
+    def decode_wanted(self, value: bytes | None, wanted: Container[str] | None) -> Message | None:
+        """As `decode`, but None for a type that is not wanted, whose body is not looked at; None wants all."""
         type_, schema = self._reader(value)
+        if wanted is not None and type_ not in wanted:
+            return None
         assert value is not None
         body = BytesIO(value)
         body.seek(_HEADER)

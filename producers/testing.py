@@ -1,0 +1,86 @@
+"""Given, when, then for deciders: a public part of logfold, with which a domain's own rules are tested.
+
+given(decider, scheduled, departed).when(arrive).then(arrived)
+given(decider, scheduled).when(arrive).then_refused("not-departed")
+"""
+
+from __future__ import annotations
+
+import difflib
+from copy import deepcopy
+from dataclasses import dataclass
+from pprint import pformat
+from typing import Any
+
+import orjson
+
+from producers.decider import Decider, Decision, Refusal, State
+from schemas.message import Message
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """A decision that was made, to be compared with the one expected."""
+
+    decider: Decider
+    state: State
+    command: Message
+    decision: Decision
+
+    def then(self, *events: Message) -> Given:
+        """Expect exactly these events; returns the aggregate after them, ready for the next `when`.
+
+        AssertionError shows the difference, or says that the command was refused.
+        """
+        if isinstance(self.decision, Refusal):
+            raise AssertionError(f"{self.command.type} was refused: {self.decision.message} ({self.decision.code})")
+        _same([*events], [*self.decision], f"{self.command.type} gave other events than expected")
+        return Given(self.decider, _evolved(self.decider, self.state, *events))
+
+    def then_refused(self, code: str) -> None:
+        """Expect a refusal with this code; AssertionError says what came instead."""
+        if not isinstance(self.decision, Refusal):
+            raise AssertionError(f"{self.command.type} was not refused, it gave:\n{pformat([*self.decision])}")
+        if self.decision.code != code:
+            raise AssertionError(f"{self.command.type} was refused as {self.decision.code!r}, not as {code!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An aggregate in the state that its events so far have led to."""
+
+    decider: Decider
+    state: State
+
+    def when(self, command: Message) -> When:
+        """Decide a command. AssertionError when `decide` changed the state or decides otherwise the second time."""
+        before = deepcopy(self.state)
+        decision = self.decider.decide(self.state, command)
+        _same(before, self.state, f"decide changed the state it was given ({command.type})")
+        _same(decision, self.decider.decide(self.state, command), f"asked twice, decide answers twice ({command.type})")
+        return When(self.decider, self.state, command, decision)
+
+
+def given(decider: Decider, *events: Message) -> Given:
+    """Begin with what has happened to the aggregate so far.
+
+    AssertionError when `evolve` changed the state it was given, or made one that JSON cannot keep as a snapshot.
+    """
+    return Given(decider, _evolved(decider, decider.initial(), *events))
+
+
+def _evolved(decider: Decider, state: State, *events: Message) -> State:
+    for event in events:
+        before = deepcopy(state)
+        after = decider.evolve(state, event)
+        _same(before, state, f"evolve changed the state it was given ({event.type})")
+        kept = orjson.loads(orjson.dumps(after, option=orjson.OPT_SORT_KEYS))
+        _same(after, kept, f"a snapshot would change the state after {event.type}")
+        state = after
+    return state
+
+
+def _same(expected: Any, found: Any, what: str) -> None:
+    if expected != found:
+        lines = difflib.ndiff(pformat(expected).splitlines(), pformat(found).splitlines())
+        raise AssertionError("\n".join([f"{what} (- expected, + found):", *lines]))

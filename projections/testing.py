@@ -1,0 +1,136 @@
+"""Folds events in memory, without Kafka and Redis: a public part of logfold, with which projections are tested.
+
+assert folded(flights, [scheduled, departed])["flights"]["UA1"]["status"] == "departed"
+assert_folds_alike(flights, events)
+"""
+
+from __future__ import annotations
+
+import difflib
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from pprint import pformat
+
+import orjson
+
+from projections.event import Event
+from projections.fold import Fold, to_json
+from projections.projection import Projection, Row, Table
+from projections.slices import Changes
+
+_HELD = 4_096
+
+
+def folded(projection: Projection, events: Iterable[Event]) -> dict[str, dict[str, Row]]:
+    """The rows that these events, in this order and in one slice, are folded into: `{table: {key: row}}`.
+
+    Every table of the projection is there, an empty one too. FoldError when a step fails.
+    """
+    tables = _fold(projection, [[*events]]).tables
+    return {name: {key: orjson.loads(row) for key, row in rows.items()} for name, rows in tables.items()}
+
+
+def assert_folds_alike(
+    projection: Projection, events: Sequence[Event], *, rounds: int = 10, slices: int = 4, seed: int | None = None
+) -> None:
+    """Check what every projection promises, with random choices in each of so many rounds.
+
+    Rows, to the byte, and members of indexes are the same when folded again from zero, wherever batches begin and
+    end, and whether rows stay in memory between them or go through JSON. Tables with a merge give the same merged
+    rows in whatever order the events come, and however they are spread over so many slices.
+    AssertionError shows the difference and the seed, with which the same choices are made again.
+    """
+    seed = random.randrange(2**32) if seed is None else seed
+    choice = random.Random(seed)
+    expected = _fold(projection, [events])
+    batchings: list[list[Sequence[Event]]] = [[events], [[event] for event in events]]
+    for batches in (*batchings, *(_cut(events, choice) for _ in range(rounds))):
+        for held in (_HELD, 1, 0):
+            found = _fold(projection, batches, held)
+            _same(expected.shown(), found.shown(), f"{projection.name}: other batches give other rows (seed={seed})")
+    merging = [table for table in projection.tables if table.merge is not None]
+    if not merging:
+        return
+    partial = _only(projection, merging)
+    for _ in range(rounds):
+        spread: list[list[Event]] = [[] for _ in range(slices)]
+        for event in choice.sample(events, len(events)):
+            choice.choice(spread).append(event)
+        parts = [_fold(partial, [part]) for part in spread]
+        for table in merging:
+            _same(
+                _merged(table, [expected], choice),
+                _merged(table, parts, choice),
+                f"{projection.name}, table {table.name}: another order, or other slices, give other rows (seed={seed})",
+            )
+
+
+class _Slice:
+    """In dicts, what a slice holds in Redis."""
+
+    def __init__(self, projection: Projection) -> None:
+        self.tables: dict[str, dict[str, bytes]] = {table.name: {} for table in projection.tables}
+        self.indexes: dict[str, set[str]] = {index.name: set() for table in projection.tables for index in table.indexes}
+
+    def read(self, table: str, keys: list[str]) -> list[bytes | None]:
+        return [self.tables[table].get(key) for key in keys]
+
+    def write(self, changes: Changes) -> None:
+        for table, rows in changes.rows.items():
+            for key, row in rows.items():
+                if row is None:
+                    self.tables[table].pop(key, None)
+                else:
+                    self.tables[table][key] = row
+        for index, members in changes.members.items():
+            self.indexes[index] -= {member for member, there in members.items() if not there}
+            self.indexes[index] |= {member for member, there in members.items() if there}
+
+    def shown(self) -> dict[str, object]:
+        return {**self.tables, **{f"index {name}": sorted(members) for name, members in self.indexes.items()}}
+
+
+def _fold(projection: Projection, batches: Iterable[Sequence[Event]], held: int = _HELD) -> _Slice:
+    """Fold batch by batch, with so many rows held between them; with none, each begins with what is stored."""
+    slice_, fold = _Slice(projection), Fold(projection, held)
+    for batch in batches:
+        slice_.write(fold.apply(batch, slice_.read))
+        if not held:
+            fold = Fold(projection, held)
+    return slice_
+
+
+def _cut(events: Sequence[Event], choice: random.Random) -> list[Sequence[Event]]:
+    borders = sorted(choice.randrange(len(events) + 1) for _ in range(5))
+    return [events[low:high] for low, high in zip([0, *borders], [*borders, len(events)], strict=True)]
+
+
+def _only(projection: Projection, tables: Sequence[Table]) -> Projection:
+    names = {table.name for table in tables}
+    return Projection(
+        name=projection.name,
+        version=projection.version,
+        topics=projection.topics,
+        tables=tuple(tables),
+        routes={type_: [route for route in routes if route.table in names] for type_, routes in projection.routes.items()},
+    )
+
+
+def _merged(table: Table, parts: Sequence[_Slice], choice: random.Random) -> dict[str, bytes]:
+    """Every row of a table, its partial rows merged two by two in a random order."""
+    assert table.merge is not None
+    partials: dict[str, list[Row]] = {}
+    for part in parts:
+        for key, row in part.tables[table.name].items():
+            partials.setdefault(key, []).append(orjson.loads(row))
+    for rows in partials.values():
+        while len(rows) > 1:
+            left, right = (rows.pop(choice.randrange(len(rows))) for _ in range(2))
+            rows.append(table.merge(left, right))
+    return {key: to_json(rows[0]) for key, rows in partials.items()}
+
+
+def _same(expected: Mapping[str, object], found: Mapping[str, object], what: str) -> None:
+    if expected != found:
+        lines = difflib.unified_diff(pformat(expected).splitlines(), pformat(found).splitlines(), "expected", "found", n=1)
+        raise AssertionError("\n".join([what, *lines]))

@@ -1,0 +1,214 @@
+"""From command records to events and refusals, with a ledger in memory."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pytest
+from confluent_kafka import Message as Record
+
+from processors.decide import UNDECODABLE, Decided, decide
+from producers.commands import NO_REPLY
+from producers.decider import Decider, State
+from producers.flights.decider import decider
+from producers.outcomes import Outcome
+from schemas.codec import Codec
+from schemas.envelope import Envelope
+from schemas.message import Message
+from schemas.partitioner import partition_of
+from tests.support.flights import arriving, departing, flight_id, scheduled
+
+PARTITIONS = 6
+NOW = 1_700_000_000_000
+ID = flight_id(1)
+
+
+class Memory:
+    """A ledger whose aggregates and decided ids are dicts."""
+
+    def __init__(self, decider: Decider, **known: Outcome) -> None:
+        self._decider = decider
+        self.known = dict(known)
+        self.held: dict[str, tuple[int, State]] = {}
+
+    def load(self, keys: Iterable[str], ids: Sequence[str]) -> dict[str, Outcome]:
+        return {id_: self.known[id_] for id_ in ids if id_ in self.known}
+
+    def aggregate(self, key: str) -> tuple[int, State]:
+        return self.held.get(key, (0, self._decider.initial()))
+
+    def knows(self, key: str) -> bool:
+        return key in self.held
+
+    def evolve(self, key: str, version: int, state: State) -> None:
+        self.held[key] = version, state
+
+
+def record(
+    codec: Codec,
+    verb: str,
+    data: dict[str, Any],
+    *,
+    key: str = ID,
+    partition: int | None = None,
+    without: str = "",
+    value: bytes | None = None,
+    extra: list[tuple[str, bytes]] | None = None,
+    **envelope: Any,
+) -> Record:
+    sent = Envelope(
+        **{"id": str(uuid.uuid4()), "type": f"flights.{verb}Flight", "source": "/t", "time": NOW, "subject": key, **envelope}
+    )
+    return Record(
+        topic="flights.commands",
+        partition=partition_of(key, PARTITIONS) if partition is None else partition,
+        offset=7,
+        key=key.encode(),
+        value=codec.encode(sent.type, data) if value is None else value,
+        headers=[(name, value) for name, value in sent.to_headers() if name != without] + (extra or []),
+    )
+
+
+def run(codec: Codec, *records: Record, ledger: Memory | None = None, by: Decider = decider) -> list[Decided]:
+    return decide(by, codec, ledger or Memory(by), records, PARTITIONS, NOW)  # type: ignore[arg-type]
+
+
+def refusals(decided: list[Decided]) -> list[str | None]:
+    return [d.refusal.code if d.refusal else None for d in decided]
+
+
+def test_commands_of_a_batch_build_on_each_other(codec: Codec) -> None:
+    ledger = Memory(decider)
+    records = [
+        record(codec, "Schedule", scheduled(1)),
+        record(codec, "Depart", departing()),
+        record(codec, "Depart", departing()),
+        record(codec, "Arrive", arriving()),
+    ]
+    decided = run(codec, *records, ledger=ledger)
+    assert refusals(decided) == [None, None, "already-departed", None]
+    assert [d.version for d in decided] == [1, 2, 2, 3]
+    assert [event.type for d in decided for event in d.events] == [
+        "flights.FlightScheduled",
+        "flights.FlightDeparted",
+        "flights.FlightArrived",
+    ]
+    assert ledger.held == {ID: (3, {"status": "arrived"})}
+
+
+def test_an_id_that_was_decided_before_has_its_first_outcome(codec: Codec) -> None:
+    once = str(uuid.uuid4())
+    outcome = Outcome(command_id=once, accepted=True, version=1)
+    (decided,) = run(codec, record(codec, "Schedule", scheduled(1), id=once), ledger=Memory(decider, **{once: outcome}))
+    assert (decided.earlier, decided.events, decided.refusal) == (outcome, (), None)
+
+
+def test_an_id_twice_in_a_batch_is_decided_once(codec: Codec) -> None:
+    once = str(uuid.uuid4())
+    twice = [record(codec, "Schedule", scheduled(1), id=id_) for id_ in (once, once.upper())]
+    decided = run(codec, *twice)
+    assert len(decided) == 1
+    assert refusals(decided) == [None]
+
+
+def test_an_expected_version_must_be_the_one_there_is(codec: Codec) -> None:
+    records = [
+        record(codec, "Schedule", scheduled(1), expected_version=0),
+        record(codec, "Depart", departing(), expected_version=0),
+        record(codec, "Depart", departing(), expected_version=1),
+    ]
+    decided = run(codec, *records)
+    assert refusals(decided) == [None, "conflict", None]
+    assert "expected version 0, but UA1:2013-02-08:JFK is at version 1" in decided[1].refusal.message  # type: ignore[union-attr]
+
+
+def test_a_command_that_has_expired_is_refused_undecided(codec: Codec) -> None:
+    assert refusals(run(codec, record(codec, "Schedule", scheduled(1), expires=NOW - 1))) == ["expired"]
+    assert refusals(run(codec, record(codec, "Schedule", scheduled(1), expires=NOW))) == [None]
+
+
+def test_a_key_on_another_partition_than_its_own_is_refused(codec: Codec) -> None:
+    wrong = (partition_of(ID, PARTITIONS) + 1) % PARTITIONS
+    (decided,) = run(codec, record(codec, "Schedule", scheduled(1), partition=wrong))
+    assert decided.refusal is not None
+    assert decided.refusal.code == "wrong-partition"
+    assert f"belongs to partition {partition_of(ID, PARTITIONS)}, but came on {wrong}" in decided.refusal.message
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"without": "ce_id"}, "no ce_id header"),
+        ({"without": "ce_time"}, "no ce_time header"),
+        ({"without": "ce_subject"}, "no ce_subject header"),
+        ({"id": "42"}, "'42' is not a command id"),
+        ({"subject": "UA2:2013-02-08:JFK"}, "key and ce_subject must be the same"),
+        ({"extra": [("ce_time", b"soon")]}, "'soon' is not a time"),
+        ({"extra": [("ce_expectedversion", b"one")]}, "one"),
+        ({"extra": [("ce_expirytime", b"later")]}, "'later' is not a time"),
+        ({"extra": [("ce_subject", b"\xff")]}, "utf-8"),
+        ({"value": b"\xc3\x01"}, "too few"),
+        ({"value": b"{}{}{}{}{}{}"}, "not c3 01"),
+    ],
+)
+def test_a_command_that_cannot_be_read_is_refused_and_the_next_is_decided(codec: Codec, change: Any, says: str) -> None:
+    bad = record(codec, "Schedule", scheduled(1), **change)
+    decided = run(codec, bad, record(codec, "Schedule", scheduled(1)))
+    assert refusals(decided) == [UNDECODABLE, None]
+    assert says in decided[0].asked.wrong
+    assert decided[0].version is None
+
+
+def test_a_record_without_key_or_headers_is_refused(codec: Codec) -> None:
+    bare = Record(topic="flights.commands", partition=0, offset=1, value=b"x")
+    assert refusals(run(codec, bare)) == [UNDECODABLE]
+
+
+def test_a_decider_that_fails_refuses_the_command(codec: Codec) -> None:
+    broken = Decider(version=1, initial=dict, decide=lambda state, command: state["nothing"], evolve=lambda state, event: state)
+    (decided,) = run(codec, record(codec, "Schedule", scheduled(1)), by=broken)
+    assert decided.refusal is not None
+    assert (decided.refusal.code, decided.refusal.message) == ("decider-failed", "KeyError: 'nothing'")
+
+
+@pytest.mark.parametrize(
+    ("event", "evolve", "says"),
+    [
+        (Message("flights.FlightCancelled", {"cancelled_at": 1}), lambda state, event: state, "'carrier' is missing"),
+        (Message("flights.Nothing", {}), lambda state, event: state, "no schema is called 'flights.Nothing'"),
+        (Message("flights.CancelFlight", {"cancelled_at": 1}), lambda state, event: state["nothing"], "KeyError: 'nothing'"),
+    ],
+    ids=["a field is missing", "no such event", "evolve fails"],
+)
+def test_events_that_cannot_be_written_refuse_the_command_and_no_other(
+    codec: Codec, event: Message, evolve: Any, says: str
+) -> None:
+    def half_broken(state: State, command: Message) -> list[Message]:
+        return [event] if command.type == "flights.DepartFlight" else [Message("flights.FlightScheduled", command.data)]
+
+    def guarded(state: State, happened: Message) -> State:
+        return evolve(state, happened) if happened == event else {"at": 1}
+
+    broken = Decider(version=1, initial=dict, decide=half_broken, evolve=guarded)
+    ledger = Memory(broken)
+    records = [record(codec, "Schedule", scheduled(1)), record(codec, "Depart", departing())]
+    decided = run(codec, *records, record(codec, "Schedule", scheduled(1)), by=broken, ledger=ledger)
+    assert refusals(decided) == [None, "decider-failed", None]
+    assert says in decided[1].refusal.message  # type: ignore[union-attr]
+    assert ledger.held == {ID: (2, {"at": 1})}
+
+
+def test_a_decision_for_nothing_is_a_refusal(codec: Codec) -> None:
+    idle = Decider(version=1, initial=dict, decide=lambda state, command: [], evolve=lambda state, event: state)
+    assert refusals(run(codec, record(codec, "Schedule", scheduled(1)), by=idle)) == ["no-event"]
+
+
+def test_whether_someone_waits_stands_in_a_header(codec: Codec) -> None:
+    silent, waited = run(
+        codec,
+        record(codec, "Schedule", scheduled(1), extra=[NO_REPLY]),
+        record(codec, "Depart", departing()),
+    )
+    assert (silent.asked.noreply, waited.asked.noreply) == (True, False)

@@ -1,0 +1,87 @@
+"""Decided ids take turns in two parts by the week; a new week empties the older one."""
+
+from __future__ import annotations
+
+from processors.ledger import Known
+from projections.slices import Changes
+
+WEEK = 7 * 24 * 3600 * 1000
+EVEN, ODD = "ids_even", "ids_odd"
+
+
+class Redis:
+    """What commits leave behind: parts are dropped first, then rows are written."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, dict[str, bytes | None]] = {}
+        self.known = Known(0)
+
+    def commit(self, *ids: tuple[float, str]) -> None:
+        changes = Changes()
+        for weeks, command_id in ids:
+            self.known.add(changes, int(weeks * WEEK), command_id, b"proof")
+        for part in changes.drops:
+            self.parts.pop(part, None)
+        for part, rows in changes.rows.items():
+            self.parts.setdefault(part, {}).update(rows)
+        self.known = Known(int((self.parts.get("state") or {}).get("week") or 0))
+
+    def ids(self) -> set[str]:
+        return {command_id for part in (EVEN, ODD) for command_id in self.parts.get(part, {})}
+
+
+def test_an_id_is_known_for_at_least_a_week() -> None:
+    redis = Redis()
+    redis.commit((100.99, "late in week 100"))
+    redis.commit((101.0, "week 101 begins"))
+    assert redis.ids() == {"late in week 100", "week 101 begins"}
+    redis.commit((101.98, "not quite a week later"))
+    assert "late in week 100" in redis.ids()
+
+
+def test_a_new_week_empties_the_part_of_the_week_before_last() -> None:
+    redis = Redis()
+    redis.commit((100.0, "a"), (100.5, "b"))
+    redis.commit((101.5, "c"))
+    redis.commit((102.0, "d"))
+    assert redis.ids() == {"c", "d"}
+    assert redis.known.week == 102
+
+
+def test_many_weeks_in_one_commit_leave_the_last_two() -> None:
+    redis = Redis()
+    redis.commit((99.5, "stored"))
+    redis.commit(*((week + 0.5, f"week {week}") for week in range(100, 107)))
+    assert redis.ids() == {"week 105", "week 106"}
+
+
+def test_one_commit_or_many_leave_the_same() -> None:
+    decided = [(100 + step / 3, str(step)) for step in range(20)]
+    once, often = Redis(), Redis()
+    once.commit(*decided)
+    for one in decided:
+        often.commit(one)
+    assert once.parts == often.parts
+
+
+def test_quiet_weeks_are_skipped() -> None:
+    redis = Redis()
+    redis.commit((100.5, "a"))
+    redis.commit((102.5, "b"))
+    assert redis.ids() == {"b"}
+    redis.commit((105.5, "c"))
+    assert redis.ids() == {"b", "c"}
+
+
+def test_a_clock_that_goes_back_a_little_forgets_nothing() -> None:
+    redis = Redis()
+    redis.commit((100.9, "a"))
+    redis.commit((101.0, "b"), (100.99, "a broker whose clock is behind"))
+    assert redis.ids() == {"a", "b", "a broker whose clock is behind"}
+    assert redis.known.week == 101
+
+
+def test_nothing_is_dropped_within_a_week() -> None:
+    changes, known = Changes(), Known(100)
+    known.add(changes, 100 * WEEK + 1, "a", b"proof")
+    assert (changes.drops, changes.rows) == ([], {EVEN: {"a": b"proof"}})

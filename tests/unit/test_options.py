@@ -1,0 +1,62 @@
+"""What options of the command line are read as."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from processors.cli import _numbers
+from processors.runtime import _places
+from producers.cli import TIME
+from producers.flights.cli import Code, FlightId
+from producers.outcomes import Outcome
+from schemas.errors import UsageError
+from schemas.position import Position
+
+
+def test_partitions_to_pin() -> None:
+    assert _numbers("0,3") == [0, 3]
+    assert _places({"a": 6, "b": 4}, [3, 0, 3]) == [("a", 0), ("a", 3), ("b", 0), ("b", 3)]
+    with pytest.raises(UsageError, match="write numbers with commas between"):
+        _numbers("0-3")
+    with pytest.raises(UsageError, match="b has the partitions 0 to 3, not 5"):
+        _places({"a": 6, "b": 4}, [5])
+    with pytest.raises(UsageError, match="not -1"):
+        _places({"a": 6}, [-1])
+
+
+def test_times() -> None:
+    assert TIME.convert("2013-01-01T05:17:00-05:00", None, None) == 1357035420000
+    assert TIME.convert("now", None, None) > 1_700_000_000_000
+    with pytest.raises(UsageError, match="is not a time"):
+        TIME.convert("soon", None, None)
+
+
+def test_flight_ids_and_codes() -> None:
+    assert FlightId().convert("ua1545:2013-01-01:ewr", None, None) == "UA1545:2013-01-01:EWR"
+    assert Code(3).convert("jfk", None, None) == "JFK"
+    for type_, text in ((FlightId(), "UA1545"), (Code(3), "JF"), (Code(2), "\u00dcA")):
+        with pytest.raises(Exception, match="is not a"):
+            type_.convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "shown"),
+    [
+        (
+            Outcome(command_id="c", accepted=True, version=3, positions=(Position("e", 1, 4), Position("e", 1, 5))),
+            {"command_id": "c", "outcome": "accepted", "version": 3, "positions": ["e/1@4", "e/1@5"]},
+        ),
+        (
+            Outcome(command_id="c", accepted=False, version=0, code="not-scheduled", message="never"),
+            {"command_id": "c", "outcome": "refused", "version": 0, "code": "not-scheduled", "message": "never"},
+        ),
+        (
+            Outcome(command_id="c", accepted=False, code="undecodable", message="?"),
+            {"command_id": "c", "outcome": "refused", "code": "undecodable", "message": "?"},
+        ),
+    ],
+)
+def test_an_outcome_as_programs_read_it(outcome: Outcome, shown: dict[str, object]) -> None:
+    assert outcome.to_json() == shown
+    assert Outcome.parse(orjson.dumps(shown)) == outcome

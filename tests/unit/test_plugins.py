@@ -1,0 +1,121 @@
+"""Domains found by entry points: what a package may not declare is refused at start, with a sentence."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import logfold
+from logfold import Installation
+from schemas import plugins
+from schemas.errors import UsageError
+
+Install = Callable[..., None]
+PROJECTION = """
+from projections.projection import Projection, Table
+found = [Projection(name={!r}, version=1, topics=("t",), tables=(Table(name="t"),))]
+"""
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Install a package `<name>_pack` with this source, that declares the domain `name` by these entry points."""
+    packs: list[str] = []
+
+    def made(name: str, source: str = "", pack: str | None = None, **points: str) -> None:
+        module = pack or f"{name.replace('-', '_')}_pack"
+        packs.append(module)
+        (tmp_path / module).mkdir()
+        (tmp_path / module / "__init__.py").write_text(source)
+        info = tmp_path / f"{module}-1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1\n")
+        declared = {"schemas": module, **points}
+        text = "".join(f"[logfold.{room}]\n{name} = {target}\n" for room, target in declared.items())
+        (info / "entry_points.txt").write_text(text)
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+    logfold._installation.cache_clear()
+    yield made
+    logfold._installation.cache_clear()
+    for pack in packs:
+        sys.modules.pop(pack, None)
+
+
+def test_the_flights_are_installed() -> None:
+    assert "flights" in plugins.domains(None)
+    assert plugins.domains(["flights"]) == ["flights"]
+
+
+def test_a_package_of_ones_own_is_found(install: Install) -> None:
+    install("shop", PROJECTION.format("stock"), projections="shop_pack:found")
+    assert plugins.domains(None) == ["flights", "shop"]
+    installation = Installation({})
+    assert set(installation.projections) == {"aircraft", "board", "flights", "punctuality", "stock"}
+    assert set(installation.domains) == {"flights"}
+    assert set(Installation({"LOGFOLD_DOMAINS": "shop"}).projections) == {"stock"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "names"),
+    [({}, None), ({"LOGFOLD_DOMAINS": " "}, None), ({"LOGFOLD_DOMAINS": "b, a,"}, ["b", "a"])],
+)
+def test_enabled_domains(environ: dict[str, str], names: list[str] | None) -> None:
+    assert plugins.enabled(environ) == names
+
+
+def test_a_domain_that_is_not_installed_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="LOGFOLD_DOMAINS names 'shop', which is not installed; there are: flights"):
+        plugins.domains(["shop"])
+
+
+def test_two_packages_with_one_domain_are_a_usage_error(install: Install) -> None:
+    install("shop")
+    install("shop", pack="other_pack")
+    with pytest.raises(UsageError, match="two packages declare the domain 'shop'"):
+        plugins.domains(None)
+
+
+def test_a_name_that_cannot_be_part_of_a_topic_is_a_usage_error(install: Install) -> None:
+    install("My.Shop", pack="my_pack")
+    with pytest.raises(UsageError, match=r"'My\.Shop' cannot name a domain"):
+        plugins.domains(None)
+
+
+@pytest.mark.parametrize("word", ["run", "query", "lag", "status", "topics", "doctor", "publish"])
+def test_a_domain_called_like_a_command_is_a_usage_error(install: Install, word: str) -> None:
+    install(word)
+    with pytest.raises(UsageError, match=f"a domain cannot be called '{word}': that is a command of logfold"):
+        logfold.front_door.main(["status"], standalone_mode=False)
+
+
+def test_a_projections_name_used_twice_is_a_usage_error(install: Install) -> None:
+    install("shop", PROJECTION.format("board"), projections="shop_pack:found")
+    with pytest.raises(UsageError, match="two projections are called 'board'; rename the one of 'shop'"):
+        _ = Installation({}).projections
+
+
+@pytest.mark.parametrize(
+    ("points", "says"),
+    [
+        ({"projections": "shop_pack:absent"}, r"cannot be loaded: logfold\.projections = shop_pack:absent"),
+        ({"projections": "absent_pack:found"}, r"cannot be loaded: logfold\.projections = absent_pack:found"),
+        ({"projections": "shop_pack:numbers"}, "must name a list of projections"),
+        ({"processors": "shop_pack:numbers"}, r"must name a processors\.domain\.Domain called 'shop'"),
+        ({"processors": "shop_pack:other"}, r"must name a processors\.domain\.Domain called 'shop'"),
+    ],
+)
+def test_what_is_not_of_the_kind_declared_is_a_usage_error(install: Install, points: dict[str, str], says: str) -> None:
+    install("shop", "numbers = [1]\nfrom processors.flights import domain as other\n", **points)
+    installation = Installation({})
+    with pytest.raises(UsageError, match=says):
+        _ = installation.projections, installation.domains
+
+
+def test_schemas_that_are_no_package_are_a_usage_error(install: Install) -> None:
+    install("shop", "numbers = [1]", schemas="shop_pack:numbers")
+    with pytest.raises(UsageError, match="'shop' declares no package of schemas"):
+        _ = Installation({}).codec

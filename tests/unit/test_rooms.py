@@ -1,0 +1,71 @@
+"""The rooms of the house: import-linter's contracts hold, and each of them catches what it forbids."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ROOMS = ("processors", "producers", "projections", "schemas")
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    for room in ROOMS:
+        shutil.copytree(REPOSITORY / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("logfold.py", "pyproject.toml"):
+        shutil.copy(REPOSITORY / file, tmp_path)
+    return tmp_path
+
+
+def broken(folder: Path) -> list[str]:
+    """The names of the contracts that do not hold."""
+    found = subprocess.run(
+        [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    verdicts = re.findall(r"^(.+?) (KEPT|BROKEN)\b", found.stdout, re.MULTILINE)
+    assert verdicts, found.stdout + found.stderr
+    names = [name for name, verdict in verdicts if verdict == "BROKEN"]
+    assert (found.returncode == 0) == (not names)
+    return names
+
+
+def test_the_contracts_hold(copy: Path) -> None:
+    assert broken(copy) == []
+
+
+def test_each_contract_catches_what_it_forbids(copy: Path) -> None:
+    for room, forbidden in (
+        ("producers", "import projections.projection"),
+        ("projections", "import logfold"),
+        ("schemas", "import schemas.flights"),
+        ("processors", "import fastavro"),
+    ):
+        (copy / room / "bad.py").write_text(f"{forbidden}\n")
+    names = {name.partition(":")[0] for name in broken(copy)}
+    assert names == {
+        "Rooms",
+        "No room knows the front door",
+        "Generic code never imports a domain",
+        "Only the codec knows fastavro",
+    }
+
+
+@pytest.mark.parametrize(
+    ("room", "forbidden"),
+    [("projections", "producers.decider"), ("schemas", "producers.decider"), ("producers", "processors.cli")],
+)
+def test_the_rooms_are_layers_and_the_two_sides_never_meet(copy: Path, room: str, forbidden: str) -> None:
+    (copy / room / "bad.py").write_text(f"import {forbidden}\n")
+    assert [name.partition(":")[0] for name in broken(copy)] == ["Rooms"]

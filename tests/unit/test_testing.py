@@ -1,0 +1,188 @@
+"""The public testing modules: they must let good domains pass and catch bad ones, with a readable difference."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from producers.decider import Decider, Refusal, State
+from producers.testing import given
+from projections.event import Event
+from projections.fold import FoldError
+from projections.projection import Index, Projection, Row, Table, sum_fields
+from projections.testing import assert_folds_alike, folded
+from schemas.message import Message
+
+PUT = Message("shop.Put", {"count": 1})
+WAS_PUT = Message("shop.WasPut", {"count": 1})
+
+
+def decider(**other: Any) -> Decider:
+    """A shelf that holds up to three."""
+
+    def decide(state: State, command: Message) -> Any:
+        if state["held"] + command.data["count"] > 3:
+            return Refusal(code="full", message="the shelf is full")
+        return [Message("shop.WasPut", {"count": command.data["count"]})]
+
+    def evolve(state: State, event: Message) -> State:
+        return {"held": state["held"] + event.data["count"]}
+
+    return Decider(**{"version": 1, "initial": lambda: {"held": 0}, "decide": decide, "evolve": evolve, **other})
+
+
+def test_given_when_then() -> None:
+    given(decider()).when(PUT).then(WAS_PUT)
+    given(decider(), WAS_PUT, WAS_PUT).when(PUT).then(WAS_PUT).when(PUT).then_refused("full")
+
+
+def test_other_events_than_expected_are_shown_line_by_line() -> None:
+    with pytest.raises(AssertionError, match=r"(?s)shop\.Put gave other events.*\n- .*'count': 2.*\n\+ .*'count': 1"):
+        given(decider()).when(PUT).then(Message("shop.WasPut", {"count": 2}))
+    with pytest.raises(AssertionError, match="gave other events"):
+        given(decider()).when(PUT).then()
+
+
+def test_a_refusal_where_events_were_expected_and_the_other_way_round() -> None:
+    with pytest.raises(AssertionError, match=r"shop\.Put was refused: the shelf is full \(full\)"):
+        given(decider(), WAS_PUT, WAS_PUT, WAS_PUT).when(PUT).then(WAS_PUT)
+    with pytest.raises(AssertionError, match=r"(?s)was not refused, it gave:.*WasPut"):
+        given(decider()).when(PUT).then_refused("full")
+    with pytest.raises(AssertionError, match="was refused as 'full', not as 'closed'"):
+        given(decider(), WAS_PUT, WAS_PUT, WAS_PUT).when(PUT).then_refused("closed")
+
+
+def test_a_decide_that_changes_the_state_is_caught() -> None:
+    def decide(state: State, command: Message) -> Any:
+        state["held"] += 1
+        return []
+
+    with pytest.raises(AssertionError, match=r"decide changed the state it was given \(shop\.Put\)"):
+        given(decider(decide=decide)).when(PUT)
+
+
+def test_a_decide_that_is_not_pure_is_caught() -> None:
+    with pytest.raises(AssertionError, match="asked twice"):
+        given(decider(decide=lambda state, command: [Message("shop.WasPut", {"count": random.random()})])).when(PUT)
+
+
+def test_an_evolve_that_changes_the_state_is_caught() -> None:
+    def evolve(state: State, event: Message) -> State:
+        state["held"] += 1
+        return state
+
+    with pytest.raises(AssertionError, match=r"evolve changed the state it was given \(shop\.WasPut\)"):
+        given(decider(evolve=evolve), WAS_PUT)
+    with pytest.raises(AssertionError, match="evolve changed the state"):
+        given(decider(evolve=evolve)).when(PUT).then(WAS_PUT)
+
+
+def test_a_state_that_a_snapshot_would_change_is_caught() -> None:
+    with pytest.raises(AssertionError, match="a snapshot would change the state"):
+        given(decider(evolve=lambda state, event: {"held": (1, 2)}), WAS_PUT)
+
+
+# -- projections ---------------------------------------------------------------------------------------------------------
+
+
+def shelf(step: Any, *, merge: Any = None, index: Any = None) -> Projection:
+    indexes = (Index(name="by_count", member=index),) if index else ()
+    table = Table(name="shelf", merge=merge, indexes=indexes)
+    projection = Projection(name="shelf", version=1, topics=("shop.events",), tables=(table, Table(name="other")))
+    projection.on("shop.WasPut")(step)
+    return projection
+
+
+def count(row: Row | None, event: Event) -> Row:
+    row = row or {"count": 0}
+    row["count"] += event.data["count"]
+    return row
+
+
+EVENTS = [Event("shop.WasPut", key, {"count": number}) for number in range(1, 8) for key in "abc"]
+
+
+def test_rows_and_empty_tables() -> None:
+    assert folded(shelf(count), EVENTS[:4]) == {"shelf": {"a": {"count": 3}, "b": {"count": 1}, "c": {"count": 1}}, "other": {}}
+    assert folded(shelf(lambda row, event: None), EVENTS) == {"shelf": {}, "other": {}}
+
+
+def test_a_step_that_fails_is_a_fold_error() -> None:
+    with pytest.raises(FoldError, match="shelf cannot fold"):
+        folded(shelf(lambda row, event: row["count"]), EVENTS)
+
+
+def test_good_projections_fold_alike() -> None:
+    assert_folds_alike(shelf(count), EVENTS)
+    assert_folds_alike(shelf(count, merge=sum_fields), EVENTS)
+    assert_folds_alike(shelf(count, index=lambda key, row: f"{row['count']:03d}"), EVENTS)
+    assert_folds_alike(shelf(count, merge=sum_fields), [])
+
+
+def test_a_row_that_json_changes_is_caught() -> None:
+    def step(row: Row | None, event: Event) -> Row:
+        seen = (row or {"seen": ()})["seen"]
+        return {"seen": seen if isinstance(seen, list) else (*seen, event.data["count"])}
+
+    with pytest.raises(AssertionError, match=r"(?s)shelf: other batches give other rows \(seed=\d+\).*\n\+"):
+        assert_folds_alike(shelf(step), EVENTS)
+
+
+def test_a_step_that_remembers_more_than_its_row_is_caught() -> None:
+    seen = []
+
+    def step(row: Row | None, event: Event) -> Row:
+        seen.append(event)
+        return {"seen": len(seen)}
+
+    with pytest.raises(AssertionError, match="other batches give other rows"):
+        assert_folds_alike(shelf(step), EVENTS)
+
+
+def test_a_step_that_depends_on_the_order_of_arrival_is_caught_where_rows_are_merged() -> None:
+    def last(row: Row | None, event: Event) -> Row:
+        return {"last": event.data["count"]}
+
+    def higher(left: Row, right: Row) -> Row:
+        return max(left, right, key=lambda row: row["last"])
+
+    assert_folds_alike(shelf(last), EVENTS)
+    with pytest.raises(AssertionError, match=r"table shelf: another order, or other slices, give other rows \(seed=5\)"):
+        assert_folds_alike(shelf(last, merge=higher), EVENTS, seed=5)
+
+
+@pytest.mark.parametrize(
+    "merge",
+    [
+        lambda left, right: left,
+        lambda left, right: {"count": left["count"] - right["count"]},
+        lambda left, right: {"count": (left["count"] + right["count"]) / 2},
+    ],
+    ids=["left", "minus", "mean"],
+)
+def test_a_merge_that_is_not_commutative_and_associative_is_caught(merge: Any) -> None:
+    with pytest.raises(AssertionError, match="another order, or other slices"):
+        assert_folds_alike(shelf(count, merge=merge), EVENTS)
+
+
+def test_an_index_that_depends_on_more_than_the_row_is_caught() -> None:
+    calls = []
+
+    def member(key: str, row: Row) -> str:
+        calls.append(key)
+        return str(len(calls))
+
+    with pytest.raises(AssertionError, match="index by_count"):
+        assert_folds_alike(shelf(count, index=member), EVENTS)
+
+
+def test_the_same_seed_makes_the_same_choices() -> None:
+    def told(seed: int) -> str:
+        with pytest.raises(AssertionError) as raised:
+            assert_folds_alike(shelf(count, merge=lambda left, right: left), EVENTS, seed=seed)
+        return str(raised.value)
+
+    assert told(1) == told(1)
+    assert "seed=1" in told(1)
