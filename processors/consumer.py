@@ -9,12 +9,25 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from processors.topics import Place
 from producers.settings import KafkaSettings
 from schemas.errors import LogError, LogfoldError
 
+_HOPELESS = (
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.FENCED_INSTANCE_ID,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.INCONSISTENT_GROUP_PROTOCOL,
+    KafkaError.INVALID_GROUP_ID,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.UNSUPPORTED_VERSION,
+    KafkaError._AUTHENTICATION,
+    KafkaError._MAX_POLL_EXCEEDED,
+)
+log = structlog.get_logger("consumer")
 Starts = Callable[[list[Place]], Mapping[Place, int]]
 Gone = Callable[[list[Place]], None]
 _PREFETCH_KB = 16_384
@@ -110,13 +123,14 @@ class BatchConsumer:
         return batch
 
     def seek(self, starts: Mapping[Place, int]) -> None:
-        """Go on from these offsets; what was fetched before is dropped."""
+        """Go on from these offsets, also where reading was paused; what was fetched before is dropped."""
         for place, offset in starts.items():
             if place in self._owned:
                 self._consumer.seek(TopicPartition(*place, offset))
+                self._consumer.resume([TopicPartition(*place)])
 
     def pause(self, places: Iterable[Place]) -> None:
-        """Read no more of these partitions until they are assigned anew."""
+        """Read no more of these partitions until they are assigned anew or sought."""
         self._consumer.pause([TopicPartition(*place) for place in places])
 
     def commit(self, offsets: Mapping[Place, int]) -> None:
@@ -135,8 +149,8 @@ class BatchConsumer:
     def metadata(self) -> Any | None:
         """The group's metadata, opaque; take it before a batch, and use it for that batch's transaction.
 
-        None while this consumer is no member: what librdkafka hands out then is empty, and a classic group accepts it
-        from anyone, so it fences nobody.
+        None while this consumer is no member of a classic group: what librdkafka hands out then is empty, and such a
+        group accepts it from anyone, so it fences nobody. A KIP-848 member always has an id; brokers refuse a stale one.
         """
         return self._consumer.consumer_group_metadata() if self._consumer.memberid() else None
 
@@ -177,8 +191,10 @@ class BatchConsumer:
             )
         elif code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_ID):
             raise LogError(f"the topic {place[0]!r} does not exist: make it with `logfold topics create`")
-        elif error.fatal() or not error.retriable():
+        elif error.fatal() or code in _HOPELESS:
             raise LogfoldError(f"group {self._group!r}: Kafka says: {error.str()}")
+        else:
+            log.warning("kafka says", group=self._group, error=error.str())
 
 
 def _offsets(offsets: Mapping[Place, int]) -> list[TopicPartition]:

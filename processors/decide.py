@@ -11,7 +11,7 @@ from confluent_kafka import Message as Record
 
 from processors.ledger import Ledger
 from producers.commands import NO_REPLY
-from producers.decider import Decider, Refusal, State
+from producers.decider import Decider, Refusal
 from producers.outcomes import Outcome
 from schemas.codec import Codec
 from schemas.envelope import as_mapping
@@ -37,10 +37,7 @@ class Asked:
     id: str = ""
     message: Message | None = None
     wrong: str = ""
-
-    @property
-    def noreply(self) -> bool:
-        return NO_REPLY[0] in self.headers
+    noreply: bool = False
 
     @property
     def place(self) -> str:
@@ -80,12 +77,14 @@ def decide(
     ids = list(dict.fromkeys(a.id for a in asked if a.id))
     known = ledger.load(dict.fromkeys(a.key for a in asked if a.message), ids) if ids else {}
     results = []
-    done: set[str] = set()
+    done: dict[str, Asked] = {}
     for a in asked:
         if a.id:
             if a.id in done:
+                # Whoever sent it again may wait, even if the first sender does not.
+                done[a.id].noreply &= a.noreply
                 continue
-            done.add(a.id)
+            done[a.id] = a
         if a.id in known:
             results.append(Decided(a, earlier=known[a.id]))
         elif a.message is None:
@@ -99,16 +98,12 @@ def decide(
 def _one(
     decider: Decider, codec: Codec, ledger: Ledger, asked: Asked, command: Message, partitions: int, now_ms: int
 ) -> Decided:
-    key = asked.key
-    version, state = ledger.aggregate(key)
+    version, _ = ledger.aggregate(asked.key)
     refusal = _general(asked, version, now_ms) or _misplaced(ledger, asked, partitions)
-    decision = refusal or _by_domain(decider, codec, state, asked, command)
+    decision = refusal or _by_domain(decider, codec, ledger, asked, command)
     if isinstance(decision, Refusal):
         return Decided(asked, refusal=decision, version=version)
-    events, state = decision
-    version += len(events)
-    ledger.evolve(key, version, state)
-    return Decided(asked, events=events, version=version)
+    return Decided(asked, events=decision, version=version + len(decision))
 
 
 def _general(asked: Asked, version: int, now_ms: int) -> Refusal | None:
@@ -135,10 +130,9 @@ def _misplaced(ledger: Ledger, asked: Asked, partitions: int) -> Refusal | None:
     )
 
 
-def _by_domain(
-    decider: Decider, codec: Codec, state: State, asked: Asked, command: Message
-) -> tuple[list[Encoded], State] | Refusal:
-    """The encoded events and the state after them. A fault of the domain's code refuses the command and blocks no other."""
+def _by_domain(decider: Decider, codec: Codec, ledger: Ledger, asked: Asked, command: Message) -> list[Encoded] | Refusal:
+    """The encoded events, whose state the ledger then holds. A fault of the domain's code refuses the command alone."""
+    version, state = ledger.aggregate(asked.key)
     try:
         decision = decider.decide(state, command)
         if isinstance(decision, Refusal):
@@ -147,17 +141,18 @@ def _by_domain(
         for event in decision:
             events.append(Encoded(event.type, codec.encode(event.type, event.data)))
             state = decider.evolve(state, event)
+        if not events:
+            return Refusal(code="no-event", message=f"{command.type} changes nothing")
+        ledger.evolve(asked.key, version + len(events), state)
     except Exception as error:
         log.exception("the decider failed on a command", at=asked.place)
         return Refusal(code="decider-failed", message=f"{type(error).__name__}: {error}")
-    if not events:
-        return Refusal(code="no-event", message=f"{command.type} changes nothing")
-    return events, state
+    return events
 
 
 def _read(codec: Codec, record: Record) -> Asked:
     headers = as_mapping(record.headers())
-    asked = Asked(record, headers)
+    asked = Asked(record, headers, noreply=NO_REPLY[0] in headers)
     try:
         raw = record.key()
         asked.key = raw.decode() if isinstance(raw, bytes) else (raw or "")

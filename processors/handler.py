@@ -18,21 +18,17 @@ from processors.handover import HandOver
 from processors.heartbeat import Heartbeat
 from processors.ledger import Ledger, LedgerLost
 from processors.patience import TRANSIENT, patiently
+from processors.records import Records
+from processors.slices import OpenSlice
 from processors.topics import Place
 from processors.transaction import Delivery, Transactions
 from producers.outcomes import Outcome, Outcomes
 from projections.slices import Changes, Commit, SliceStore
 from schemas.codec import Codec
-from schemas.envelope import FIXED, Headers
-from schemas.errors import LogError
-from schemas.ids import derived_id
 from schemas.names import Names
-from schemas.position import Position
-from schemas.times import iso
 
 BATCH = 2_000
 _WAIT_S = 0.25
-_REFUSED = "logfold.CommandRefused"
 
 log = structlog.get_logger("handler")
 
@@ -52,7 +48,7 @@ class Handler:
 
     A batch, in this order: (1) take the group's metadata, (2) consume commands, (3) decide them against the ledger,
     (4) in one Kafka transaction produce events and refusals and commit the consumed offsets under that metadata,
-    (5) write the ledger's slices, (6) make the outcomes known. Whatever fails up to the commit: nothing has happened;
+    (5) make the outcomes known, (6) write the ledger's slices. Whatever fails up to the commit: nothing has happened;
     the producer and all that is held in memory are thrown away, and the partitions are handed over anew. What fails
     after it is found again in the log.
     """
@@ -79,10 +75,7 @@ class Handler:
         self._handover = handover
         self._codec = codec
         self._commands = names.commands(domain.name)
-        self._events = names.events(domain.name)
-        self._refusals = names.refusals(domain.name)
-        self._dead_letters = names.dead_letters(domain.name)
-        self._source = f"/logfold/{domain.name}/handler".encode()
+        self._records = Records(domain.name, names, codec)
         self._heartbeat = heartbeat
         self._batch = batch
         self._ledgers: dict[int, Ledger] = {}
@@ -163,95 +156,39 @@ class Handler:
         assert last is not None
         return _Work(decided=decided, next_command=last + 1)
 
-    # -- inside the transaction --------------------------------------------------------------------------------------
-
     def _produce(self, partition: int, work: _Work) -> None:
+        """Inside the transaction."""
+        produce = self._transactions.produce
         for decided in work.decided:
             if decided.events:
-                first = decided.version - len(decided.events) + 1  # type: ignore[operator]
-                for index, event in enumerate(decided.events):
-                    headers = self._event_headers(decided, event.type, index, first + index)
-                    self._transactions.produce(self._events, partition, decided.asked.key, event.value, headers, work.events)
+                for record in self._records.events(decided):
+                    produce(partition, record, work.events)
             elif decided.refusal is not None:
                 if decided.refusal.code == UNDECODABLE:
-                    self._park(partition, decided)
+                    produce(partition, self._records.parked(decided), [])
                 if decided.asked.id:
-                    self._produce_refusal(partition, work, decided)
-
-    def _event_headers(self, decided: Decided, type_: str, index: int, version: int) -> Headers:
-        asked = decided.asked
-        id_ = asked.id
-        headers: Headers = [
-            *FIXED,
-            ("ce_id", derived_id(id_, str(index)).encode()),
-            ("ce_type", type_.encode()),
-            ("ce_source", self._source),
-            ("ce_time", asked.headers["ce_time"]),
-            ("ce_subject", asked.headers["ce_subject"]),
-            ("ce_sequence", b"%d" % version),
-            ("ce_correlationid", asked.headers.get("ce_correlationid") or id_.encode()),
-            ("ce_causationid", id_.encode()),
-        ]
-        if "traceparent" in asked.headers:
-            headers.append(("traceparent", asked.headers["traceparent"]))
-        return headers
-
-    def _produce_refusal(self, partition: int, work: _Work, decided: Decided) -> None:
-        asked, refusal = decided.asked, decided.refusal
-        assert refusal is not None
-        headers: Headers = [
-            *FIXED,
-            ("ce_id", derived_id(asked.id, "refused").encode()),
-            ("ce_type", _REFUSED.encode()),
-            ("ce_source", self._source),
-            ("ce_time", iso(time.time_ns() // 1_000_000).encode()),
-            ("ce_subject", asked.key.encode()),
-            ("ce_correlationid", asked.headers.get("ce_correlationid") or asked.id.encode()),
-            ("ce_causationid", asked.id.encode()),
-        ]
-        value = self._codec.encode(
-            _REFUSED,
-            {
-                "command_id": asked.id,
-                "command_type": asked.message.type if asked.message else "",
-                "code": refusal.code,
-                "message": refusal.message,
-                "version": decided.version,
-            },
-        )
-        self._transactions.produce(self._refusals, partition, asked.key, value, headers, work.refusals)
-
-    def _park(self, partition: int, decided: Decided) -> None:
-        """A command that cannot be read is kept as it came, with where it lay and what is wrong with it."""
-        record = decided.asked.record
-        headers: Headers = [(name, value) for name, value in decided.asked.headers.items()]
-        headers += [
-            ("logfold-origin", f"{record.topic()}/{record.partition()}@{record.offset()}".encode()),
-            ("logfold-error", decided.asked.wrong.encode()),
-        ]
-        self._transactions.produce(self._dead_letters, partition, record.key(), record.value(), headers, [])
+                    produce(partition, self._records.refusal(decided), work.refusals)
 
     # -- after the transaction ---------------------------------------------------------------------------------------
 
     def _remember(self, work: Mapping[int, _Work]) -> None:
-        commits: list[Commit] = []
-        outcomes: dict[int, list[Outcome]] = {}
+        commits: list[tuple[OpenSlice, Commit]] = []
         for partition, done in work.items():
             self._next[partition] = done.next_command
-            ledger = self._ledgers[partition]
-            commits += self._ledger_commits(ledger, done, outcomes.setdefault(partition, []))
-        written = self._store.commit(commits)
+            outcomes: list[Outcome] = []
+            commits += self._ledger_commits(self._ledgers[partition], done, outcomes)
+            # Before the ledger: while that is behind the log, whatever goes wrong, a hand-over makes them known again.
+            if outcomes:
+                self._outcomes.write(self._commands, partition, outcomes)
+        written = self._store.commit([commit for _, commit in commits]) if commits else []
         if not all(written):
             raise LedgerLost("another handler wrote the ledger")
-        slices = {slice_.id: slice_ for p in work for slice_ in (self._ledgers[p].events, self._ledgers[p].refusals)}
-        for commit in commits:
-            slices[commit.slice].committed(commit.after)
-        for partition, known in outcomes.items():
-            if known:
-                self._outcomes.write(self._commands, partition, known)
+        for slice_, commit in commits:
+            slice_.committed(commit.after)
+        for partition in work:
             self._ledgers[partition].trim()
 
-    def _ledger_commits(self, ledger: Ledger, work: _Work, outcomes: list[Outcome]) -> list[Commit]:
+    def _ledger_commits(self, ledger: Ledger, work: _Work, outcomes: list[Outcome]) -> list[tuple[OpenSlice, Commit]]:
         accepted, refused = Changes(), Changes()
         events, refusals = iter(work.events), iter(work.refusals)
         touched: dict[str, None] = {}
@@ -260,7 +197,10 @@ class Handler:
             if decided.earlier is not None:
                 outcome = decided.earlier
             elif decided.events:
-                outcome = self._accepted(ledger, accepted, decided, [next(events) for _ in decided.events])
+                lie = [next(events) for _ in decided.events]
+                offsets = [delivery.offset for delivery in lie]
+                assert decided.version is not None
+                outcome = ledger.accept(accepted, asked.id, lie[-1].timestamp, decided.version, offsets)
                 touched[asked.key] = None
             elif asked.id and decided.refusal is not None:
                 outcome = Outcome(
@@ -281,18 +221,8 @@ class Handler:
             if deliveries:
                 last = deliveries[-1]
                 after = slice_.delivered(last.offset, last.id)
-                commits.append(Commit(slice=slice_.id, before=slice_.progress, after=after, changes=changes))
+                commits.append((slice_, Commit(slice=slice_.id, before=slice_.progress, after=after, changes=changes)))
         return commits
-
-    def _accepted(self, ledger: Ledger, changes: Changes, decided: Decided, deliveries: Sequence[Delivery]) -> Outcome:
-        first, count = deliveries[0].offset, len(deliveries)
-        if deliveries[-1].offset - first != count - 1:
-            raise LogError(f"{self._events}: another writer's record lies between the events of command {decided.asked.id}")
-        assert decided.version is not None
-        ledger.accept(changes, decided.asked.id, deliveries[0].timestamp, decided.version, first, count)
-        topic, partition = ledger.events.id.topic, ledger.events.id.partition
-        positions = tuple(Position(topic, partition, first + i) for i in range(count))
-        return Outcome(command_id=decided.asked.id, accepted=True, version=decided.version, positions=positions)
 
     # -- starting over -----------------------------------------------------------------------------------------------
 

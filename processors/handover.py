@@ -65,6 +65,9 @@ class HandOver:
         committed = commands.committed(places)
         earliest = self._topics.starts(places)
         following = {p: max(earliest[c, p], committed[c, p] or 0) for c, p in places}
+        for c, p in places:
+            if (expected := committed[c, p]) is not None and expected < earliest[c, p]:
+                log.warning("commands expired undecided", topic=c, partition=p, from_=expected, to=earliest[c, p])
         sources = [(topic, p) for p in partitions for topic in (self._events, self._refusals)]
         ends = self._topics.ends(sources, committed=False)
         ledgers = self._ledgers(partitions)

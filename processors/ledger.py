@@ -1,9 +1,9 @@
 """What a command handler knows of one partition: its aggregates, and which command ids were decided and how.
 
 Kept in two slices of the owner `<domain>.handler`, one folded from the events, one from the refusals; both come back
-from the log when Redis loses them. Decided ids lie in two hashes that take turns by the week in which the event or
-refusal was recorded; a new week empties the older one. So an id is known for at least seven days, as long as the
-commands topic keeps the command, and for fourteen at most.
+from the log when Redis loses them. Decided ids lie in two hashes that take turns, eight days each, by the time at which
+the event or refusal was recorded; a new turn empties the older one. So an id is known for at least eight days, longer
+than Kafka keeps the command (seven, and the half day that a segment may be old), and for sixteen at most.
 """
 
 from __future__ import annotations
@@ -24,14 +24,12 @@ from projections.slices import Changes, Commit, Progress
 from schemas.codec import Codec
 from schemas.envelope import as_mapping
 from schemas.errors import LogError
-from schemas.message import Message
 from schemas.position import Position
 
 AGGREGATES = "aggregates"
 _IDS = ("ids_even", "ids_odd")
 _STATE = "state"
-PARTS = (AGGREGATES, *_IDS, _STATE)
-_WEEK_MS = 7 * 24 * 3600 * 1000
+TURN_MS = 8 * 24 * 3600 * 1000
 _HELD = 8_192
 
 
@@ -40,21 +38,21 @@ class LedgerLost(Transient):
 
 
 class Known:
-    """The decided ids of one slice, by week."""
+    """The decided ids of one slice, by turn."""
 
-    def __init__(self, week: int) -> None:
-        self.week = week
+    def __init__(self, turn: int) -> None:
+        self.turn = turn
 
     def add(self, changes: Changes, timestamp: int, command_id: str, proof: bytes) -> None:
         """Note a decided id, recorded at `timestamp` (ms)."""
-        week = timestamp // _WEEK_MS
-        if week > self.week:
-            part = _IDS[week % 2]
+        turn = timestamp // TURN_MS
+        if turn > self.turn:
+            part = _IDS[turn % 2]
             changes.drop(part)
             changes.rows.pop(part, None)
-            changes.put(_STATE, "week", b"%d" % week)
-            self.week = week
-        changes.put(_IDS[week % 2], command_id, proof)
+            changes.put(_STATE, "turn", b"%d" % turn)
+            self.turn = turn
+        changes.put(_IDS[turn % 2], command_id, proof)
 
 
 class Ledger:
@@ -66,8 +64,9 @@ class Ledger:
         self.events = events
         self.refusals = refusals
         self._held = Rows(_HELD)
-        weeks = [redis.hget(s.id.key(_STATE), "week") for s in (events, refusals)]
-        self._accepted, self._refused = (Known(int(week or 0)) for week in weeks)
+        self._snapshots: dict[str, bytes] = {}
+        turns = [redis.hget(s.id.key(_STATE), "turn") for s in (events, refusals)]
+        self._accepted, self._refused = (Known(int(turn or 0)) for turn in turns)
 
     # -- deciding ----------------------------------------------------------------------------------------------------
 
@@ -114,12 +113,15 @@ class Ledger:
         return self._held.young[key] is not None
 
     def evolve(self, key: str, version: int, state: State) -> None:
-        """Hold an aggregate's new state; it is written once the transaction is committed."""
-        self._held.young[key] = {"version": version, "state": state}
+        """Hold an aggregate's new state, to be written once its events are committed; TypeError if JSON cannot hold it."""
+        held = {"version": version, "state": state}
+        self._snapshots[key] = to_json(held)
+        self._held.young[key] = held
 
-    def accept(self, changes: Changes, command_id: str, timestamp: int, version: int, first: int, count: int) -> None:
-        """Note that a command was accepted and its events lie from offset `first` on."""
-        self._accepted.add(changes, timestamp, command_id, orjson.dumps([version, first, count]))
+    def accept(self, changes: Changes, command_id: str, timestamp: int, version: int, offsets: Sequence[int]) -> Outcome:
+        """Note that a command was accepted and where its events lie."""
+        self._accepted.add(changes, timestamp, command_id, orjson.dumps([version, *offsets]))
+        return self._accepted_outcome(command_id, version, *offsets)
 
     def refuse(self, changes: Changes, timestamp: int, outcome: Outcome) -> None:
         """Note that a command was refused."""
@@ -127,11 +129,9 @@ class Ledger:
         self._refused.add(changes, timestamp, outcome.command_id, proof)
 
     def snapshot(self, changes: Changes, keys: Iterable[str]) -> None:
-        """Write the held states of these aggregates."""
+        """Write the new states of these aggregates."""
         for key in keys:
-            held = self._held.young[key]
-            assert held is not None
-            changes.put(AGGREGATES, key, to_json(held))
+            changes.put(AGGREGATES, key, self._snapshots.pop(key))
 
     def trim(self) -> None:
         """Between batches: let go of aggregates that were not used for longest."""
@@ -147,24 +147,23 @@ class Ledger:
         if missing:
             self._hold(missing, self._redis.hmget(self.events.id.key(AGGREGATES), missing))  # type: ignore[arg-type]
         changes = Changes()
-        groups: dict[str, tuple[int, int, int, int]] = {}
+        commands: dict[str, tuple[int, int, list[int]]] = {}
         for key, record in zip(keys, unread, strict=True):
             offset = record.offset()
             assert offset is not None
             version, state = self.aggregate(key)
-            state = self._evolved(state, codec, record)
-            self.evolve(key, version + 1, state)
+            self._evolve_stored(key, version + 1, state, codec, record)
             cause = as_mapping(record.headers()).get("ce_causationid")
             if cause:
                 command_id = cause.decode()
-                if not groups:
-                    groups[command_id] = (version, *self._begun(command_id, offset), 0)
-                _, first, count, _ = groups.get(command_id, (0, offset, 0, 0))
-                groups[command_id] = (version + 1, first, count + 1, record.timestamp()[1])
-        outcomes = []
-        for command_id, (version, first, count, timestamp) in groups.items():
-            self.accept(changes, command_id, timestamp, version, first, count)
-            outcomes.append((timestamp, self._accepted_outcome(command_id, version, first, count)))
+                before = commands[command_id][2] if command_id in commands else []
+                if not commands:
+                    before = self._begun(command_id, offset)
+                commands[command_id] = (record.timestamp()[1], version + 1, [*before, offset])
+        outcomes = [
+            (timestamp, self.accept(changes, command_id, timestamp, version, offsets))
+            for command_id, (timestamp, version, offsets) in commands.items()
+        ]
         self.snapshot(changes, dict.fromkeys(keys))
         self.trim()
         return _commit(self.events, self.events.after(unread, None), changes), outcomes
@@ -188,20 +187,18 @@ class Ledger:
             outcomes.append((timestamp, outcome))
         return _commit(self.refusals, self.refusals.after(unread, None), changes), outcomes
 
-    def _begun(self, command_id: str, offset: int) -> tuple[int, int]:
-        """First offset and count of a command's events whose first ones an earlier batch folded; else none at `offset`."""
+    def _begun(self, command_id: str, offset: int) -> list[int]:
+        """The offsets of a command's first events, where an earlier batch ended in the midst of them."""
         for part in _IDS:
             proof = self._redis.hget(self.events.id.key(part), command_id)
             if proof is not None:
-                _, first, count = orjson.loads(proof)
-                if first + count == offset:
-                    return first, count
-        return offset, 0
+                return [earlier for earlier in orjson.loads(proof)[1:] if earlier < offset]
+        return []
 
-    def _evolved(self, state: State, codec: Codec, record: Record) -> State:
+    def _evolve_stored(self, key: str, version: int, state: State, codec: Codec, record: Record) -> None:
         try:
             event = codec.decode(record.value())
-            return self._decider.evolve(state, Message(*event))
+            self.evolve(key, version, self._decider.evolve(state, event))
         except Exception as error:
             where = f"{record.topic()}/{record.partition()}@{record.offset()} key {record.key()!r}"
             raise LogError(f"{where}: the handler cannot fold this event: {type(error).__name__}: {error}") from error
@@ -214,9 +211,9 @@ class Ledger:
         version, code, message = orjson.loads(proof)
         return Outcome(command_id=command_id, accepted=False, version=version, code=code, message=message)
 
-    def _accepted_outcome(self, command_id: str, version: int, first: int, count: int) -> Outcome:
+    def _accepted_outcome(self, command_id: str, version: int, *offsets: int) -> Outcome:
         topic, partition = self.events.id.topic, self.events.id.partition
-        positions = tuple(Position(topic, partition, first + i) for i in range(count))
+        positions = tuple(Position(topic, partition, offset) for offset in offsets)
         return Outcome(command_id=command_id, accepted=True, version=version, positions=positions)
 
 

@@ -11,13 +11,15 @@ import structlog
 from confluent_kafka import KafkaException
 from redis.exceptions import RedisError
 
+from schemas.errors import LogfoldError
+
 T = TypeVar("T")
 PATIENCE_S = 120
 _PAUSE_S = 0.5
 
 
-class Transient(Exception):
-    """What is held in memory is out of date; loading it again mends it."""
+class Transient(LogfoldError):
+    """What passes or can be mended by loading again: Kafka that does not answer, memory that is out of date."""
 
 
 TRANSIENT = (RedisError, KafkaException, Transient)

@@ -62,6 +62,7 @@ class Projector:
         self._slices: dict[Place, OpenSlice] = {}
         self._folds: dict[Place, Fold] = {}
         self._stalled: dict[Place, str] = {}
+        self._generation: Generation | None = None
         self._consumer: BatchConsumer | None = None
 
     def starts(self, places: list[Place]) -> dict[Place, int]:
@@ -70,6 +71,9 @@ class Projector:
 
     def _load(self, places: list[Place]) -> dict[Place, int]:
         generation = self._live()
+        if self._generation is not None and self._generation.id != generation.id:
+            self._drop_lost()
+        self._generation = generation
         slices = {place: generation.slice(*place) for place in places}
         progress = dict(zip(slices, self._store.progress(list(slices.values())), strict=True))
         self._slices |= opened(slices, progress, self._topics)
@@ -78,6 +82,12 @@ class Projector:
             self._stalled.pop(place, None)
         log.info("assigned", projection=self._projection.name, generation=generation.id, **_shown(places))
         return {place: self._slices[place].start for place in places}
+
+    def _drop_lost(self) -> None:
+        """Redis forgot which generation was live, and what is left of it serves nobody."""
+        parts = self._projection.parts
+        for slice_ in self._slices.values():
+            self._store.drop(slice_.id, parts)
 
     def gone(self, places: list[Place]) -> None:
         """Forget partitions that were taken away."""
@@ -107,6 +117,9 @@ class Projector:
 
     def _fold(self, batch: Batch) -> int:
         """Fold a batch, write every partition's slice, and tell the group; returns the events folded."""
+        if self._outdated():
+            self._reload(list(self._slices))
+            return 0
         commits: dict[Place, tuple[Commit, int]] = {}
         for place in batch.records.keys() | batch.ends.keys():
             slice_ = self._slices.get(place)
@@ -134,14 +147,14 @@ class Projector:
     def _prepare(
         self, place: Place, slice_: OpenSlice, records: Sequence[Message], end: int | None
     ) -> tuple[Commit, int] | None:
-        unread = slice_.unread(records)
-        changes = Changes()
-        if unread:
+        unread, changes = slice_.unread(records), Changes()
+        while unread:
             try:
                 changes = self._apply(place, slice_, unread)
+                break
             except (DecodeError, FoldError) as error:
-                unread, changes = self._up_to_the_bad_one(place, slice_, unread, error)
-                end = None
+                # There may be another bad one before it: decoding looks at the whole batch before folding begins.
+                unread, end = self._stand_still(place, unread, error), None
         after = slice_.after(unread, end)
         if after == slice_.progress:
             return None
@@ -151,21 +164,23 @@ class Projector:
         events = decoded(self._codec, self._projection.routes, records)
         return self._folds[place].apply(events, lambda table, keys: self._store.rows(slice_.id, table, keys))
 
-    def _up_to_the_bad_one(
-        self, place: Place, slice_: OpenSlice, records: Sequence[Message], error: DecodeError | FoldError
-    ) -> tuple[Sequence[Message], Changes]:
-        """Policy `stop`: fold what lies before the event that failed, and leave the partition standing there."""
+    def _stand_still(self, place: Place, records: Sequence[Message], error: DecodeError | FoldError) -> Sequence[Message]:
+        """Policy `stop`: leave the partition standing at the event that failed; returns what lies before it."""
         log.error("the partition stands still", projection=self._projection.name, error=str(error))
         self._stalled[place] = str(error)
         assert self._consumer is not None
         self._consumer.pause([place])
         self._folds[place] = Fold(self._projection, HELD_ROWS)
         bad = error.position.offset if isinstance(error, FoldError) else error.offset
-        before = [record for record in records if record.offset() < bad]  # type: ignore[operator]
-        return before, self._apply(place, slice_, before) if before else Changes()
+        return [record for record in records if record.offset() < bad]  # type: ignore[operator]
 
     def _look(self) -> None:
         """Notice at rest that a slice is no longer as it was left: an emptied Redis, another writer."""
+        live = self._generations.live(self._projection.name)
+        if self._generation is not None and (live is None or live.id != self._generation.id):
+            log.warning("the live generation is another one, reloading", projection=self._projection.name)
+            self._reload(list(self._slices))
+            return
         places = [place for place in self._slices if place not in self._stalled]
         stored = self._store.progress([self._slices[place].id for place in places])
         changed = [
@@ -176,6 +191,10 @@ class Projector:
         if changed:
             log.warning("slices changed in Redis, reloading", projection=self._projection.name, **_shown(changed))
             self._reload(changed)
+
+    def _outdated(self) -> bool:
+        """Whether some slices are of another generation than the one last seen live."""
+        return any(s.id.generation != self._generation.id for s in self._slices.values() if self._generation)
 
     def _reload(self, places: list[Place]) -> None:
         assert self._consumer is not None

@@ -15,6 +15,7 @@ from processors.domain import Domain
 from processors.handler import Handler
 from processors.handover import HandOver
 from processors.heartbeat import Heartbeat
+from processors.patience import TRANSIENT
 from processors.projector import Projector
 from processors.topics import Place, Topics
 from processors.transaction import Transactions
@@ -92,7 +93,7 @@ class Runtime:
             else:
                 consumer.pin(_places({name: topic.partitions for name, topic in info.items()}, pinned))
             log.info("projector runs", projection=projection.name, group=group, instance=self.instance)
-            projector.run()
+            self._until_stopped(projector.run, stop)
         finally:
             consumer.close()
             heartbeat.end()
@@ -134,11 +135,21 @@ class Runtime:
         try:
             consumer.subscribe([self.names.commands(name)])
             log.info("handler runs", domain=name, group=group, instance=self.instance)
-            handler.run()
+            self._until_stopped(handler.run, stop)
         finally:
             consumer.close()
             heartbeat.end()
             log.info("handler ended", domain=name)
+
+    @staticmethod
+    def _until_stopped(run: Callable[[], None], stop: threading.Event) -> None:
+        """A fault that passes does not spoil a stop that was asked for meanwhile: nothing is lost, only not done yet."""
+        try:
+            run()
+        except TRANSIENT as fault:
+            if not stop.is_set():
+                raise
+            log.warning("stopped in the midst of a fault", fault=repr(fault))
 
 
 def _places(partitions: Mapping[str, int], pinned: Sequence[int]) -> list[Place]:

@@ -40,7 +40,15 @@ class OpenSlice:
         return [record for record in records if record.offset() >= offset]  # type: ignore[operator]
 
     def after(self, records: Sequence[Message], end: int | None) -> Progress:
-        """The progress once these records are folded; `end` moves it past transaction markers behind them."""
+        """The progress once these records are folded; `end` moves it past transaction markers behind them.
+
+        LogError when the end comes before the event that proves the log.
+        """
+        if self._unproven and not records and end is not None and end > self.start:
+            raise LogError(
+                f"{self.id.topic}/{self.id.partition}: the log is not the one that was folded: event "
+                f"{self.progress.last_id or '?'} at offset {self.progress.last_offset} is gone"
+            )
         progress = self.progress
         if records:
             last = records[-1]
@@ -57,6 +65,7 @@ class OpenSlice:
 
     def committed(self, progress: Progress) -> None:
         """The write was made."""
+        self._unproven = False
         self.progress = replace(progress, revision=self.progress.revision + 1)
 
     def _prove(self, record: Message) -> None:

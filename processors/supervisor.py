@@ -55,7 +55,7 @@ def _tend(child: _Child) -> None:
         if now >= child.due:
             # A group of its own: Ctrl-C in the terminal reaches the supervisor alone, which then stops each once.
             child.process = subprocess.Popen(
-                [sys.executable, "-m", "logfold", *child.args], start_new_session=True, stdin=subprocess.DEVNULL
+                [sys.executable, "-P", "-m", "logfold", *child.args], start_new_session=True, stdin=subprocess.DEVNULL
             )
             child.started = now
             log.info("started", daemon=child.name, pid=child.process.pid)

@@ -10,14 +10,21 @@ from typing import Any
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
 
+from processors.patience import Transient
 from producers.settings import KafkaSettings
-from schemas.errors import LogfoldError, NotFoundError
+from schemas.errors import NotFoundError
 from schemas.names import Names
 
 _TIMEOUT_S = 30
 _WEEK_MS = 7 * 24 * 3600 * 1000
 _FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete", "compression.type": "zstd"}
-_WEEK = {"retention.ms": str(_WEEK_MS), "cleanup.policy": "delete", "compression.type": "zstd"}
+# Kafka deletes whole segments, so a record may be kept for retention and segment together; see processors.ledger.
+_WEEK = {
+    "retention.ms": str(_WEEK_MS),
+    "segment.ms": str(12 * 3600 * 1000),
+    "cleanup.policy": "delete",
+    "compression.type": "zstd",
+}
 # When a record was appended is the broker's to say; when it happened stands in ce_time.
 _RECORDED = {"message.timestamp.type": "LogAppendTime"}
 
@@ -118,14 +125,14 @@ class Topics:
             raise self._cannot("read the ends of the log", error) from error
 
     def brokers(self) -> int:
-        """How many brokers answer; LogfoldError when none does."""
+        """How many brokers answer; Transient when none does."""
         try:
             return len(self._admin.list_topics(timeout=10).brokers)
         except KafkaException as error:
             raise self._cannot("reach the cluster", error) from error
 
-    def _cannot(self, what: str, error: KafkaException) -> LogfoldError:
-        return LogfoldError(f"Kafka at {self._bootstrap}: cannot {what}: {error.args[0].str()}")
+    def _cannot(self, what: str, error: KafkaException) -> Transient:
+        return Transient(f"Kafka at {self._bootstrap}: cannot {what}: {error.args[0].str()}")
 
 
 def domain_topics(names: Names, domain: str, *, decides: bool) -> dict[str, dict[str, str]]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from processors.records import Record
 from processors.topics import Place
 from producers.settings import KafkaSettings
 from schemas.envelope import Headers, header
@@ -14,7 +15,8 @@ from schemas.errors import LogfoldError
 
 _TIMEOUT_S = 15
 TRANSACTION_TIMEOUT_MS = 10_000
-_FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
+# _FATAL is what librdkafka says once it has learned in the background that it is fenced.
+_FENCED = (KafkaError._FENCED, KafkaError._FATAL, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
 
 
 class Fenced(LogfoldError):
@@ -60,11 +62,8 @@ class Transactions:
 
     def produce(
         self,
-        topic: str,
         partition: int,
-        key: str | bytes | None,
-        value: bytes | None,
-        headers: Headers,
+        record: Record,
         deliveries: list[Delivery],
     ) -> None:
         """Add a record; its delivery is appended once the broker has it, in the order of produce calls."""
@@ -72,15 +71,24 @@ class Transactions:
         def delivered(error: KafkaError | None, message: Message) -> None:
             # A failed record fails the commit as well.
             if error is None:
-                deliveries.append(_delivery(message, headers))
+                deliveries.append(_delivery(message, record.headers))
 
         producer = self._open
         while True:
             try:
-                producer.produce(topic, value=value, key=key, partition=partition, headers=headers, on_delivery=delivered)
+                producer.produce(
+                    record.topic,
+                    value=record.value,
+                    key=record.key,
+                    partition=partition,
+                    headers=record.headers,
+                    on_delivery=delivered,
+                )
                 return
             except BufferError:
                 producer.poll(0.1)
+            except KafkaException as error:
+                raise self._fault(error) from error
 
     def commit(self, offsets: Mapping[Place, int], metadata: Any) -> None:
         """Commit records and consumed offsets together; KafkaException when nothing, or nothing certain, was done."""
@@ -112,11 +120,12 @@ class Transactions:
         try:
             call(*args)
         except KafkaException as error:
-            if error.args[0].code() in _FENCED:
-                raise Fenced(
-                    f"another instance took the transactional id {self._id!r}: give each instance its own --instance"
-                ) from error
-            raise
+            raise self._fault(error) from error
+
+    def _fault(self, error: KafkaException) -> Exception:
+        if error.args[0].code() in _FENCED:
+            return Fenced(f"another instance took the transactional id {self._id!r}: give each its own --instance")
+        return error
 
 
 def _delivery(message: Message, headers: Headers) -> Delivery:

@@ -64,7 +64,8 @@ class Publisher:
 
     def _check(self) -> None:
         if self._failed is not None:
-            raise PublishError(f"Kafka did not take a record: {self._failed.str()}")
+            failed, self._failed = self._failed, None
+            raise PublishError(f"Kafka did not take a record: {failed.str()}")
 
 
 def _position(message: Message) -> Position:

@@ -34,7 +34,7 @@ class KafkaSettings:
         properties = {
             name[len(_PREFIX) :].lower().replace("_", "."): value
             for name, value in environ.items()
-            if name.startswith(_PREFIX) and name[len(_PREFIX) :] not in _NOT_OURS
+            if name.startswith(_PREFIX) and not _foreign(name[len(_PREFIX) :])
         }
         bootstrap = properties.pop("bootstrap.servers", "") or "127.0.0.1:9092"
         return cls(bootstrap=bootstrap, prefix=environ.get("LOGFOLD_TOPIC_PREFIX", ""), properties=properties)
@@ -45,13 +45,21 @@ class KafkaSettings:
         return {"bootstrap.servers": self.bootstrap, "logger": logger, **self.properties, **more}
 
     def producer(self, **more: Any) -> dict[str, Any]:
-        """librdkafka's configuration of an idempotent producer that partitions as Java's producers do."""
+        """librdkafka's configuration of an idempotent producer that partitions as Java's producers do.
+
+        These three are not to be changed from outside; the compression is.
+        """
         return self.client(
             **{
                 "enable.idempotence": True,
                 "acks": "all",
                 "partitioner": "murmur2_random",
-                "compression.type": "zstd",
+                "compression.type": self.properties.get("compression.type", "zstd"),
                 **more,
             }
         )
+
+
+def _foreign(name: str) -> bool:
+    # In Kubernetes a Service called `kafka` brings KAFKA_SERVICE_HOST, KAFKA_PORT_9092_TCP and the like.
+    return name in _NOT_OURS or name.startswith(("SERVICE_", "PORT_"))

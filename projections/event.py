@@ -33,7 +33,7 @@ class Event:
 
     @property
     def position(self) -> Position:
-        """Where it lies. Rows must not hold it, an index of positions aside."""
+        """Where it lies (`none/0@0` for one that a test made). Rows must not hold it, an index of positions aside."""
         record = self._record
         if record is None:
             return Position("none", 0, 0)

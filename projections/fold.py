@@ -24,7 +24,8 @@ class FoldError(LogfoldError):
 
 
 class Rows:
-    """The rows of one table that are held in memory: at least the last `limit` used ones, at most twice as many.
+    """The rows of one table that are held in memory: at least the last `limit` used ones; between batches, at most
+    twice as many and those of one batch.
 
     Two halves stand for an order of use: what is used moves to the young half, and when that is full the old one goes.
     """
@@ -102,21 +103,27 @@ class Fold:
 
 
 def _fold_table(table: Table, rows: dict[str, Row | None], steps: list[tuple[str, Step, Event]], changes: Changes) -> None:
-    changed: dict[str, tuple[str | None, ...]] = {}
+    before: dict[str, tuple[str | None, ...]] = {}
+    last: dict[str, Event] = {}
     indexes = table.indexes
     for key, step, event in steps:
         row = rows[key]
-        if key not in changed:
-            changed[key] = _members(table, key, row) if indexes else ()
         try:
+            if indexes and key not in before:
+                before[key] = _members(table, key, row)
             rows[key] = step(row, event)
         except Exception as error:
             raise FoldError(table.name, event, error) from error
-    for key, before in changed.items():
+        last[key] = event
+    for key, event in last.items():
         row = rows[key]
-        changes.put(table.name, key, None if row is None else to_json(row))
+        try:
+            changes.put(table.name, key, None if row is None else to_json(row))
+            after = _members(table, key, row)
+        except Exception as error:
+            raise FoldError(table.name, event, error) from error
         if indexes:
-            for index, old, new in zip(indexes, before, _members(table, key, row), strict=True):
+            for index, old, new in zip(indexes, before[key], after, strict=True):
                 if old != new:
                     changes.move(index.name, old, new)
 

@@ -104,6 +104,11 @@ class Projection:
         if not self.topics or not self.tables:
             raise UsageError(f"the projection {self.name!r} needs at least one topic and one table")
 
+    @property
+    def parts(self) -> list[str]:
+        """What a slice of it consists of besides its progress."""
+        return [name for table in self.tables for name in (table.name, *(index.name for index in table.indexes))]
+
     def table(self, name: str) -> Table:
         """The table called so; UsageError when there is none."""
         for table in self.tables:

@@ -20,6 +20,14 @@ from schemas.message import Message
 
 MARKER = b"\xc3\x01"
 _HEADER = 10
+# Avro's int has 32 bits; a time or date that no calendar shows (years 1 to 9999) would stop every fold that reads it.
+_RANGES = {
+    "int": (-(2**31), 2**31 - 1),
+    "date": (-719_162, 2_932_896),
+    "timestamp-millis": (-62_135_596_800_000, 253_402_300_799_999),
+    "timestamp-micros": (-62_135_596_800_000_000, 253_402_300_799_999_999),
+}
+_Bound = tuple[str, int, int]
 # What fastavro raises on bytes that are not of the schema; MemoryError comes from a length that cannot be.
 _BAD_BODY = (EOFError, IndexError, KeyError, ValueError, TypeError, OverflowError, MemoryError, StopIteration)
 
@@ -28,7 +36,7 @@ class Codec:
     """Encodes with the newest version of a type, decodes every version in the catalog."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self._writers: dict[str, tuple[bytes, Any]] = {}
+        self._writers: dict[str, tuple[bytes, Any, list[_Bound]]] = {}
         self._readers: dict[bytes, tuple[str, Any]] = {}
         newest: dict[str, int] = {}
         for message in catalog.schemas:
@@ -36,17 +44,22 @@ class Codec:
             self._readers[header] = (message.type, reader)
             if message.version > newest.get(message.type, 0):
                 newest[message.type] = message.version
-                self._writers[message.type] = (header, writer)
+                self._writers[message.type] = (header, writer, _bounds(message.schema))
 
     def encode(self, type_: str, data: Mapping[str, Any]) -> bytes:
         """The bytes of a message in the newest version of its type.
 
-        UsageError when the catalog has no such type, or naming the field that does not fit it.
+        UsageError when the catalog has no such type, or naming the field that does not fit it: another type, an int
+        beyond 32 bits, a time or date beyond the years 1 to 9999.
         """
         try:
-            header, schema = self._writers[type_]
+            header, schema, bounds = self._writers[type_]
         except KeyError:
             raise UsageError(f"no schema is called {type_!r}; there are: {', '.join(sorted(self._writers))}") from None
+        for name, low, high in bounds:
+            number = data.get(name)
+            if isinstance(number, int) and not low <= number <= high:
+                raise UsageError(f"{type_}: the field {name!r} must lie between {low} and {high}, not {number}")
         body = BytesIO(header)
         body.seek(_HEADER)
         try:
@@ -102,6 +115,18 @@ def _compile(message: MessageSchema) -> tuple[bytes, Any, Any]:
         raise LogfoldError(f"{message.path}: not an Avro schema: {error}") from error
     # fastavro prints the fingerprint with its bytes in the order in which they are written.
     return MARKER + bytes.fromhex(crc), writer, reader
+
+
+def _bounds(schema: Mapping[str, Any]) -> list[_Bound]:
+    """The fields of a record whose numbers have bounds that fastavro does not check."""
+    found = []
+    for field in schema["fields"]:
+        branches = field["type"] if isinstance(field["type"], list) else [field["type"]]
+        for branch in branches:
+            kind = branch.get("logicalType", branch["type"]) if isinstance(branch, Mapping) else branch
+            if isinstance(kind, str) and kind in _RANGES:
+                found.append((field["name"], *_RANGES[kind]))
+    return found
 
 
 def _underlying(schema: Any) -> Any:

@@ -21,10 +21,14 @@ def sample(schema: Any, choice: random.Random) -> Any:
         return sample(choice.choice(schema), choice)
     if isinstance(schema, dict) and schema["type"] == "record":
         return {field["name"]: sample(field["type"], choice) for field in schema["fields"]}
-    kind = schema["type"] if isinstance(schema, dict) else schema
+    kind = schema.get("logicalType", schema["type"]) if isinstance(schema, dict) else schema
     match kind:
         case "null":
             return None
+        case "date":
+            return choice.randint(-719_162, 2_932_896)
+        case "timestamp-millis":
+            return choice.randint(-62_135_596_800_000, 253_402_300_799_999)
         case "int":
             return choice.randint(-(2**31), 2**31 - 1)
         case "long":
@@ -146,3 +150,17 @@ def test_what_does_not_fit_the_schema_is_a_usage_error(codec: Codec) -> None:
 def test_two_messages_do_not_share_a_fingerprint(codec: Codec) -> None:
     headers = {codec.encode(type_, messages(type_, 1)[0])[:10] for type_ in TYPES}
     assert len(headers) == len(TYPES)
+
+
+@pytest.mark.parametrize(
+    ("type_", "field", "number"),
+    [
+        ("flights.DepartFlight", "departed_at", 10**17),
+        ("flights.DepartFlight", "departure_delay_min", 2**31),
+        ("flights.ScheduleFlight", "flight_date", 10**8),
+        ("flights.ScheduleFlight", "distance_mi", -(2**31) - 1),
+    ],
+)
+def test_a_number_that_avro_or_the_calendar_cannot_hold_is_refused(codec: Codec, type_: str, field: str, number: int) -> None:
+    with pytest.raises(UsageError, match=f"'{field}' must lie between"):
+        codec.encode(type_, {**messages(type_, 1)[0], field: number})

@@ -73,6 +73,9 @@ def test_progress_is_behind_the_last_record_and_past_the_markers() -> None:
     assert slice_.after(records(12, 15), 18).offset == 18
     assert slice_.after(records(12, 15), 13).offset == 16
     assert slice_.after([], None) == STOOD
+    with pytest.raises(LogError, match="is gone"):
+        slice_.after([], 14)
+    slice_.unread(records(9, at9="nine"))
     only_markers = slice_.after([], 14)
     assert (only_markers.offset, only_markers.last_offset, only_markers.last_id) == (14, 9, "nine")
 

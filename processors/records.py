@@ -1,0 +1,98 @@
+"""The records that a handler writes: events, refusals, and commands that cannot be read."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from processors.decide import Decided
+from schemas.codec import Codec
+from schemas.envelope import FIXED, Headers
+from schemas.ids import derived_id
+from schemas.names import Names
+from schemas.times import iso
+
+_REFUSED = "logfold.CommandRefused"
+
+
+class Record(NamedTuple):
+    """What to produce where; the partition is the command's."""
+
+    topic: str
+    key: str | bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+class Records:
+    """Makes the records of one domain's decisions. What only the command knows is handed on as it came."""
+
+    def __init__(self, domain: str, names: Names, codec: Codec) -> None:
+        self._codec = codec
+        self._events = names.events(domain)
+        self._refusals = names.refusals(domain)
+        self._dead_letters = names.dead_letters(domain)
+        self._source = f"/logfold/{domain}/handler".encode()
+
+    def events(self, decided: Decided) -> list[Record]:
+        """The events of an accepted command, their versions counted up to the aggregate's."""
+        asked, version = decided.asked, decided.version
+        assert version is not None
+        first = version - len(decided.events) + 1
+        found = []
+        for index, event in enumerate(decided.events):
+            headers: Headers = [
+                *FIXED,
+                ("ce_id", derived_id(asked.id, str(index)).encode()),
+                ("ce_type", event.type.encode()),
+                ("ce_source", self._source),
+                ("ce_time", asked.headers["ce_time"]),
+                ("ce_subject", asked.headers["ce_subject"]),
+                ("ce_sequence", b"%d" % (first + index)),
+                *self._links(decided),
+            ]
+            found.append(Record(self._events, asked.key, event.value, headers))
+        return found
+
+    def refusal(self, decided: Decided) -> Record:
+        """The lasting proof of a refusal."""
+        asked, refusal = decided.asked, decided.refusal
+        assert refusal is not None
+        headers: Headers = [
+            *FIXED,
+            ("ce_id", derived_id(asked.id, "refused").encode()),
+            ("ce_type", _REFUSED.encode()),
+            ("ce_source", self._source),
+            ("ce_time", iso(time.time_ns() // 1_000_000).encode()),
+            ("ce_subject", asked.key.encode()),
+            *self._links(decided),
+        ]
+        data = {
+            "command_id": asked.id,
+            "command_type": asked.message.type if asked.message else "",
+            "code": refusal.code,
+            "message": refusal.message,
+            "version": decided.version,
+        }
+        return Record(self._refusals, asked.key, self._codec.encode(_REFUSED, data), headers)
+
+    def parked(self, decided: Decided) -> Record:
+        """A command that cannot be read, as it came, with where it lay and what is wrong with it."""
+        record = decided.asked.record
+        headers: Headers = [
+            *decided.asked.headers.items(),
+            ("logfold-origin", f"{record.topic()}/{record.partition()}@{record.offset()}".encode()),
+            ("logfold-error", decided.asked.wrong.encode()),
+        ]
+        return Record(self._dead_letters, record.key(), record.value(), headers)
+
+    @staticmethod
+    def _links(decided: Decided) -> Headers:
+        headers, id_ = decided.asked.headers, decided.asked.id.encode()
+        links: Headers = [
+            ("ce_correlationid", headers.get("ce_correlationid") or id_),
+            ("ce_causationid", id_),
+        ]
+        if "traceparent" in headers:
+            links.append(("traceparent", headers["traceparent"]))
+        return links
