@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from confluent_kafka import Message
 from processors.consumer import Batch, BatchConsumer
 from processors.heartbeat import Heartbeat
 from processors.patience import TRANSIENT, patiently
-from processors.slices import OpenSlice, opened
+from processors.slices import OpenSlice, check_topic, opened
 from processors.topics import Place, Topics
 from projections.event import Event
 from projections.fold import Fold, FoldError
@@ -25,6 +26,7 @@ from schemas.errors import DecodeError
 BATCH = 5_000
 HELD_ROWS = 4_096
 _WAIT_S = 0.25
+_TOPICS_S = 5.0
 
 log = structlog.get_logger("projector")
 
@@ -63,6 +65,7 @@ class Projector:
         self._folds: dict[Place, Fold] = {}
         self._stalled: dict[Place, str] = {}
         self._generation: Generation | None = None
+        self._topics_seen = time.monotonic()
         self._consumer: BatchConsumer | None = None
 
     def starts(self, places: list[Place]) -> dict[Place, int]:
@@ -176,6 +179,9 @@ class Projector:
 
     def _look(self) -> None:
         """Notice at rest that a slice is no longer as it was left: an emptied Redis, another writer."""
+        if (now := time.monotonic()) - self._topics_seen > _TOPICS_S:
+            self._topics_seen = now
+            self._same_topics()
         live = self._generations.live(self._projection.name)
         if self._generation is not None and (live is None or live.id != self._generation.id):
             log.warning("the live generation is another one, reloading", projection=self._projection.name)
@@ -191,6 +197,12 @@ class Projector:
         if changed:
             log.warning("slices changed in Redis, reloading", projection=self._projection.name, **_shown(changed))
             self._reload(changed)
+
+    def _same_topics(self) -> None:
+        """LogError when a topic was deleted and made again meanwhile, which a consumer may not notice by itself."""
+        info = self._topics.describe(self._sources)
+        for place, slice_ in self._slices.items():
+            check_topic(place, slice_.progress, info[place[0]])
 
     def _outdated(self) -> bool:
         """Whether some slices are of another generation than the one last seen live."""

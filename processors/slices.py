@@ -102,13 +102,18 @@ def opened(
     return found
 
 
-def _check(place: Place, stored: Progress, info: TopicInfo, start: int, end: int) -> None:
-    where = f"{place[0]}/{place[1]}"
+def check_topic(place: Place, stored: Progress, info: TopicInfo) -> None:
+    """LogError when the topic is not the one that was folded."""
     if stored.topic_id and stored.topic_id != info.id:
         raise LogError(
-            f"{where}: the topic was deleted and made again (its id is {info.id}, folded was {stored.topic_id}): "
-            "what was folded is not of this log"
+            f"{place[0]}/{place[1]}: the topic was deleted and made again (its id is {info.id}, folded was "
+            f"{stored.topic_id}): what was folded is not of this log"
         )
+
+
+def _check(place: Place, stored: Progress, info: TopicInfo, start: int, end: int) -> None:
+    where = f"{place[0]}/{place[1]}"
+    check_topic(place, stored, info)
     if stored.offset > end:
         raise LogError(f"{where}: the log was cut short: it ends at offset {end}, folded is up to {stored.offset}")
     needed = stored.offset if stored.last_offset is None else stored.last_offset

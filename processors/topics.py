@@ -15,7 +15,7 @@ from producers.settings import KafkaSettings
 from schemas.errors import NotFoundError
 from schemas.names import Names
 
-_TIMEOUT_S = 30
+_TIMEOUT_S = 15
 _WEEK_MS = 7 * 24 * 3600 * 1000
 _FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete", "compression.type": "zstd"}
 # Kafka deletes whole segments, so a record may be kept for retention and segment together; see processors.ledger.

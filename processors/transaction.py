@@ -95,7 +95,7 @@ class Transactions:
         producer = self._open
         # Flushed before the offsets are added: the broker finishes the last transaction of these partitions
         # meanwhile, which makes it answer to both three times as fast.
-        producer.flush(_TIMEOUT_S)
+        self._checked(producer.flush, _TIMEOUT_S)
         positions = [TopicPartition(*place, offset) for place, offset in offsets.items()]
         self._checked(producer.send_offsets_to_transaction, positions, metadata, _TIMEOUT_S)
         self._checked(producer.commit_transaction, _TIMEOUT_S)

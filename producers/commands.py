@@ -11,18 +11,16 @@ from producers.outcomes import Outcome, Outcomes
 from producers.publisher import Delivered, Publisher, PublishError
 from schemas.codec import Codec
 from schemas.envelope import Envelope
-from schemas.errors import UsageError
-from schemas.ids import new_id
+from schemas.ids import checked_id, checked_key, new_id
 from schemas.names import Names
 from schemas.position import Position
 
 NO_REPLY = ("noreply", b"1")
-_KEY_LIMIT = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A request to an aggregate.
+    """A request to an aggregate; UsageError for an id or a key that cannot be one.
 
     type: the Avro full name (`flights.DepartFlight`), whose first part is the domain. key: the aggregate's id.
     id: a UUID; the same id decided again yields the first outcome and no second event.
@@ -40,6 +38,10 @@ class Command:
     correlation_id: str | None = None
     noreply: bool = False
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", checked_id(self.id))
+        checked_key(self.key)
+
 
 class CommandSender:
     """Encodes commands and sends them to their domain's topic; `submit` waits for the outcome."""
@@ -53,8 +55,6 @@ class CommandSender:
 
     def send(self, command: Command, delivered: Delivered | None = None) -> None:
         """Queue the command; UsageError when it does not fit its schema."""
-        if not command.key or len(command.key) > _KEY_LIMIT or not command.key.isprintable():
-            raise UsageError(f"{command.key!r} is not an aggregate's id: 1 to {_KEY_LIMIT} printable characters")
         envelope = Envelope(
             id=command.id,
             type=command.type,

@@ -13,7 +13,7 @@ from producers.cli import SOURCE, pass_write_side
 from producers.write_side import WriteSide
 from schemas.envelope import Envelope
 from schemas.errors import UsageError
-from schemas.ids import checked_id, derived_id, new_id
+from schemas.ids import checked_id, checked_key, derived_id, new_id
 from schemas.times import millis
 
 
@@ -85,11 +85,12 @@ def _event(
     for field in (key_field, *([time_field] if time_field else ())):
         if field not in data:
             raise UsageError(f"line {number}: there is no field {field!r}")
-    at = time.time_ns() // 1_000_000
-    if time_field:
-        at = data[time_field] if isinstance(data[time_field], int) else millis(str(data[time_field]))
     try:
-        value = write_side.codec.encode(type_, data)
+        key = checked_key(str(data[key_field]))
+        at = time.time_ns() // 1_000_000
+        if time_field:
+            at = data[time_field] if isinstance(data[time_field], int) else millis(str(data[time_field]))
+        value = write_side.codec.encode(type_, write_side.codec.from_json(type_, data))
     except UsageError as error:
         raise UsageError(f"line {number}: {error}") from None
     envelope = Envelope(
@@ -97,7 +98,7 @@ def _event(
         type=type_,
         source=SOURCE,
         time=at,
-        subject=str(data[key_field]),
+        subject=key,
         correlation_id=batch,
     )
     return envelope, value

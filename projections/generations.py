@@ -82,4 +82,4 @@ def _parse(projection: str, stored: bytes) -> Generation:
 
 def _new_id() -> str:
     # Never the same twice, even where Redis forgot the last one: a late writer must not meet a namesake.
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(6)}"

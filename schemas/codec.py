@@ -6,7 +6,7 @@ Format: `C3 01`, the 8-byte little-endian CRC-64-AVRO of the schema's Parsing Ca
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from io import BytesIO
 from typing import Any
 
@@ -17,16 +17,18 @@ from fastavro.validation import validate
 from schemas.catalog import Catalog, MessageSchema
 from schemas.errors import DecodeError, LogfoldError, UsageError
 from schemas.message import Message
+from schemas.times import FIRST_DAY, FIRST_MS, LAST_DAY, LAST_MS, day, millis
 
 MARKER = b"\xc3\x01"
 _HEADER = 10
 # Avro's int has 32 bits; a time or date that no calendar shows (years 1 to 9999) would stop every fold that reads it.
 _RANGES = {
     "int": (-(2**31), 2**31 - 1),
-    "date": (-719_162, 2_932_896),
-    "timestamp-millis": (-62_135_596_800_000, 253_402_300_799_999),
-    "timestamp-micros": (-62_135_596_800_000_000, 253_402_300_799_999_999),
+    "date": (FIRST_DAY, LAST_DAY),
+    "timestamp-millis": (FIRST_MS, LAST_MS),
+    "timestamp-micros": (FIRST_MS * 1000, LAST_MS * 1000 + 999),
 }
+_TEXTS: dict[str, Callable[[str], int]] = {"date": day, "timestamp-millis": millis}
 _Bound = tuple[str, int, int]
 # What fastavro raises on bytes that are not of the schema; MemoryError comes from a length that cannot be.
 _BAD_BODY = (EOFError, IndexError, KeyError, ValueError, TypeError, OverflowError, MemoryError, StopIteration)
@@ -37,6 +39,7 @@ class Codec:
 
     def __init__(self, catalog: Catalog) -> None:
         self._writers: dict[str, tuple[bytes, Any, list[_Bound]]] = {}
+        self._texts: dict[str, dict[str, Callable[[str], int]]] = {}
         self._readers: dict[bytes, tuple[str, Any]] = {}
         newest: dict[str, int] = {}
         for message in catalog.schemas:
@@ -45,6 +48,7 @@ class Codec:
             if message.version > newest.get(message.type, 0):
                 newest[message.type] = message.version
                 self._writers[message.type] = (header, writer, _bounds(message.schema))
+                self._texts[message.type] = {name: _TEXTS[kind] for name, kind in _kinds(message.schema) if kind in _TEXTS}
 
     def encode(self, type_: str, data: Mapping[str, Any]) -> bytes:
         """The bytes of a message in the newest version of its type.
@@ -67,6 +71,14 @@ class Codec:
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise UsageError(f"{type_}: {_what_is_wrong(schema, data, error)}") from error
         return body.getvalue()
+
+    def from_json(self, type_: str, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The data with times and dates, which JSON has as text (RFC 3339), as the numbers that a message holds."""
+        parsed = dict(data)
+        for name, read in self._texts.get(type_, {}).items():
+            if isinstance(parsed.get(name), str):
+                parsed[name] = read(parsed[name])
+        return parsed
 
     def type_of(self, value: bytes | None) -> str:
         """The type of an encoded message by its first ten bytes, without decoding its body."""
@@ -117,16 +129,18 @@ def _compile(message: MessageSchema) -> tuple[bytes, Any, Any]:
     return MARKER + bytes.fromhex(crc), writer, reader
 
 
+def _kinds(schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each field of a record with its type's name, the logical one where it has one; a union's branches one by one."""
+    for field in schema["fields"]:
+        for branch in field["type"] if isinstance(field["type"], list) else [field["type"]]:
+            kind = branch.get("logicalType", branch["type"]) if isinstance(branch, Mapping) else branch
+            if isinstance(kind, str):
+                yield field["name"], kind
+
+
 def _bounds(schema: Mapping[str, Any]) -> list[_Bound]:
     """The fields of a record whose numbers have bounds that fastavro does not check."""
-    found = []
-    for field in schema["fields"]:
-        branches = field["type"] if isinstance(field["type"], list) else [field["type"]]
-        for branch in branches:
-            kind = branch.get("logicalType", branch["type"]) if isinstance(branch, Mapping) else branch
-            if isinstance(kind, str) and kind in _RANGES:
-                found.append((field["name"], *_RANGES[kind]))
-    return found
+    return [(name, *_RANGES[kind]) for name, kind in _kinds(schema) if kind in _RANGES]
 
 
 def _underlying(schema: Any) -> Any:

@@ -8,6 +8,7 @@ import uuid
 
 from schemas.errors import UsageError
 
+_KEY_LIMIT = 512
 _USUAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -22,6 +23,13 @@ def derived_id(parent: str, name: str) -> str:
     digest[8] = digest[8] & 0x3F | 0x80
     h = digest[:16].hex()
     return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
+
+
+def checked_key(text: str) -> str:
+    """`text` as an aggregate's id, which becomes a record's key; UsageError when it cannot."""
+    if not text or len(text) > _KEY_LIMIT or not text.isprintable():
+        raise UsageError(f"{text!r} is not an aggregate's id: 1 to {_KEY_LIMIT} printable characters")
+    return text
 
 
 def new_id() -> str:

@@ -10,6 +10,8 @@ from schemas.errors import UsageError
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _MS = timedelta(milliseconds=1)
+FIRST_DAY, LAST_DAY = (end.toordinal() - _EPOCH_DAY for end in (date.min, date.max))
+FIRST_MS, LAST_MS = FIRST_DAY * 86_400_000, (LAST_DAY + 1) * 86_400_000 - 1
 
 
 def iso(ms: int) -> str:
@@ -36,7 +38,10 @@ def millis(text: str) -> int:
         raise UsageError(f"{text!r} is not a time; write it as 2013-01-01T10:17:00Z") from None
     if moment.tzinfo is None:
         raise UsageError(f"{text!r} has no time zone; end it with Z (UTC) or an offset like -05:00")
-    return (moment - _EPOCH) // _MS
+    ms = (moment - _EPOCH) // _MS
+    if not FIRST_MS <= ms <= LAST_MS:
+        raise UsageError(f"{text!r} lies outside of the years 1 to 9999 UTC")
+    return ms
 
 
 @lru_cache(maxsize=4096)

@@ -12,7 +12,7 @@ from producers.flights.dataset import flight_id
 from producers.flights.importer import import_months
 from producers.write_side import WriteSide
 from schemas.errors import UsageError
-from schemas.times import day
+from schemas.times import day, iso_day
 
 _ID = re.compile(r"[A-Z0-9]{2}\d{1,4}:\d{4}-\d{2}-\d{2}:[A-Z]{3}")
 
@@ -75,10 +75,11 @@ def schedule(
     options: dict[str, Any],
 ) -> None:
     """Put a flight on the schedule."""
+    days = day(date)
     data = {
         "carrier": carrier,
         "flight_number": number,
-        "flight_date": day(date),
+        "flight_date": days,
         "origin": origin,
         "destination": destination,
         "tail_number": tail,
@@ -86,7 +87,7 @@ def schedule(
         "scheduled_arrival": arrival,
         "distance_mi": distance,
     }
-    submit(write_side, "flights.ScheduleFlight", flight_id(carrier, number, date, origin), data, options)
+    submit(write_side, "flights.ScheduleFlight", flight_id(carrier, number, iso_day(days), origin), data, options)
 
 
 @group.command()

@@ -1,0 +1,106 @@
+"""What a measuring process runs: the real daemons until they have done their work, and the raw loops."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any
+
+import structlog
+
+from bench.baselines import raw_decide, raw_fold
+from bench.log import DOMAIN, PARTITIONS, Log
+from logfold import Installation
+from projections.generations import Generations
+from projections.slices import SliceId, SliceStore
+
+# The parts of the handler's slices that hold an entry for each decided command.
+_DECIDED = ("ids_even", "ids_odd")
+
+
+class Until(threading.Event):
+    """The `stop` of a daemon that is set once its work is done: a daemon asks it between two batches."""
+
+    def __init__(self, done: Callable[[], bool]) -> None:
+        super().__init__()
+        self._done = done
+        self.at = 0.0
+
+    def is_set(self) -> bool:
+        if not super().is_set() and self._done():
+            self.at = time.monotonic()
+            self.set()
+        return super().is_set()
+
+
+class Clock:
+    """Starts when a daemon logs that it has its partitions, as the raw loops start with theirs; shows its warnings."""
+
+    def __init__(self) -> None:
+        self.started = 0.0
+        structlog.configure(processors=[structlog.processors.add_log_level, self._note])
+
+    def _note(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> Any:
+        if event["event"] == "assigned" and not self.started:
+            self.started = time.monotonic()
+        if event["level"] != "info":
+            print(dict(event), file=sys.stderr)
+        raise structlog.DropEvent
+
+
+def fold(environ: Mapping[str, str], *, projection: str, log: dict[str, Any], events: int) -> tuple[int, float]:
+    """The real projector, from the offset zero of the log until that many events are folded."""
+    installation, measured = Installation(environ), Log(**log)
+    generations = Generations(installation.redis, installation.names.prefix)
+    store = SliceStore(installation.redis)
+    slices: list[SliceId] = []
+    folded = 0
+
+    def done() -> bool:
+        nonlocal folded
+        if not slices:
+            live = generations.live(projection)
+            if live is None:
+                return False
+            slices.extend(live.slices())
+        folded = measured.folded([progress.offset for progress in store.progress(slices)])
+        return folded >= events
+
+    clock, stop = Clock(), Until(done)
+    installation.runtime.run_projectors([projection], None, stop)
+    return folded, stop.at - clock.started
+
+
+def decide(environ: Mapping[str, str], *, commands: int) -> tuple[int, float]:
+    """The real handler, until so many commands are decided, remembered and, where wanted, answered."""
+    installation = Installation(environ)
+    names, version = installation.names, installation.domains[DOMAIN].decider.version
+    slices = [
+        SliceId(owner=f"{DOMAIN}.handler", generation=f"v{version}", topic=topic, partition=partition)
+        for topic in (names.events(DOMAIN), names.refusals(DOMAIN))
+        for partition in range(PARTITIONS)
+    ]
+    keys = [slice_.key(part) for slice_ in slices for part in _DECIDED]
+    decided = 0
+
+    def done() -> bool:
+        nonlocal decided
+        pipe = installation.redis.pipeline(transaction=False)
+        for key in keys:
+            pipe.hlen(key)
+        decided = sum(pipe.execute())
+        return decided >= commands
+
+    clock, stop = Clock(), Until(done)
+    installation.runtime.run_handler(DOMAIN, stop)
+    return decided, stop.at - clock.started
+
+
+JOBS: dict[str, Callable[..., tuple[int, float]]] = {
+    "fold": fold,
+    "raw_fold": raw_fold,
+    "decide": decide,
+    "raw_decide": raw_decide,
+}

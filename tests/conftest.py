@@ -1,0 +1,95 @@
+"""One real Kafka and one real Redis for all tests that need them; a corner of them for each test."""
+
+from __future__ import annotations
+
+import os
+import signal
+import uuid
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.local_stack import REPOSITORY, LocalStack, clean_stale, missing_tools
+from tests.support.sandbox import OpenSandbox, Sandbox, shown_logs
+
+_OPEN = pytest.StashKey[list[Sandbox]]()
+_DATABASES = 16
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A run that is told to end cleans up as after Ctrl-C."""
+    config.stash[_OPEN] = []
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test shows the logs of its daemons."""
+    report = yield
+    if report.failed:
+        report.sections += shown_logs(item.config.stash[_OPEN])
+    return report
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[LocalStack]:
+    """Kafka and Redis of this test run, removed at its end."""
+    if missing := missing_tools():
+        reason = f"real Kafka and Redis are needed, but these are not on the PATH: {', '.join(missing)}"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    clean_stale(REPOSITORY / ".logfold")
+    made = LocalStack(REPOSITORY / ".logfold" / f"test-{os.getpid()}")
+    try:
+        made.up()
+        yield made
+    finally:
+        made.clean()
+
+
+@pytest.fixture(scope="session")
+def open_sandbox(request: pytest.FixtureRequest, stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> OpenSandbox:
+    """Open a corner of the stack: `with open_sandbox(partitions=3, NAME="value") as sandbox`.
+
+    partitions: of the topics to make; 0 for none. topics_of: another sandbox, whose topics this one reads, with a Redis
+    of its own.
+    """
+    free = list(range(_DATABASES))
+    live = request.config.stash[_OPEN]
+
+    @contextmanager
+    def opened(*, partitions: int = 2, topics_of: Sandbox | None = None, **settings: str) -> Iterator[Sandbox]:
+        prefix = f"t{uuid.uuid4().hex[:8]}." if topics_of is None else topics_of.prefix
+        folder: Path = tmp_path_factory.mktemp("daemons")
+        database = free.pop()
+        sandbox = Sandbox(stack, folder, database, prefix, settings)
+        live.append(sandbox)
+        try:
+            if topics_of is None and partitions:
+                sandbox.create_topics(partitions)
+            yield sandbox
+        finally:
+            sandbox.close(delete_topics=topics_of is None)
+            live.remove(sandbox)
+            free.append(database)
+
+    return opened
+
+
+@pytest.fixture
+def sandbox(open_sandbox: OpenSandbox) -> Iterator[Sandbox]:
+    """A corner of the test's own, with the topics of `flights` in two partitions."""
+    with open_sandbox() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def january(open_sandbox: OpenSandbox) -> Iterator[Sandbox]:
+    """January 2013, imported and folded, with no daemon running; for tests that only read."""
+    with open_sandbox(partitions=6) as sandbox:
+        daemons = sandbox.start("run", "all")
+        sandbox.ok("flights", "import", "--months", "1")
+        sandbox.caught_up("flights.handler", "flights", "board", "punctuality", "aircraft")
+        assert daemons.stop() == 0
+        yield sandbox

@@ -1,0 +1,17 @@
+"""Flights with all their daemons, for tests that use the command line as a user does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.sandbox import OpenSandbox, Sandbox
+
+
+@pytest.fixture(scope="session")
+def running(open_sandbox: OpenSandbox) -> Iterator[Sandbox]:
+    """`logfold run all`, each daemon with its partitions."""
+    with open_sandbox(partitions=2) as sandbox:
+        sandbox.start("run", "all").wait_for_log("event=assigned", times=5)
+        yield sandbox

@@ -1,0 +1,108 @@
+"""Daemons as the one who runs them sees them: stopped, killed, watched."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from typing import Any
+
+import pytest
+
+from tests.support import commands, flights
+from tests.support.deadline import eventually
+from tests.support.sandbox import Sandbox
+
+DAEMONS = {"aircraft@one", "board@one", "flights.handler@one", "flights@one", "punctuality@one"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopped_daemons_end_with_0_and_leave_their_groups(sandbox: Sandbox, number: signal.Signals) -> None:
+    sandbox.handler()
+    sandbox.projector("flights", "board")
+    assert commands.schedule(sandbox, 1).accepted
+    sandbox.caught_up("flights", "board", "flights.handler")
+    assert [daemon.stop(number) for daemon in sandbox.daemons] == [0, 0]
+    groups = [sandbox.topic(name) for name in ("flights.handler", "flights", "board")]
+    found = sandbox.admin.describe_consumer_groups(groups)
+    assert [found[group].result(30).members for group in groups] == [[], [], []]
+    assert sandbox.status() == []
+    assert not any("Traceback" in daemon.log for daemon in sandbox.daemons)
+
+
+def test_run_all_starts_a_killed_daemon_again_and_stops_all(sandbox: Sandbox) -> None:
+    supervisor = sandbox.start("run", "all")
+    supervisor.wait_for_log("event=assigned", times=5)
+    assert commands.schedule(sandbox, 1).accepted
+
+    def living() -> dict[str, int]:
+        return {body["name"]: body["pid"] for body in sandbox.status() if body["alive"]}
+
+    before = eventually(lambda: living() if living().keys() == DAEMONS else {}, "all five give signs of life")
+    for name in ("flights.handler@one", "punctuality@one"):
+        os.kill(before[name], signal.SIGKILL)
+    again = eventually(
+        lambda: found if (found := living()).keys() == DAEMONS and not killed(found, before) else {}, "both are back"
+    )
+    assert again["board@one"] == before["board@one"]
+    assert commands.depart(sandbox, 1).version == 2
+    sandbox.caught_up("flights", "board", "punctuality", "aircraft")
+    assert sandbox.rows("flights")[flights.flight_id(1)]["status"] == "departed"
+    assert len(re.findall(r'event="ended by itself"', supervisor.log)) == 2
+    assert supervisor.stop() == 0
+    assert 'event="all stopped"' in supervisor.log
+    assert sandbox.status() == []
+    assert not any(is_alive(pid) for pid in again.values())
+
+
+def killed(found: dict[str, int], before: dict[str, int]) -> bool:
+    return any(found[name] == before[name] for name in ("flights.handler@one", "punctuality@one"))
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_status_of_each_daemon(running: Sandbox) -> None:
+    def all_there() -> list[dict[str, Any]]:
+        found = running.status()
+        return found if {body["name"] for body in found} == DAEMONS else []
+
+    for body in eventually(all_there, "all are there"):
+        assert body["alive"] is True
+        assert body["role"] == ("handler" if "handler" in body["name"] else "projector")
+        assert body.keys() >= {"pid", "host", "started", "beat", "age_s", "events", "events_per_s", "partitions"}
+        assert len(body["partitions"]) == 2
+    table = running.ok("status")
+    assert table.count(" runs ") == 5
+
+
+def test_a_killed_daemon_is_silent(sandbox: Sandbox) -> None:
+    sandbox.projector("flights")
+    eventually(sandbox.status, "a sign of life")
+    sandbox.daemons[0].kill()
+    eventually(lambda: sandbox.status()[0]["alive"] is False, "silence is noticed")
+    assert "silent" in sandbox.ok("status")
+
+
+def test_doctor_finds_nothing_wrong(running: Sandbox) -> None:
+    findings = running.json("doctor")
+    assert {finding["state"] for finding in findings} <= {"ok", "note"}
+    assert findings[0].keys() == {"what", "state", "finding"}
+    assert {"python", "domains", "schemas", "kafka", "redis", "topics of flights", "daemons"} <= {f["what"] for f in findings}
+
+
+def test_doctor_finds_what_is_wrong(sandbox: Sandbox) -> None:
+    topic = sandbox.topic("flights.refusals")
+    sandbox.admin.delete_topics([topic])[topic].result(30)
+    done = sandbox.run("doctor")
+    assert done.returncode == 1
+    assert topic in done.stdout
+    done = sandbox.run("doctor", environ={"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "REDIS_URL": "redis://127.0.0.1:9/0"})
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stdout.count("wrong") >= 2

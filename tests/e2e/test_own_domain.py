@@ -1,0 +1,135 @@
+"""A domain of one's own, from a package of its own: installed, found, and working without a change to logfold."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import log
+from tests.support.local_stack import REPOSITORY, clean_environ
+from tests.support.sandbox import OpenSandbox, Sandbox
+
+PACKAGE = REPOSITORY / "tests" / "parcels"
+BIRDS = [
+    {"place": "Reykjavík", "kind": "puffin", "count": 12, "seen_at": 1_367_402_400_000},
+    {"place": "Faroe", "kind": "puffin", "count": 30, "seen_at": 1_367_488_800_000},
+    {"place": "Faroe", "kind": "fulmar", "count": 5, "seen_at": 1_367_488_800_000},
+]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the package, installed as a user would."""
+    target = tmp_path_factory.mktemp("site")
+    source = tmp_path_factory.mktemp("source") / "parcels"
+    # A copy, since building leaves files beside the sources.
+    subprocess.run(["cp", "-r", str(PACKAGE), str(source)], check=True)
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), str(source)]
+    subprocess.run(command, check=True, env=clean_environ() | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+    return target
+
+
+@pytest.fixture(scope="module")
+def own(open_sandbox: OpenSandbox, installed: Path) -> Iterator[Sandbox]:
+    """All three domains under `logfold run all`."""
+    path = os.pathsep.join(filter(None, [str(installed), os.environ.get("PYTHONPATH")]))
+    with open_sandbox(partitions=2, PYTHONPATH=path, LOGFOLD_DOMAINS="") as sandbox:
+        sandbox.start("run", "all").wait_for_log("event=assigned", times=8)
+        yield sandbox
+
+
+def jsonl(*rows: object) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def test_its_topics_are_made_with_the_others(own: Sandbox) -> None:
+    listed = {row["topic"].removeprefix(own.prefix) for row in own.json("topics", "list") if row["exists"]}
+    assert {"parcels.commands", "parcels.events", "parcels.refusals", "parcels.dead-letters"} < listed
+    assert {name for name in listed if name.startswith("sightings.")} == {"sightings.events", "sightings.dead-letters"}
+
+
+def test_its_commands_and_its_query(own: Sandbox) -> None:
+    assert "parcels" in own.ok("--help")
+    posted = own.json("parcels", "post", "P-1", "--depot", "Oslo", "--weight", "1200")
+    assert (posted["outcome"], posted["version"]) == ("accepted", 1)
+    shown = own.json("query", "parcels", "P-1", "--after", posted["positions"][0])
+    assert shown == {"id": "P-1", "status": "posted", "depot": "Oslo", "weight_g": 1200}
+    delivered = own.json("parcels", "deliver", "P-1", "--expect-version", "1")
+    assert own.json("query", "parcels", "P-1", "--after", delivered["positions"][0])["status"] == "delivered"
+
+
+def test_its_refusals(own: Sandbox) -> None:
+    assert "(too-heavy)" in own.fails(1, "parcels", "post", "P-2", "--depot", "Oslo", "--weight", "30001")
+    assert "(not-on-its-way)" in own.fails(1, "parcels", "return", "P-2", "--reason", "unknown")
+
+
+def test_flights_are_as_they_were(own: Sandbox) -> None:
+    assert "not-scheduled" in own.fails(1, "flights", "cancel", "UA1:2013-02-08:JFK")
+
+
+def test_facts_are_published_and_folded(own: Sandbox) -> None:
+    args = ("publish", "sightings.BirdSeen", "--key", "place", "--time", "seen_at")
+    id_ = "7e0a6c52-7a1d-4f5b-9d0f-6c5f3c1c0a11"
+    done = json.loads(own.ok(*args, "--batch-id", id_, "--json", stdin=jsonl(*BIRDS)))
+    assert done == {"topic": own.topic("sightings.events"), "published": 3, "batch_id": id_}
+    own.caught_up_by_command("sightings")
+    assert own.json("query", "sightings") == [
+        {"kind": "fulmar", "sightings": 1, "birds": 5},
+        {"kind": "puffin", "sightings": 2, "birds": 42},
+    ]
+    times = {record.header("ce_time") for record in log.read(own, "sightings.events")}
+    assert times == {"2013-05-01T10:00:00Z", "2013-05-02T10:00:00Z"}
+    first = {record.header("ce_id") for record in log.read(own, "sightings.events")}
+    own.ok(*args, "--batch-id", id_, stdin=jsonl(*BIRDS))
+    assert {record.header("ce_id") for record in log.read(own, "sightings.events")} == first
+
+
+def test_times_of_facts_may_be_written_as_people_write_them(own: Sandbox) -> None:
+    """JSON has no times; RFC 3339 is what `--time` takes, so a field of that type must take it too."""
+    bird = {**BIRDS[0], "kind": "gannet", "seen_at": "2013-05-01T12:00:00+02:00"}
+    own.ok("publish", "sightings.BirdSeen", "--key", "place", "--time", "seen_at", stdin=jsonl(bird))
+    assert log.read(own, "sightings.events")[-1].header("ce_time") == "2013-05-01T10:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("lines", "what"),
+    [
+        (jsonl(BIRDS[0]) + "{not json\n", "line 2: not JSON"),
+        (jsonl(BIRDS[0], {**BIRDS[1], "count": "many"}), "line 2"),
+        (jsonl(BIRDS[0], {"kind": "puffin"}), "line 2: there is no field 'place'"),
+        (jsonl(BIRDS[0], {**BIRDS[1], "seen_at": "yesterday"}), "line 2"),
+        (jsonl(BIRDS[0], {**BIRDS[1], "place": ""}), "line 2"),
+        (jsonl(BIRDS[0], ["a", "list"]), "line 2: not a JSON object"),
+    ],
+)
+def test_of_a_file_with_a_wrong_line_nothing_is_published(own: Sandbox, tmp_path: Path, lines: str, what: str) -> None:
+    before = len(log.read(own, "sightings.events"))
+    file = tmp_path / "birds.jsonl"
+    file.write_text(lines)
+    args = ("publish", "sightings.BirdSeen", str(file), "--key", "place", "--time", "seen_at")
+    assert what in own.fails(2, *args)
+    assert len(log.read(own, "sightings.events")) == before
+
+
+def test_what_cannot_be_published_is_refused(own: Sandbox) -> None:
+    assert "has a decider" in own.fails(2, "publish", "flights.FlightScheduled", "--key", "id", stdin="{}\n")
+    assert "has a decider" in own.fails(2, "publish", "parcels.ParcelPosted", "--key", "id", stdin="{}\n")
+    assert "no schema" in own.fails(2, "publish", "sightings.Nothing", "--key", "place", stdin=jsonl(BIRDS[0]))
+    assert own.fails(2, "publish", "nowhere.Nothing", "--key", "place", stdin=jsonl(BIRDS[0]))
+
+
+def test_all_daemons_run(own: Sandbox) -> None:
+    found = {body.get("projection") or f"{body['domain']}.handler" for body in own.status() if body["alive"]}
+    wanted = {"flights.handler", "parcels.handler", "flights", "board", "punctuality", "aircraft", "parcels", "sightings"}
+    assert found == wanted
+
+
+def test_a_domain_that_is_not_enabled_is_not_there(own: Sandbox) -> None:
+    assert "No such command" in own.run("parcels", "post", "--help", environ={"LOGFOLD_DOMAINS": "flights"}).stderr
+    assert "not installed" in own.fails(2, "status", environ={"LOGFOLD_DOMAINS": "weather"})

@@ -1,0 +1,136 @@
+"""What is wrong ends in one sentence and an exit code, never in a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.flights import SCHEDULE_OPTIONS
+from tests.support.sandbox import OpenSandbox, Sandbox
+
+ID = "UA1:2013-02-08:JFK"
+SCHEDULE = ("flights", "schedule", "--number", "1", *SCHEDULE_OPTIONS)
+NOWHERE = "127.0.0.1:9"
+
+
+@pytest.fixture(scope="module")
+def quiet(open_sandbox: OpenSandbox) -> Iterator[Sandbox]:
+    """Topics, but no daemon."""
+    with open_sandbox(partitions=2) as sandbox:
+        yield sandbox
+
+
+def changed(name: str, value: str) -> tuple[str, ...]:
+    """The options of a schedule with one of them changed."""
+    options = list(SCHEDULE)
+    options[options.index(name) + 1] = value
+    return tuple(options)
+
+
+@pytest.mark.parametrize(
+    ("args", "what"),
+    [
+        (("flights", "depart", "UA1", "--at", "now"), "is not a flight"),
+        (("flights", "depart", ID, "--at", "yesterday"), "is not a time"),
+        (("flights", "depart", ID, "--at", "2013-02-08T12:00:00"), "has no time zone"),
+        (("flights", "depart", ID, "--at", "2013-02-30T12:00:00Z"), "is not a time"),
+        (("flights", "depart", ID, "--at", "0001-01-01T00:00:00+05:00"), ""),
+        (("flights", "depart", ID), "--at"),
+        (("flights", "cancel", ID, "--command-id", "17"), "must be a UUID"),
+        (("flights", "cancel", ID, "--expect-version", "-1"), "--expect-version"),
+        (("flights", "import", "--months", "13"), "months are 1 to 12"),
+        (("flights", "import", "--months", "3-1"), "the smaller one first"),
+        (("flights", "import", "--months", "January"), "write 1, 1-3 or 1,4,7"),
+        (changed("--date", "2013-02-30"), "is not a date"),
+        (changed("--carrier", "UAL"), "is not a code of 2 letters"),
+        (changed("--origin", "J/K"), "is not a code of 3 letters"),
+        (changed("--number", "0"), "--number"),
+        ((*changed("--distance", "99999999999"), "--timeout", "2"), ""),
+        (("query", "nothing"), "No such command"),
+        (("query", "flights"), "Missing argument"),
+        (("query", "board", "JFK"), "--date"),
+        (("query", "board", "JFK", "--date", "soon"), "is not a date"),
+        (("query", "punctuality", "--by", "tail"), "--by"),
+        (("query", "flights", ID, "--after", "17"), "is not a position"),
+        (("run", "projector"), "Missing argument"),
+        (("run", "projector", "nothing"), "there are: aircraft"),
+        (("run", "projector", "flights", "--partitions", "a"), "write numbers with commas"),
+        (("run", "projector", "flights", "--partitions", "7"), "has the partitions 0 to 1, not 7"),
+        (("run", "handler", "nothing"), "there are: flights"),
+        (("digest", "nothing"), "there are: aircraft"),
+        (("nothing",), "No such command"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_wrong_usage_ends_with_2(quiet: Sandbox, args: tuple[str, ...], what: str) -> None:
+    assert what in quiet.fails(2, *args)
+
+
+def test_a_model_that_was_never_built(quiet: Sandbox) -> None:
+    assert "logfold run projector" in quiet.fails(1, "query", "flights", ID)
+
+
+def test_without_a_handler_the_outcome_is_unknown(quiet: Sandbox) -> None:
+    message = quiet.fails(3, *SCHEDULE, "--timeout", "0.5")
+    assert "--command-id" in message
+    assert message.count("\n") == 1
+    assert quiet.ok(*SCHEDULE, "--no-wait").startswith("sent as ")
+
+
+COMMANDS = [
+    ("lag",),
+    ("topics", "list"),
+    ("topics", "create"),
+    ("run", "projector", "flights"),
+    ("flights", "import"),
+]
+
+
+@pytest.mark.parametrize("args", COMMANDS, ids=lambda args: " ".join(args[:2]))
+def test_without_kafka_one_sentence(quiet: Sandbox, args: tuple[str, ...]) -> None:
+    message = quiet.fails(1, *args, environ={"KAFKA_BOOTSTRAP_SERVERS": NOWHERE})
+    assert NOWHERE in message
+    assert message.startswith("logfold: ")
+    assert message.count("\n") == 1, message
+
+
+def test_a_command_that_kafka_did_not_acknowledge_is_unknown(quiet: Sandbox) -> None:
+    message = quiet.fails(3, *SCHEDULE, environ={"KAFKA_BOOTSTRAP_SERVERS": NOWHERE})
+    assert NOWHERE in message
+    assert "--command-id" in message
+    assert message.count("\n") == 1, message
+
+
+REDIS_COMMANDS = [SCHEDULE, ("query", "flights", ID), ("status",), ("digest",), ("lag",), ("run", "projector", "flights")]
+
+
+@pytest.mark.parametrize("args", REDIS_COMMANDS, ids=lambda args: " ".join(args[:2]))
+def test_without_redis_one_sentence_that_keeps_the_password(quiet: Sandbox, args: tuple[str, ...]) -> None:
+    message = quiet.fails(1, *args, environ={"REDIS_URL": f"redis://reader:hunter2@{NOWHERE}/0"})
+    assert "Redis" in message
+    assert message.count("\n") == 1, message
+    assert "hunter2" not in message
+
+
+def test_without_topics_it_says_how_to_make_them(open_sandbox: OpenSandbox) -> None:
+    with open_sandbox(partitions=0) as bare:
+        assert "logfold topics create" in bare.fails(1, "flights", "import", "--months", "1")
+        assert "logfold topics create" in bare.fails(1, *SCHEDULE)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LOGFOLD_GROUP_PROTOCOL", "newest"),
+        ("REDIS_URL", "http://example.org"),
+        ("LOGFOLD_DOMAINS", "weather"),
+    ],
+)
+def test_a_wrong_setting_ends_with_2(quiet: Sandbox, name: str, value: str) -> None:
+    message = quiet.fails(2, "run", "projector", "flights", environ={name: value})
+    assert name in message
+
+
+def test_an_unknown_property_of_kafka_is_named(quiet: Sandbox) -> None:
+    assert "no.such" in quiet.fails(1, "topics", "list", environ={"KAFKA_NO_SUCH": "1"})

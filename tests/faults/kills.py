@@ -1,0 +1,16 @@
+"""Killing processes at random moments that can be repeated."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Sequence
+
+SOAK = bool(os.environ.get("LOGFOLD_SOAK"))
+
+
+def seeds(short: int, long: int) -> Sequence[int]:
+    """A seed a round: `LOGFOLD_SEED` alone, or random ones; more of them when LOGFOLD_SOAK is set."""
+    if given := os.environ.get("LOGFOLD_SEED"):
+        return [int(given)]
+    return [random.SystemRandom().randrange(1_000_000) for _ in range(long if SOAK else short)]

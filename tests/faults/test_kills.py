@@ -1,0 +1,108 @@
+"""January, imported while its daemons are killed with SIGKILL: nothing is lost, nothing counts twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.kills import seeds
+from tests.support import log
+from tests.support.daemon import Daemon
+from tests.support.deadline import eventually
+from tests.support.numbers import assert_exact
+from tests.support.sandbox import OpenSandbox, Sandbox
+
+HANDLER = ("run", "handler", "flights")
+PUNCTUALITY = ("run", "projector", "punctuality")
+FLIGHTS = ("run", "projector", "flights")
+ALL = ("flights.handler", "punctuality", "flights")
+
+
+class Import:
+    """`logfold flights import` of January as a process, and how far it is."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "logfold", "flights", "import", "--months", "1", "--json"],
+            env=sandbox.environ,
+            cwd=sandbox.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def decided(self) -> int:
+        """How many commands the handler's group has committed by now."""
+        return sum(max(0, offset) for offset in log.committed(self._sandbox, "flights.handler", "flights.commands").values())
+
+    def result(self) -> dict[str, object]:
+        out, err = self._process.communicate(timeout=250)
+        assert self._process.returncode == 0, err
+        found: dict[str, object] = json.loads(out)
+        return found
+
+
+def at_random_moments(chance: random.Random, running: Import, count: int, act: Callable[[], None]) -> None:
+    """Act `count` times, each when so many of January's 80,491 commands are decided and a moment more has passed."""
+    for threshold in sorted(chance.randrange(500, 72_000) for _ in range(count)):
+        eventually(lambda threshold=threshold: running.decided() >= threshold, f"{threshold} commands are decided", 90)
+        # Not to wait for anything: a kill is to fall anywhere within a batch.
+        time.sleep(chance.random() * 0.3)
+        act()
+
+
+@pytest.mark.parametrize("seed", seeds(1, 20))
+def test_killing_handler_and_projector_during_an_import(open_sandbox: OpenSandbox, seed: int) -> None:
+    print(f"LOGFOLD_SEED={seed}")
+    chance = random.Random(seed)
+    with open_sandbox(partitions=6) as sandbox:
+        daemons: dict[tuple[str, ...], Daemon] = {args: sandbox.start(*args) for args in (HANDLER, PUNCTUALITY, FLIGHTS)}
+        running = Import(sandbox)
+
+        def kill_one() -> None:
+            args = chance.choice([HANDLER, HANDLER, PUNCTUALITY])
+            daemons[args].kill()
+            daemons[args] = sandbox.start(*args)
+
+        at_random_moments(chance, running, 4, kill_one)
+        assert running.result() == {"months": [1], "flights": 27_004, "commands": 80_491, "refused": 0}
+        sandbox.caught_up(*ALL)
+        assert_exact(sandbox)
+
+        again = sandbox.json("flights", "import", "--months", "1")
+        assert (again["commands"], again["refused"]) == (80_491, 0)
+        sandbox.caught_up(*ALL)
+        assert_exact(sandbox)
+        assert log.read(sandbox, "flights.refusals") == []
+        assert [daemon.stop() for daemon in daemons.values()] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("seed", seeds(1, 10))
+def test_two_projectors_on_each_partition_and_a_killed_redis_during_an_import(open_sandbox: OpenSandbox, seed: int) -> None:
+    """Redis comes back with what it had saved; who was cut off goes on from there."""
+    print(f"LOGFOLD_SEED={seed}")
+    chance = random.Random(seed)
+    with open_sandbox(partitions=3) as sandbox:
+        pinned = (*PUNCTUALITY, "--partitions", "0,1,2")
+        twins = [sandbox.start(*pinned, LOGFOLD_INSTANCE=name) for name in ("left", "right")]
+        daemons = [sandbox.start(*HANDLER), sandbox.start(*FLIGHTS), *twins]
+        running = Import(sandbox)
+
+        def kill_redis() -> None:
+            os.kill(sandbox.stack.pid("redis"), signal.SIGKILL)
+            sandbox.stack.up()
+
+        at_random_moments(chance, running, 2, kill_redis)
+        assert running.result()["refused"] == 0
+        sandbox.caught_up(*ALL)
+        assert_exact(sandbox)
+        assert [daemon.stop() for daemon in daemons] == [0, 0, 0, 0]

@@ -1,0 +1,216 @@
+"""The command handler: what it accepts, what it refuses, and what it then writes."""
+
+from __future__ import annotations
+
+import itertools
+import time
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from schemas.errors import UsageError
+from schemas.ids import derived_id
+from schemas.partitioner import partition_of
+from tests.support import commands, flights, log
+from tests.support.deadline import eventually
+from tests.support.sandbox import OpenSandbox, Sandbox
+
+_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def handled(open_sandbox: OpenSandbox) -> Iterator[Sandbox]:
+    """A handler that runs during all of these tests; each has a flight of its own."""
+    with open_sandbox(partitions=3) as sandbox:
+        sandbox.handler()
+        yield sandbox
+
+
+@pytest.fixture
+def number() -> int:
+    return next(_NUMBERS)
+
+
+def events(sandbox: Sandbox, number: int) -> list[log.Record]:
+    return [event for event in log.read(sandbox, "flights.events") if event.key == flights.flight_id(number)]
+
+
+def test_an_accepted_command_says_version_and_positions_of_its_events(handled: Sandbox, number: int) -> None:
+    outcomes = [command(handled, number) for command in (commands.schedule, commands.depart, commands.arrive)]
+    assert all(outcome.accepted for outcome in outcomes)
+    assert [outcome.version for outcome in outcomes] == [1, 2, 3]
+    found = events(handled, number)
+    assert [event.header("ce_type") for event in found] == [
+        "flights.FlightScheduled",
+        "flights.FlightDeparted",
+        "flights.FlightArrived",
+    ]
+    places = [(position.partition, position.offset) for outcome in outcomes for position in outcome.positions]
+    assert places == [(event.partition, event.offset) for event in found]
+
+
+def test_events_are_cloudevents_that_name_their_command(handled: Sandbox, number: int) -> None:
+    id_, correlation = str(uuid.uuid4()), str(uuid.uuid4())
+    happened = flights.DEPARTURE - 1_500
+    outcome = commands.schedule(handled, number, id=id_, correlation_id=correlation, time=happened)
+    event = events(handled, number)[0]
+    assert dict(event.headers) == {
+        "content-type": "application/avro",
+        "ce_specversion": "1.0",
+        "ce_id": derived_id(id_, "0"),
+        "ce_type": "flights.FlightScheduled",
+        "ce_source": "/logfold/flights/handler",
+        "ce_time": "2013-02-08T11:59:58.500Z",
+        "ce_subject": flights.flight_id(number),
+        "ce_sequence": "1",
+        "ce_correlationid": correlation,
+        "ce_causationid": id_,
+    }
+    assert derived_id(id_, "0") == str(uuid.uuid5(uuid.UUID(id_), "0"))
+    assert handled.installation.codec.decode(event.value).data == flights.scheduled(number)
+    assert outcome.command_id == id_
+
+
+def test_the_trace_context_is_handed_on(handled: Sandbox, number: int) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    value = handled.installation.codec.encode("flights.ScheduleFlight", flights.scheduled(number))
+    key = flights.flight_id(number)
+    headers = log.envelope("flights.ScheduleFlight", key, traceparent=trace)
+    log.write(handled, "flights.commands", key, value, headers)
+    found = eventually(lambda: events(handled, number), "the event is there")
+    assert found[0].header("traceparent") == trace
+
+
+def test_events_lie_on_the_partition_that_java_would_choose(handled: Sandbox) -> None:
+    """librdkafka's own murmur2, which Java's equals, put the command there; the event follows it."""
+    numbers = [next(_NUMBERS) for _ in range(12)]
+    outcomes = {number: commands.schedule(handled, number) for number in numbers}
+    places = {record.key: record.partition for record in log.read(handled, "flights.commands")}
+    for number, outcome in outcomes.items():
+        key = flights.flight_id(number)
+        assert outcome.positions[0].partition == places[key] == partition_of(key, 3)
+    assert len({outcome.positions[0].partition for outcome in outcomes.values()}) == 3
+
+
+def test_a_refused_command_writes_a_refusal_and_no_event(handled: Sandbox, number: int) -> None:
+    id_ = str(uuid.uuid4())
+    outcome = commands.depart(handled, number, id=id_)
+    assert (outcome.accepted, outcome.code, outcome.version) == (False, "not-scheduled", 0)
+    assert events(handled, number) == []
+    refusal = next(r for r in log.read(handled, "flights.refusals") if r.header("ce_causationid") == id_)
+    assert refusal.header("ce_id") == derived_id(id_, "refused")
+    assert refusal.key == flights.flight_id(number)
+    assert handled.installation.codec.decode(refusal.value).data == {
+        "command_id": id_,
+        "command_type": "flights.DepartFlight",
+        "code": "not-scheduled",
+        "message": outcome.message,
+        "version": 0,
+    }
+
+
+def test_another_version_than_expected_is_a_conflict(handled: Sandbox, number: int) -> None:
+    assert commands.schedule(handled, number, expected_version=0).accepted
+    refused = commands.depart(handled, number, expected_version=0)
+    assert (refused.code, refused.version) == ("conflict", 1)
+    assert commands.depart(handled, number, expected_version=1).accepted
+    assert len(events(handled, number)) == 2
+
+
+def test_an_expired_command_is_refused_undecided(handled: Sandbox, number: int) -> None:
+    now = time.time_ns() // 1_000_000
+    assert commands.schedule(handled, number, expires=now - 1).code == "expired"
+    assert commands.schedule(handled, number, expires=now + 600_000).accepted
+
+
+def test_a_command_on_a_foreign_partition_is_refused(handled: Sandbox, number: int) -> None:
+    key, id_ = flights.flight_id(number), str(uuid.uuid4())
+    value = handled.installation.codec.encode("flights.ScheduleFlight", flights.scheduled(number))
+    foreign = (partition_of(key, 3) + 1) % 3
+    headers = log.envelope("flights.ScheduleFlight", key, id=id_)
+    log.write(handled, "flights.commands", key, value, headers, partition=foreign)
+    refusal = eventually(
+        lambda: [r for r in log.read(handled, "flights.refusals") if r.header("ce_causationid") == id_], "it is refused"
+    )[0]
+    assert handled.installation.codec.decode(refusal.value).data["code"] == "wrong-partition"
+    assert refusal.partition == foreign
+    assert commands.schedule(handled, number).accepted
+    assert len(events(handled, number)) == 1
+
+
+@pytest.mark.parametrize("kind", ["garbage", "no value", "no headers", "bad id", "foreign subject", "bad version", "no key"])
+def test_a_command_that_cannot_be_read_is_a_dead_letter_and_holds_nobody_up(handled: Sandbox, number: int, kind: str) -> None:
+    key, id_ = flights.flight_id(number), str(uuid.uuid4())
+    value: bytes | None = handled.installation.codec.encode("flights.ScheduleFlight", flights.scheduled(number))
+    headers = dict(log.envelope("flights.ScheduleFlight", key, id=id_))
+    match kind:
+        case "garbage":
+            value = b"garbage of a command"
+        case "no value":
+            value = None
+        case "no headers":
+            headers = {}
+        case "bad id":
+            headers["ce_id"] = b"seventeen"
+        case "foreign subject":
+            headers["ce_subject"] = b"somebody else"
+        case "bad version":
+            headers["ce_expectedversion"] = b"latest"
+    sent_key = None if kind == "no key" else key
+    log.write(handled, "flights.commands", sent_key, value, list(headers.items()), partition=partition_of(key, 3))
+    assert commands.schedule(handled, number).accepted
+    origin = next(
+        f"{handled.topic('flights.commands')}/{record.partition}@{record.offset}"
+        for record in reversed(log.read(handled, "flights.commands"))
+        if record.key == sent_key and record.value == value
+        if dict(record.headers) == {name: v.decode() for name, v in headers.items()}  # type: ignore[union-attr]
+    )
+    letters = [r for r in log.read(handled, "flights.dead-letters") if r.header("logfold-origin") == origin]
+    assert len(letters) == 1
+    assert (letters[0].key, letters[0].value) == (sent_key, value)
+    assert letters[0].header("logfold-error")
+    assert origin in handled.daemons[0].log
+
+
+def test_a_command_that_cannot_be_read_but_has_an_id_is_refused(handled: Sandbox, number: int) -> None:
+    key, id_ = flights.flight_id(number), str(uuid.uuid4())
+    log.write(handled, "flights.commands", key, b"garbage", log.envelope("flights.ScheduleFlight", key, id=id_))
+    place = partition_of(key, 3)
+    outcome = handled.installation.write_side.outcomes.wait(handled.topic("flights.commands"), place, id_, 30)
+    assert (outcome.accepted, outcome.code) == (False, "undecodable")
+
+
+def test_a_command_that_the_domain_does_not_know_is_refused(handled: Sandbox, number: int) -> None:
+    key, id_ = flights.flight_id(number), str(uuid.uuid4())
+    value = handled.installation.codec.encode("flights.FlightScheduled", flights.scheduled(number))
+    log.write(handled, "flights.commands", key, value, log.envelope("flights.FlightScheduled", key, id=id_))
+    place = partition_of(key, 3)
+    outcome = handled.installation.write_side.outcomes.wait(handled.topic("flights.commands"), place, id_, 30)
+    assert outcome.code == "unknown-command"
+
+
+def test_an_id_in_capitals_is_the_same_id(handled: Sandbox, number: int) -> None:
+    id_ = str(uuid.uuid4())
+    assert commands.schedule(handled, number, id=id_.upper(), timeout_s=5).accepted
+    assert commands.schedule(handled, number, id=id_).accepted
+    assert len(events(handled, number)) == 1
+
+
+def test_a_time_beyond_what_a_calendar_holds_is_refused(handled: Sandbox, number: int) -> None:
+    """No read model could show it: the partition would stand still for ever."""
+    assert commands.schedule(handled, number).accepted
+    beyond = flights.DEPARTURE + 5_000_000_000 * flights.MINUTE_MS
+    data = {"departed_at": beyond, "departure_delay_min": None, "tail_number": None}
+    with pytest.raises(UsageError, match="departed_at"):
+        handled.client.submit("flights.DepartFlight", flights.flight_id(number), data, timeout_s=10)
+
+
+def test_an_event_that_its_schema_cannot_hold_is_refused_and_holds_nobody_up(handled: Sandbox, number: int) -> None:
+    """A departure so late that its minutes of delay need more than the 32 bits of Avro's int."""
+    assert commands.schedule(handled, number).accepted
+    late = flights.DEPARTURE + 2**31 * flights.MINUTE_MS
+    data = {"departed_at": late, "departure_delay_min": None, "tail_number": None}
+    refused = handled.client.submit("flights.DepartFlight", flights.flight_id(number), data, timeout_s=20)
+    assert not refused.accepted
+    assert commands.depart(handled, number).accepted

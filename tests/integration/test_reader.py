@@ -1,0 +1,113 @@
+"""Reading read models: by key, merged, by an index, and up to a position."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from projections.generations import Generations
+from projections.projection import Index, Projection, Table, sum_fields
+from projections.reader import Reader, Readers
+from projections.slices import Changes, Commit, Progress, SliceStore, member
+from schemas.errors import NotFoundError, TimedOutError, UsageError
+from schemas.names import Names
+from schemas.partitioner import partition_of
+from schemas.position import Position
+from tests.support.sandbox import OpenSandbox, Sandbox
+
+TOPIC = "things.events"
+PARTITIONS = 3
+things = Projection(
+    name="things",
+    version=1,
+    topics=(TOPIC,),
+    tables=(
+        Table(name="rows", indexes=(Index(name="by_time", member=lambda key, row: row["at"]),)),
+        Table(name="totals", merge=sum_fields),
+    ),
+)
+
+
+@pytest.fixture
+def corner(open_sandbox: OpenSandbox) -> Iterator[Sandbox]:
+    with open_sandbox(partitions=0) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def reader(corner: Sandbox) -> Reader:
+    """30 rows and one total a slice, each slice at offset 10."""
+    generation = Generations(corner.redis, "").ensure("things", 1, {TOPIC: PARTITIONS})
+    changes = [Changes() for _ in range(PARTITIONS)]
+    for number in range(30):
+        key, at = f"key-{number}", f"JFK|{number % 2}|{29 - number:02}"
+        partition = partition_of(key, PARTITIONS)
+        changes[partition].put("rows", key, b'{"at":"%s","key":"%s"}' % (at.encode(), key.encode()))
+        changes[partition].move("by_time", None, member(at, key))
+    for partition, change in enumerate(changes):
+        change.put("totals", "UA", b'{"flights":%d,"delays":{"5":%d}}' % (partition + 1, partition))
+    commits = [
+        Commit(slice=generation.slice(TOPIC, p), before=Progress(), after=Progress(offset=10, topic_id="T"), changes=change)
+        for p, change in enumerate(changes)
+    ]
+    assert SliceStore(corner.redis).commit(commits) == [True] * PARTITIONS
+    return Reader(corner.redis, things, generation)
+
+
+def test_a_row_by_its_key(reader: Reader) -> None:
+    assert reader.get("rows", "key-17") == {"at": "JFK|1|12", "key": "key-17"}
+    assert reader.get("rows", "key-99") is None
+
+
+def test_partial_rows_are_merged(reader: Reader) -> None:
+    total = {"flights": 6, "delays": {"5": 3}}
+    assert reader.get("totals", "UA") == total
+    assert reader.all("totals") == {"UA": total}
+    assert reader.get("totals", "XX") is None
+
+
+def test_all_rows_in_the_order_of_their_keys(reader: Reader) -> None:
+    assert list(reader.all("rows")) == sorted(f"key-{number}" for number in range(30))
+
+
+def test_an_index_is_read_in_order_over_all_partitions(reader: Reader) -> None:
+    found = [row["at"] for row in reader.find("rows", "by_time", "JFK|1|")]
+    assert found == sorted(found)
+    assert len(found) == 15
+    assert len({partition_of(row["key"], PARTITIONS) for row in reader.find("rows", "by_time", "JFK|1|")}) == PARTITIONS
+    assert reader.find("rows", "by_time", "LGA|") == []
+
+
+def test_what_was_not_declared_is_refused(reader: Reader) -> None:
+    with pytest.raises(UsageError, match="no table 'nothing'"):
+        reader.get("nothing", "key-1")
+    with pytest.raises(UsageError, match="no index 'nothing'"):
+        reader.find("rows", "nothing", "")
+
+
+def test_waiting_for_what_is_folded_returns_at_once(reader: Reader) -> None:
+    reader.wait([Position(TOPIC, 0, 9), Position(TOPIC, 2, 0)], 0)
+
+
+def test_waiting_for_what_is_not_folded_times_out_and_says_how_far_it_is(reader: Reader) -> None:
+    began = time.monotonic()
+    with pytest.raises(TimedOutError, match=r"things.events/1@10 within 0.2 s: it is at offset 10") as raised:
+        reader.wait([Position(TOPIC, 1, 10)], 0.2)
+    assert raised.value.exit_code == 3
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("position", [Position("other.events", 0, 1), Position(TOPIC, PARTITIONS, 1)])
+def test_waiting_for_what_it_does_not_fold_is_refused(reader: Reader, position: Position) -> None:
+    with pytest.raises(UsageError, match="does not fold"):
+        reader.wait([position], 5)
+
+
+def test_a_projection_that_was_never_built_says_how_to_build_it(corner: Sandbox) -> None:
+    readers = Readers(corner.redis, Names(), [things])
+    with pytest.raises(NotFoundError, match="logfold run projector things"):
+        readers.open("things")
+    with pytest.raises(UsageError, match="there are: things"):
+        readers.open("nothing")

@@ -1,0 +1,229 @@
+"""The contract of a slice store: what a projector relies on, whatever keeps the slices."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from redis import Redis
+from redis.crc import key_slot
+from redis.exceptions import NoScriptError
+
+from projections.slices import Changes, Commit, Progress, SliceId, SliceStore
+from schemas.errors import LogfoldError
+from tests.support.sandbox import OpenSandbox, Sandbox
+
+TABLE, INDEX = "rows", "by_time"
+
+
+@pytest.fixture(scope="module")
+def corner(open_sandbox: OpenSandbox) -> Iterator[Sandbox]:
+    with open_sandbox(partitions=0) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def redis(corner: Sandbox) -> Redis:
+    return corner.redis
+
+
+@pytest.fixture
+def store(redis: Redis) -> SliceStore:
+    return SliceStore(redis)
+
+
+@pytest.fixture
+def slice_() -> SliceId:
+    return SliceId(owner="flights", generation=uuid.uuid4().hex, topic="flights.events", partition=3)
+
+
+def put(**rows: bytes | None) -> Changes:
+    changes = Changes()
+    for key, row in rows.items():
+        changes.put(TABLE, key, row)
+    return changes
+
+
+def reaching(offset: int) -> Progress:
+    return Progress(offset=offset, topic_id="T", last_offset=offset - 1, last_id=f"event-{offset - 1}")
+
+
+def written(store: SliceStore, slice_: SliceId, offset: int, changes: Changes) -> Progress:
+    """Commit from what is stored, and return what is stored then."""
+    before = store.progress([slice_])[0]
+    assert store.commit([Commit(slice=slice_, before=before, after=reaching(offset), changes=changes)]) == [True]
+    return store.progress([slice_])[0]
+
+
+def everything(redis: Redis, slice_: SliceId) -> dict[bytes, bytes]:
+    """Every key of a slice with its whole value."""
+    return {key: redis.dump(key) for key in redis.keys(slice_.key("*"))}
+
+
+def test_an_absent_slice_stands_at_zero(store: SliceStore, slice_: SliceId) -> None:
+    assert store.progress([slice_]) == [Progress()]
+    assert store.rows(slice_, TABLE, ["a", "b"]) == [None, None]
+    assert store.table(slice_, TABLE) == {}
+
+
+def test_rows_and_progress_are_written_together(store: SliceStore, slice_: SliceId) -> None:
+    progress = written(store, slice_, 7, put(a=b"1", b=b"2"))
+    assert progress == replace(reaching(7), revision=1)
+    assert store.rows(slice_, TABLE, ["b", "x", "a"]) == [b"2", None, b"1"]
+
+
+@pytest.mark.parametrize(
+    "stale", [{"offset": 6}, {"offset": 8}, {"revision": 0}, {"revision": 2}, {"offset": 0, "revision": 0}]
+)
+def test_a_stale_writer_is_refused_and_changes_nothing(
+    store: SliceStore, redis: Redis, slice_: SliceId, stale: dict[str, int]
+) -> None:
+    progress = written(store, slice_, 7, put(a=b"1"))
+    before = everything(redis, slice_)
+    changes = put(a=b"9", b=b"9")
+    changes.move(INDEX, None, "x\ta")
+    changes.drop("other")
+    commit = Commit(slice=slice_, before=replace(progress, **stale), after=reaching(9), changes=changes)
+    assert store.commit([commit]) == [False]
+    assert everything(redis, slice_) == before
+
+
+def test_a_writer_that_read_before_the_slice_was_dropped_is_refused(store: SliceStore, redis: Redis, slice_: SliceId) -> None:
+    progress = written(store, slice_, 7, put(a=b"1"))
+    store.drop(slice_, [TABLE])
+    assert store.commit([Commit(slice=slice_, before=progress, after=reaching(9), changes=put(b=b"2"))]) == [False]
+    assert everything(redis, slice_) == {}
+
+
+def test_a_write_that_moves_no_offset_bumps_the_revision_and_fences(store: SliceStore, slice_: SliceId) -> None:
+    first = written(store, slice_, 7, put(a=b"1"))
+    repaired = written(store, slice_, 7, put(a=b"2"))
+    assert (repaired.offset, repaired.revision) == (7, 2)
+    assert store.commit([Commit(slice=slice_, before=first, after=reaching(8), changes=put(a=b"3"))]) == [False]
+    assert store.rows(slice_, TABLE, ["a"]) == [b"2"]
+
+
+def test_of_two_writers_at_once_exactly_one_wins_each_round(corner: Sandbox, slice_: SliceId) -> None:
+    rounds, wins = 200, []
+    together = threading.Barrier(2)
+
+    def writer(name: str) -> None:
+        redis = Redis.from_url(corner.environ["REDIS_URL"])
+        store = SliceStore(redis)
+        for number in range(rounds):
+            together.wait(20)
+            before = store.progress([slice_])[0]
+            together.wait(20)
+            after = reaching(before.offset + 1)
+            if store.commit([Commit(slice=slice_, before=before, after=after, changes=put(last=name.encode()))])[0]:
+                wins.append(number)
+            together.wait(20)
+        redis.close()
+
+    threads = [threading.Thread(target=writer, args=(name,)) for name in ("left", "right")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert wins == list(range(rounds))
+    assert SliceStore(corner.redis).progress([slice_])[0].offset == rounds
+
+
+def test_one_refused_slice_hinders_no_other(store: SliceStore, slice_: SliceId) -> None:
+    other = replace(slice_, partition=4)
+    progress = written(store, slice_, 7, put(a=b"1"))
+    stale = Commit(slice=slice_, before=replace(progress, revision=9), after=reaching(8), changes=put(a=b"2"))
+    fresh = Commit(slice=other, before=Progress(), after=reaching(3), changes=put(z=b"3"))
+    assert store.commit([stale, fresh]) == [False, True]
+    assert [p.offset for p in store.progress([slice_, other])] == [7, 3]
+
+
+@pytest.mark.parametrize("count", [1_999, 2_000, 2_001, 4_000, 9_999, 30_000])
+def test_as_many_rows_as_there_are_in_one_commit(store: SliceStore, redis: Redis, slice_: SliceId, count: int) -> None:
+    """Lua's stack bounds one call: what does not fit must not be cut off, and no pair torn apart."""
+    rows = {f"key-{number}": b"%d" % number for number in range(count)}
+    changes = put(**rows)
+    for number in range(count):
+        changes.move(INDEX, None, f"{number:06}\tkey-{number}")
+    written(store, slice_, 7, changes)
+    assert store.table(slice_, TABLE) == {key.encode(): row for key, row in rows.items()}
+    assert redis.zcard(slice_.key(INDEX)) == count
+    gone = put(**dict.fromkeys(rows))
+    for number in range(count):
+        gone.move(INDEX, f"{number:06}\tkey-{number}", None)
+    written(store, slice_, 8, gone)
+    assert store.table(slice_, TABLE) == {}
+    assert redis.zcard(slice_.key(INDEX)) == 0
+
+
+def test_a_row_is_deleted_beside_one_that_is_written(store: SliceStore, slice_: SliceId) -> None:
+    written(store, slice_, 1, put(a=b"1", b=b"2"))
+    written(store, slice_, 2, put(a=None, c=b"3"))
+    assert store.table(slice_, TABLE) == {b"b": b"2", b"c": b"3"}
+
+
+def test_an_index_holds_a_moved_member_once(store: SliceStore, redis: Redis, slice_: SliceId) -> None:
+    first = Changes()
+    first.move(INDEX, None, "10:15\tUA1")
+    written(store, slice_, 1, first)
+    second = Changes()
+    second.move(INDEX, "10:15\tUA1", "11:00\tUA1")
+    written(store, slice_, 2, second)
+    assert redis.zrange(slice_.key(INDEX), 0, -1) == [b"11:00\tUA1"]
+
+
+def test_a_part_is_dropped_before_the_new_rows_come(store: SliceStore, slice_: SliceId) -> None:
+    written(store, slice_, 1, put(a=b"1"))
+    changes = put(b=b"2")
+    changes.drop(TABLE)
+    written(store, slice_, 2, changes)
+    assert store.table(slice_, TABLE) == {b"b": b"2"}
+
+
+def test_values_are_bytes_and_stay_so(store: SliceStore, slice_: SliceId) -> None:
+    odd = bytes(range(256)) + "ünï\tcödé\n".encode()
+    key = "UA1:\t'\"{}\x00é"
+    written(store, slice_, 1, put(**{key: odd, "empty": b""}))
+    assert store.rows(slice_, TABLE, [key, "empty"]) == [odd, b""]
+
+
+def test_a_dropped_slice_leaves_no_key(store: SliceStore, redis: Redis, slice_: SliceId) -> None:
+    changes = put(a=b"1")
+    changes.move(INDEX, None, "x\ta")
+    written(store, slice_, 7, changes)
+    assert len(everything(redis, slice_)) == 3
+    store.drop(slice_, [TABLE, INDEX])
+    assert everything(redis, slice_) == {}
+    assert store.progress([slice_]) == [Progress()]
+
+
+def test_all_keys_of_a_slice_lie_in_one_hash_slot(store: SliceStore, redis: Redis, slice_: SliceId) -> None:
+    changes = put(a=b"1")
+    changes.move(INDEX, None, "x\ta")
+    written(store, slice_, 7, changes)
+    found = everything(redis, slice_)
+    assert len(found) == 3
+    assert len({key_slot(key) for key in found}) == 1
+    assert key_slot(slice_.key(TABLE).encode()) != key_slot(replace(slice_, partition=4).key(TABLE).encode())
+
+
+def test_a_redis_without_the_script_is_noticed_and_the_next_commit_works(
+    store: SliceStore, redis: Redis, slice_: SliceId
+) -> None:
+    progress = written(store, slice_, 1, put(a=b"1"))
+    redis.script_flush()
+    commit = Commit(slice=slice_, before=progress, after=reaching(2), changes=put(b=b"2"))
+    with pytest.raises(NoScriptError):
+        store.commit([commit])
+    assert store.progress([slice_]) == [progress]
+    assert store.commit([commit]) == [True]
+
+
+def test_a_slice_that_is_not_whole_is_an_error_not_a_beginning(store: SliceStore, redis: Redis, slice_: SliceId) -> None:
+    written(store, slice_, 7, put(a=b"1"))
+    redis.hdel(slice_.key("slice"), "offset")
+    with pytest.raises(LogfoldError, match="cannot be read"):
+        store.progress([slice_])

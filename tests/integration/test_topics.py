@@ -1,0 +1,58 @@
+"""`logfold topics`: what is created, and how it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from processors.topics import Topics
+from tests.support.sandbox import OpenSandbox, Sandbox
+
+WEEK_MS = 7 * 24 * 3600 * 1000
+
+
+@pytest.fixture
+def corner(open_sandbox: OpenSandbox) -> Iterator[Sandbox]:
+    with open_sandbox(partitions=0) as sandbox:
+        yield sandbox
+
+
+def test_before_they_are_created_the_list_says_so(corner: Sandbox) -> None:
+    listed = corner.json("topics", "list")
+    assert {row["topic"].removeprefix(corner.prefix) for row in listed} == {
+        "flights.commands",
+        "flights.dead-letters",
+        "flights.events",
+        "flights.refusals",
+    }
+    assert not any(row["exists"] for row in listed)
+
+
+def test_create_twice_changes_nothing(corner: Sandbox) -> None:
+    first = corner.ok("topics", "create", "--partitions", "3")
+    before = corner.json("topics", "list")
+    second = corner.ok("topics", "create", "--partitions", "5")
+    assert first.count(": created") == 4 == second.count(": exists")
+    assert corner.json("topics", "list") == before
+    assert {row["partitions"] for row in before} == {3}
+    assert len({row["id"] for row in before}) == 4
+
+
+def test_the_log_is_kept_for_ever_and_commands_for_a_week(corner: Sandbox) -> None:
+    corner.create_topics()
+    retention = {row["topic"].removeprefix(corner.prefix): row["retention_ms"] for row in corner.json("topics", "list")}
+    assert retention == {
+        "flights.events": -1,
+        "flights.dead-letters": -1,
+        "flights.commands": WEEK_MS,
+        "flights.refusals": WEEK_MS,
+    }
+    config = Topics(corner.installation.kafka).config(corner.topic("flights.events"))
+    assert (config["cleanup.policy"], config["retention.bytes"], config["compression.type"]) == ("delete", "-1", "zstd")
+    assert config["message.timestamp.type"] == "LogAppendTime"
+
+
+def test_a_daemon_without_topics_says_what_to_do(corner: Sandbox) -> None:
+    for args in (("run", "projector", "flights"), ("run", "handler", "flights")):
+        assert "logfold topics create" in corner.fails(1, *args)

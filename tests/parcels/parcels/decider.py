@@ -1,0 +1,37 @@
+"""What may happen to one parcel: posted once, then delivered or returned, once."""
+
+from __future__ import annotations
+
+from processors.domain import Domain
+from producers.decider import Decider, Decision, Refusal, State
+from schemas.message import Message
+
+HEAVIEST_G = 30_000
+
+
+def initial() -> State:
+    return {}
+
+
+def decide(state: State, command: Message) -> Decision:
+    """The event that follows from a command, or why there is none."""
+    data, status = command.data, state.get("status")
+    if command.type == "parcels.PostParcel":
+        if status is not None:
+            return Refusal(code="already-posted", message="the parcel was posted already")
+        if not 0 < data["weight_g"] <= HEAVIEST_G:
+            return Refusal(code="too-heavy", message=f"a parcel weighs 1 to {HEAVIEST_G} g, not {data['weight_g']} g")
+        return [Message("parcels.ParcelPosted", data)]
+    if status != "posted":
+        return Refusal(code="not-on-its-way", message=f"the parcel is {status or 'not posted'}")
+    if command.type == "parcels.DeliverParcel":
+        return [Message("parcels.ParcelDelivered", data)]
+    return [Message("parcels.ParcelReturned", data)]
+
+
+def evolve(state: State, event: Message) -> State:
+    """The state after an event: no more than the next decision needs."""
+    return {"status": event.type.removeprefix("parcels.Parcel").lower()}
+
+
+domain = Domain(name="parcels", decider=Decider(version=1, initial=initial, decide=decide, evolve=evolve))

@@ -1,0 +1,29 @@
+"""`parcels`: a row per parcel."""
+
+from __future__ import annotations
+
+from projections.projection import Event, Param, Projection, Row, Table
+from projections.reader import Reader
+
+parcels = Projection(name="parcels", version=1, topics=("parcels.events",), tables=(Table(name="parcels"),))
+
+
+@parcels.on("parcels.ParcelPosted")
+def posted(row: Row | None, event: Event) -> Row:
+    return {"id": event.key, "status": "posted", "depot": event.data["depot"], "weight_g": event.data["weight_g"]}
+
+
+@parcels.on("parcels.ParcelDelivered", "parcels.ParcelReturned")
+def ended(row: Row | None, event: Event) -> Row:
+    assert row is not None, "it was never posted"
+    return {**row, "status": "delivered" if event.type == "parcels.ParcelDelivered" else "returned"}
+
+
+def parcel(reader: Reader, id: str) -> Row | None:
+    """One parcel by its id."""
+    return reader.get("parcels", id)
+
+
+parcels.answers(parcel, params=[Param(name="id", positional=True, help="e.g. P-1")])
+
+projections = [parcels]

@@ -1,0 +1,1 @@
+"""The messages of `parcels`: one .avsc a version in `commands/` and `events/`."""

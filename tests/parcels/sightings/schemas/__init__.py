@@ -1,0 +1,1 @@
+"""The messages of `sightings`: one .avsc a version in `events/`."""

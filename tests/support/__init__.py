@@ -1,0 +1,1 @@
+"""What the tests with a real Kafka and a real Redis share."""

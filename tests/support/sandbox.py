@@ -1,0 +1,224 @@
+"""A test's own corner of the stack: a topic prefix, a Redis database, daemons, and what to look at them with."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from redis import Redis
+
+from logfold import Client, Installation
+from processors.lag import lags
+from projections.reader import Reader
+from tests.support.daemon import Daemon
+from tests.support.deadline import eventually
+from tests.support.local_stack import LocalStack, clean_environ
+
+_NUMBERS = itertools.count(1)
+CATCH_UP_S = 60.0
+_LEAVE_S = 15
+
+
+class Sandbox:
+    """Everything under one `LOGFOLD_TOPIC_PREFIX` and one Redis database.
+
+    prefix: of an existing sandbox, to read its topics from a Redis of one's own.
+    """
+
+    def __init__(self, stack: LocalStack, folder: Path, database: int, prefix: str, settings: Mapping[str, str]) -> None:
+        self.stack = stack
+        self.folder = folder
+        self.prefix = prefix
+        self.environ = {
+            **clean_environ(),
+            "KAFKA_BOOTSTRAP_SERVERS": stack.bootstrap,
+            "REDIS_URL": stack.redis_url(database),
+            "LOGFOLD_TOPIC_PREFIX": prefix,
+            "LOGFOLD_INSTANCE": "one",
+            "LOGFOLD_DOMAINS": "flights",
+            **settings,
+        }
+        self.redis = Redis.from_url(self.environ["REDIS_URL"])
+        self.redis.flushdb()
+        self.daemons: list[Daemon] = []
+
+    # -- the command line ----------------------------------------------------------------------------------------------
+
+    def run(self, *args: str, stdin: str = "", environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """`logfold <args>` to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "logfold", *args],
+            env={**self.environ, **(environ or {})},
+            cwd=self.folder,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=240,
+        )
+
+    def ok(self, *args: str, stdin: str = "") -> str:
+        """What a command that must succeed prints."""
+        done = self.run(*args, stdin=stdin)
+        assert done.returncode == 0, f"logfold {' '.join(args)}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def json(self, *args: str) -> Any:
+        """What a command that must succeed prints as JSON."""
+        return json.loads(self.ok(*args, "--json"))
+
+    def fails(self, code: int, *args: str, stdin: str = "", environ: Mapping[str, str] | None = None) -> str:
+        """The one sentence with which a command must end, with that exit code."""
+        done = self.run(*args, stdin=stdin, environ=environ)
+        assert "Traceback" not in done.stderr, done.stderr
+        assert done.returncode == code, f"exit code {done.returncode}, not {code}: {done.stdout}{done.stderr}"
+        return done.stderr
+
+    # -- daemons -------------------------------------------------------------------------------------------------------
+
+    def start(self, *args: str, **environ: str) -> Daemon:
+        """`logfold <args>` as a daemon; it is killed at the end of the test, if it still runs."""
+        log_file = self.folder / f"{next(_NUMBERS)}-{'-'.join(args).replace('/', '_')}.log"
+        daemon = Daemon(args, {**self.environ, **environ}, log_file)
+        self.daemons.append(daemon)
+        return daemon
+
+    def handler(self, instance: str = "one", domain: str = "flights", **environ: str) -> Daemon:
+        """A handler that has its first partitions."""
+        daemon = self.start("--instance", instance, "run", "handler", domain, **environ)
+        daemon.wait_for_log("assigned")
+        return daemon
+
+    def projector(self, *names: str, **environ: str) -> Daemon:
+        """A projector of each projection that has its first partitions."""
+        daemon = self.start("run", "projector", *names, **environ)
+        daemon.wait_for_log("assigned", times=len(names))
+        return daemon
+
+    # -- looking -------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def installation(self) -> Installation:
+        return Installation(self.environ)
+
+    @cached_property
+    def client(self) -> Client:
+        return Client(self.environ)
+
+    @cached_property
+    def admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.stack.bootstrap, "log_level": 0})
+
+    @cached_property
+    def producer(self) -> Producer:
+        return self.new_producer()
+
+    def new_producer(self, **more: Any) -> Producer:
+        """A producer of no part of logfold, which partitions as Java's does."""
+        return Producer({"bootstrap.servers": self.stack.bootstrap, "partitioner": "murmur2_random", "log_level": 0, **more})
+
+    def create_topics(self, partitions: int = 2) -> None:
+        self.ok("topics", "create", "--partitions", str(partitions))
+
+    def topic(self, name: str) -> str:
+        return self.prefix + name
+
+    def reader(self, projection: str) -> Reader:
+        return self.installation.readers.open(projection)
+
+    def caught_up(self, *names: str, timeout_s: float = CATCH_UP_S) -> None:
+        """Return once these projections and handlers (`flights.handler`) have nothing left to work on."""
+
+        def behind() -> dict[str, int]:
+            return {
+                f"{lag.name} {lag.partition}": lag.lag
+                for lag in lags(self.installation.runtime)
+                if lag.name in names and lag.lag
+            }
+
+        eventually(lambda: not behind(), f"{names} have caught up", timeout_s, 0.2)
+
+    def caught_up_by_command(self, *names: str) -> None:
+        """The same as `logfold lag` tells it, for domains that this process does not have."""
+        eventually(
+            lambda: all(row["lag"] == 0 for row in self.json("lag") if row["name"] in names), f"{names} have caught up", 60
+        )
+
+    def tables(self, projection: str) -> dict[str, dict[tuple[str, int, str], bytes]]:
+        """Every stored row of the live generation: by table, then by topic, partition and key."""
+        reader = self.reader(projection)
+        return {
+            table.name: {
+                (slice_.topic, slice_.partition, key): row
+                for slice_ in reader.generation.slices()
+                for key, row in reader.rows(slice_, table.name)
+            }
+            for table in reader.projection.tables
+        }
+
+    def rows(self, projection: str, table: str | None = None) -> dict[str, Any]:
+        """The rows of a table that has one slice a key."""
+        found = self.tables(projection)[table or projection]
+        rows = {key: json.loads(row) for (_, _, key), row in found.items()}
+        assert len(rows) == len(found), "a key stands in two slices"
+        return rows
+
+    def generation(self, projection: str) -> str | None:
+        """The id of the live generation."""
+        stored = self.redis.get(f"{{{self.prefix}{projection}}}:live")
+        return None if stored is None else json.loads(stored)["generation"]
+
+    def empty_redis(self, *projections: str) -> None:
+        """Delete every key, and return once each of these projections is being built anew."""
+        before = {name: self.generation(name) for name in projections}
+        self.redis.flushdb()
+        eventually(lambda: all(self.generation(name) not in (None, old) for name, old in before.items()), "they are built anew")
+
+    def status(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.json("status")
+        return found
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def close(self, *, delete_topics: bool) -> None:
+        """Stop what still runs, so that it leaves its groups, and leave nothing behind."""
+        for daemon in self.daemons:
+            if daemon.runs:
+                daemon.process.terminate()
+        for daemon in self.daemons:
+            try:
+                daemon.process.wait(_LEAVE_S)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+        if delete_topics:
+            mine = [name for name in self.admin.list_topics(timeout=10).topics if name.startswith(self.prefix)]
+            for future in (self.admin.delete_topics(mine) if mine else {}).values():
+                future.result(30)
+        self.redis.flushdb()
+        self.redis.close()
+
+
+def shown_logs(sandboxes: Sequence[Sandbox], lines: int = 60) -> list[tuple[str, str]]:
+    """The end of the log of each daemon, for a failed test's report."""
+    return [
+        (f"log of {daemon.name} (pid {daemon.pid}, exit code {daemon.process.poll()})", _tail(daemon.log, lines))
+        for sandbox in sandboxes
+        for daemon in sandbox.daemons
+    ]
+
+
+def _tail(text: str, lines: int) -> str:
+    return "\n".join(text.splitlines()[-lines:])
+
+
+OpenSandbox = Callable[..., AbstractContextManager[Sandbox]]
+"""The fixture `open_sandbox`: a corner of the stack for a module or a test."""
