@@ -8,10 +8,11 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from producers.settings import KafkaSettings
 from schemas.envelope import Headers
-from schemas.errors import UNKNOWN, LogfoldError
+from schemas.errors import UNKNOWN, LogfoldError, NotFoundError
 from schemas.position import Position
 
 _STILL_S = 15
+_UNKNOWN_TOPIC_MS = 5_000
 Delivered = Callable[[Position], None]
 
 
@@ -28,7 +29,15 @@ class Publisher:
     """
 
     def __init__(self, settings: KafkaSettings, queue: int = 20_000, linger_ms: float = 5) -> None:
-        self._producer = Producer(settings.producer(**{"queue.buffering.max.messages": queue, "linger.ms": linger_ms}))
+        self._producer = Producer(
+            settings.producer(
+                **{
+                    "queue.buffering.max.messages": queue,
+                    "linger.ms": linger_ms,
+                    "topic.metadata.propagation.max.ms": _UNKNOWN_TOPIC_MS,
+                }
+            )
+        )
         self._bootstrap = settings.bootstrap
         self._failed: KafkaError | None = None
 
@@ -65,6 +74,8 @@ class Publisher:
     def _check(self) -> None:
         if self._failed is not None:
             failed, self._failed = self._failed, None
+            if failed.code() in (KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART):
+                raise NotFoundError("a topic to write to does not exist: make it with `logfold topics create`")
             raise PublishError(f"Kafka did not take a record: {failed.str()}")
 
 
