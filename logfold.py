@@ -31,7 +31,7 @@ from projections.settings import RedisSettings
 from schemas import plugins
 from schemas.catalog import Catalog
 from schemas.codec import Codec
-from schemas.errors import DONE, FAILED, INTERRUPTED, LogfoldError, UsageError
+from schemas.errors import DONE, FAILED, INTERRUPTED, USAGE, LogfoldError, UsageError
 from schemas.names import Names
 from schemas.position import Position
 
@@ -108,7 +108,8 @@ class Client:
     def submit(self, type_: str, key: str, data: Mapping[str, Any], *, timeout_s: float = 10, **more: Any) -> Outcome:
         """Send a command and wait for its outcome; `more` are the other fields of producers.commands.Command.
 
-        UsageError when the data does not fit the schema, TimedOutError when the outcome stays unknown.
+        UsageError when the command is wrong, NotSentError when it was refused before Kafka had it. When what becomes of it
+        is unknown: OutcomeUnknownError, a TimedOutError with its `command_id`, or PublishError. Send it again with its id.
         """
         return self._sender.submit(Command(type=type_, key=key, data=data, **more), timeout_s)
 
@@ -189,6 +190,8 @@ def main() -> None:
         _fail(f"Kafka at {KafkaSettings.from_environ(os.environ).bootstrap}: {error.args[0].str()}", FAILED)
     except RedisError as error:
         _fail(f"Redis at {RedisSettings.from_environ(os.environ).shown}: {error}", FAILED)
+    except UnicodeEncodeError as error:
+        _fail(f"{error.object!r} is not Unicode text", USAGE)
     except BrokenPipeError:
         # Whoever read our output has seen enough; stdout must not be flushed into the broken pipe at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -11,8 +11,9 @@ from typing import Any
 import structlog
 
 from bench.baselines import raw_decide, raw_fold
-from bench.log import DOMAIN, PARTITIONS, Log
+from bench.log import DOMAIN, Log
 from logfold import Installation
+from processors.handover import ledger_name
 from projections.generations import Generations
 from projections.slices import SliceId, SliceStore
 
@@ -76,17 +77,18 @@ def fold(environ: Mapping[str, str], *, projection: str, log: dict[str, Any], ev
 def decide(environ: Mapping[str, str], *, commands: int) -> tuple[int, float]:
     """The real handler, until so many commands are decided, remembered and, where wanted, answered."""
     installation = Installation(environ)
-    names, version = installation.names, installation.domains[DOMAIN].decider.version
-    slices = [
-        SliceId(owner=f"{DOMAIN}.handler", generation=f"v{version}", topic=topic, partition=partition)
-        for topic in (names.events(DOMAIN), names.refusals(DOMAIN))
-        for partition in range(PARTITIONS)
-    ]
-    keys = [slice_.key(part) for slice_ in slices for part in _DECIDED]
+    generations = Generations(installation.redis, installation.names.prefix)
+    ledger = ledger_name(installation.domains[DOMAIN])
+    keys: list[str] = []
     decided = 0
 
     def done() -> bool:
         nonlocal decided
+        if not keys:
+            live = generations.live(ledger)
+            if live is None:
+                return False
+            keys.extend(slice_.key(part) for slice_ in live.slices() for part in _DECIDED)
         pipe = installation.redis.pipeline(transaction=False)
         for key in keys:
             pipe.hlen(key)

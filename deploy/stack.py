@@ -1,7 +1,7 @@
 """The local stack without Docker: Apache Kafka and Redis as processes of one state folder.
 
 Progress and errors go to standard error, answers to standard output. Exit codes: 0 done, 1 failed or
-refused or not up, 2 usage, 130 interrupted.
+refused or not up, 2 usage, 130 and 143 interrupted by SIGINT and SIGTERM.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import shlex
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,22 +18,24 @@ import stack_redis
 from stack_lifecycle import Stack
 from stack_plan import StackError, Wish, own_folder
 from stack_record import Record, load
+from stack_signals import Interrupted, Signals
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     given = parser(os.environ).parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
+    signals = Signals()
     stack = Stack(
         state=given.state.expanduser().absolute(),
         libs=REPOSITORY / ".logfold" / "kafka-libs",
         pom=REPOSITORY / "deploy" / "pom.xml",
         say=lambda text: print(text, file=sys.stderr, flush=True),
+        signals=signals,
     )
     command: Callable[[Stack, argparse.Namespace], int] = given.command
     try:
+        signals.catch()
         return command(stack, given)
     except StackError as error:
         stack.say(str(error))
@@ -43,9 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stack.say(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
     except ImportError as error:
         stack.say(f"{error}: use the Python that has logfold's libraries (`make install` puts it in .venv).")
-    except KeyboardInterrupt:
+    except Interrupted as interrupted:
         stack.say("Interrupted.")
-        return INTERRUPTED
+        return interrupted.exit_code
     return 1
 
 

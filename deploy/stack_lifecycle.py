@@ -18,6 +18,7 @@ import stack_processes
 import stack_redis
 from stack_plan import Plan, StackError, Wish, broker_name, log_file, node_of, own_folder
 from stack_record import Record, load, locked, record_file, save
+from stack_signals import Signals
 
 START_SECONDS = 120.0
 STOP_SECONDS = 30.0
@@ -28,17 +29,19 @@ SCRATCH = "format-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """One state folder, the jars and pom.xml it runs on, and whom to tell about progress."""
+    """One state folder, the jars and pom.xml it runs on, whom to tell about progress, and who may interrupt it."""
 
     state: Path
     libs: Path
     pom: Path
     say: Callable[[str], None]
+    signals: Signals
 
     def up(self, wish: Wish) -> str:
         """Start what is missing, wait until all of it answers, and say what is there.
 
-        Whatever goes wrong, Ctrl-C included, ends what this call started and nothing else.
+        Whatever goes wrong, Ctrl-C included, ends what this call started and nothing else; once all of it answers, a signal
+        changes nothing any more.
         """
         with locked(self.state / "lock", self._waiting):
             record = self._agreed_record(wish)
@@ -47,10 +50,13 @@ class Stack:
                 if missing:
                     record = self._start(record, missing)
                 self._await_answers(record)
+                self.signals.ignore()
             except BaseException:
-                ended, _ = self._end(missing, UNDO_SECONDS)
-                if ended:
-                    self.say(f"Ended again: {', '.join(ended)}.")
+                # A second signal, from an impatient hand, must not leave half of it running.
+                with stack_processes.uninterrupted():
+                    ended, _ = self._end(missing, UNDO_SECONDS)
+                    if ended:
+                        self.say(f"Ended again: {', '.join(ended)}.")
                 raise
         state = "Already up" if not missing else "Up"
         return f"{state}: Kafka at {record.plan.bootstrap_servers}, Redis at {record.plan.redis_url}."
@@ -175,6 +181,7 @@ class Stack:
         steps.append((broker_name(1), partial(stack_kafka.coordinators_ready, plan.bootstrap_servers)))
         for name, ready in steps:
             while not ready():
+                self.signals.check()
                 for each in plan.names:
                     if each not in record.running:
                         raise StackError(f"{each} ended while it started.{log_excerpt(self.state, each)}")

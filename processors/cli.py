@@ -57,7 +57,7 @@ def run_all(runtime: Runtime) -> None:
     children = [["run", "handler", name] for name in runtime.domains]
     children += [["run", "projector", name] for name in runtime.projections]
     with _stopped_by_signals() as stop:
-        supervise(children, stop)
+        supervise(children, stop, redis=runtime.redis, prefix=runtime.names.prefix, instance=runtime.instance)
 
 
 @click.command()

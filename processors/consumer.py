@@ -31,7 +31,7 @@ log = structlog.get_logger("consumer")
 Starts = Callable[[list[Place]], Mapping[Place, int]]
 Gone = Callable[[list[Place]], None]
 _PREFETCH_KB = 16_384
-_SEEK_S = 10
+_LONGEST_HAND_OVER_MS = 1_800_000
 
 
 @dataclass(slots=True)
@@ -65,6 +65,8 @@ class BatchConsumer:
             "auto.offset.reset": "error",
             "queued.max.messages.kbytes": _PREFETCH_KB,
             "fetch.wait.max.ms": 50,
+            # A hand-over of a long log takes its time, and what hangs for good is a matter for whoever watches the lag.
+            "max.poll.interval.ms": _LONGEST_HAND_OVER_MS,
         }
         if protocol == "classic":
             config |= {
@@ -109,17 +111,19 @@ class BatchConsumer:
             fault, self._fault = self._fault, None
             raise fault
         owned = self._owned
+        topic: Any = None
+        partition: Any = None
+        records: list[Message] | None = None
         for message in messages:
-            place: Any = (message.topic(), message.partition())
             error = message.error()
             if error is not None:
-                self._take_error(batch, place, message, error)
-            elif place in owned:
-                records = batch.records.get(place)
-                if records is None:
-                    batch.records[place] = [message]
-                else:
-                    records.append(message)
+                self._take_error(batch, message, error)
+                continue
+            if message.partition() != partition or message.topic() != topic:
+                topic, partition = message.topic(), message.partition()
+                records = batch.records.setdefault((topic, partition), []) if (topic, partition) in owned else None
+            if records is not None:
+                records.append(message)
         return batch
 
     def seek(self, starts: Mapping[Place, int]) -> None:
@@ -178,8 +182,9 @@ class BatchConsumer:
         self._gone(places)
         consumer.incremental_unassign(partitions)
 
-    def _take_error(self, batch: Batch, place: Place, message: Message, error: KafkaError) -> None:
+    def _take_error(self, batch: Batch, message: Message, error: KafkaError) -> None:
         code = error.code()
+        place: Any = (message.topic(), message.partition())
         if code == KafkaError._PARTITION_EOF:
             offset = message.offset()
             if place in self._owned and offset is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ import structlog
 from confluent_kafka import Message as Record
 
 from processors.ledger import Ledger
+from processors.topics import LARGEST_EVENT
 from producers.commands import NO_REPLY
 from producers.decider import Decider, Refusal
 from producers.outcomes import Outcome
@@ -23,6 +24,7 @@ from schemas.times import iso, millis
 
 _NEEDED = ("ce_id", "ce_time", "ce_subject")
 UNDECODABLE = "undecodable"
+_LONGEST, _LONGEST_CODE = 4_000, 200
 
 log = structlog.get_logger("handler")
 
@@ -65,15 +67,23 @@ class Decided:
     version: int | None = None
 
 
-def decide(
-    decider: Decider, codec: Codec, ledger: Ledger, records: Sequence[Record], partitions: int, now_ms: int
-) -> list[Decided]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What commands are decided by: the domain's decider, the types it takes, the number of partitions."""
+
+    decider: Decider
+    codec: Codec
+    types: Container[str]
+    partitions: int
+
+
+def decide(rules: Rules, ledger: Ledger, records: Sequence[Record], now_ms: int) -> list[Decided]:
     """Decide the commands of one partition in their order.
 
     The ledger holds the new states but has written nothing. A command whose id stands in the batch already is left
     out: its first occurrence gives its outcome.
     """
-    asked = [_read(codec, record) for record in records]
+    asked = [_read(rules, record) for record in records]
     ids = list(dict.fromkeys(a.id for a in asked if a.id))
     known = ledger.load(dict.fromkeys(a.key for a in asked if a.message), ids) if ids else {}
     results = []
@@ -89,21 +99,29 @@ def decide(
             results.append(Decided(a, earlier=known[a.id]))
         elif a.message is None:
             log.error("a command cannot be read", at=a.place, error=a.wrong)
-            results.append(Decided(a, refusal=Refusal(code=UNDECODABLE, message=a.wrong)))
+            results.append(Decided(a, refusal=_bounded(Refusal(code=UNDECODABLE, message=a.wrong))))
         else:
-            results.append(_one(decider, codec, ledger, a, a.message, partitions, now_ms))
+            results.append(_one(rules, ledger, a, a.message, now_ms))
     return results
 
 
-def _one(
-    decider: Decider, codec: Codec, ledger: Ledger, asked: Asked, command: Message, partitions: int, now_ms: int
-) -> Decided:
+def _one(rules: Rules, ledger: Ledger, asked: Asked, command: Message, now_ms: int) -> Decided:
     version, _ = ledger.aggregate(asked.key)
-    refusal = _general(asked, version, now_ms) or _misplaced(ledger, asked, partitions)
-    decision = refusal or _by_domain(decider, codec, ledger, asked, command)
+    decision = (
+        _general(asked, version, now_ms)
+        or _misplaced(ledger, asked, rules.partitions)
+        or _by_domain(rules, ledger, asked, command)
+    )
     if isinstance(decision, Refusal):
-        return Decided(asked, refusal=decision, version=version)
+        return Decided(asked, refusal=_bounded(decision), version=version)
     return Decided(asked, events=decision, version=version + len(decision))
+
+
+def _bounded(refusal: Refusal) -> Refusal:
+    """A refusal that fits into any record, whatever the domain's code put into it."""
+    if len(refusal.code) + len(refusal.message) <= _LONGEST:
+        return refusal
+    return Refusal(code=refusal.code[:_LONGEST_CODE], message=f"{refusal.message[:_LONGEST]}...")
 
 
 def _general(asked: Asked, version: int, now_ms: int) -> Refusal | None:
@@ -130,8 +148,9 @@ def _misplaced(ledger: Ledger, asked: Asked, partitions: int) -> Refusal | None:
     )
 
 
-def _by_domain(decider: Decider, codec: Codec, ledger: Ledger, asked: Asked, command: Message) -> list[Encoded] | Refusal:
+def _by_domain(rules: Rules, ledger: Ledger, asked: Asked, command: Message) -> list[Encoded] | Refusal:
     """The encoded events, whose state the ledger then holds. A fault of the domain's code refuses the command alone."""
+    decider, encode = rules.decider, rules.codec.encode
     version, state = ledger.aggregate(asked.key)
     try:
         decision = decider.decide(state, command)
@@ -139,7 +158,10 @@ def _by_domain(decider: Decider, codec: Codec, ledger: Ledger, asked: Asked, com
             return decision
         events = []
         for event in decision:
-            events.append(Encoded(event.type, codec.encode(event.type, event.data)))
+            value = encode(event.type, event.data)
+            if len(value) > LARGEST_EVENT:
+                return Refusal(code="too-large", message=f"a {event.type} of {len(value)} bytes; {LARGEST_EVENT} are the most")
+            events.append(Encoded(event.type, value))
             state = decider.evolve(state, event)
         if not events:
             return Refusal(code="no-event", message=f"{command.type} changes nothing")
@@ -150,7 +172,7 @@ def _by_domain(decider: Decider, codec: Codec, ledger: Ledger, asked: Asked, com
     return events
 
 
-def _read(codec: Codec, record: Record) -> Asked:
+def _read(rules: Rules, record: Record) -> Asked:
     headers = as_mapping(record.headers())
     asked = Asked(record, headers, noreply=NO_REPLY[0] in headers)
     try:
@@ -166,7 +188,9 @@ def _read(codec: Codec, record: Record) -> Asked:
         for name in ("ce_expectedversion", "ce_expirytime"):
             if name in headers:
                 (int if name == "ce_expectedversion" else millis)(headers[name].decode())
-        asked.message = codec.decode(record.value())
+        asked.message = rules.codec.decode_wanted(record.value(), rules.types)
+        if asked.message is None:
+            raise DecodeError("the value is no command of this domain")
     except DecodeError as error:
         asked.wrong = error.reason
     except (UsageError, ValueError) as error:

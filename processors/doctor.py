@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -9,17 +10,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import click
+from confluent_kafka import KafkaException
 from redis.exceptions import RedisError
 
 from processors.cli import META, json_option
 from processors.heartbeat import daemons
+from processors.retention import faults
 from processors.runtime import Runtime
-from processors.topics import Topics, domain_topics
+from processors.topics import Topics
 from projections.settings import refuse_eviction
 from projections.show import show
 from schemas.errors import FAILED, LogfoldError
 
 OK, NOTE, WRONG = "ok", "note", "wrong"
+OLDEST_JAVA = 17
 pass_runtime = click.decorators.pass_meta_key(META)
 
 
@@ -48,12 +52,12 @@ def examine(runtime: Runtime) -> Iterator[Finding]:
     yield Finding("python", OK if sys.version_info >= (3, 11) else WRONG, sys.version.split()[0])
     yield _checked("domains", lambda: ", ".join(runtime.domain_names) or _wrong("none is installed"))
     yield _checked("schemas", lambda: _schemas(runtime))
-    topics = Topics(runtime.kafka)
-    kafka = _checked("kafka", lambda: f"{topics.brokers()} broker(s) at {runtime.kafka.bootstrap}")
+    kafka = _checked("kafka", lambda: f"{Topics(runtime.kafka).brokers()} broker(s) at {runtime.kafka.bootstrap}")
     yield kafka
     yield _checked("redis", lambda: _redis(runtime))
     if kafka.state == OK:
-        yield from _topics(runtime, topics)
+        for name in runtime.domain_names:
+            yield from _topics(runtime, name)
     yield from _daemons(runtime)
     yield from _local_stack()
 
@@ -63,8 +67,12 @@ def _checked(what: str, look: Callable[[], str]) -> Finding:
         return Finding(what, OK, look())
     except LogfoldError as error:
         return Finding(what, WRONG, str(error))
+    except KafkaException as error:
+        return Finding(what, WRONG, error.args[0].str())
     except RedisError as error:
         return Finding(what, WRONG, f"{error}; `make up` starts a local one, REDIS_URL names another")
+    except TimeoutError:
+        return Finding(what, WRONG, "no answer in time")
 
 
 def _wrong(text: str) -> str:
@@ -86,24 +94,15 @@ def _redis(runtime: Runtime) -> str:
     return f"{version}, {saved}, {info['used_memory_human']} used"
 
 
-def _topics(runtime: Runtime, topics: Topics) -> Iterator[Finding]:
-    for domain in runtime.domain_names:
-        wanted = domain_topics(runtime.names, domain, decides=domain in runtime.domains)
-        found = topics.existing(list(wanted))
-        missing = sorted(set(wanted) - set(found))
-        if missing:
-            yield Finding(f"topics of {domain}", WRONG, f"missing: {', '.join(missing)}; run `logfold topics create`")
-            continue
-        counts = {name: info.partitions for name, info in found.items() if not name.endswith(".dead-letters")}
-        if len(set(counts.values())) != 1:
-            yield Finding(f"topics of {domain}", WRONG, f"must have the same number of partitions: {counts}")
-            continue
-        events = runtime.names.events(domain)
-        config = topics.config(events)
-        if config["retention.ms"] != "-1" or config["retention.bytes"] != "-1" or config["cleanup.policy"] != "delete":
-            yield Finding(f"topics of {domain}", WRONG, f"{events} is not kept for ever: retention.ms={config['retention.ms']}")
-            continue
-        yield Finding(f"topics of {domain}", OK, f"{len(found)} topics, {counts[events]} partitions")
+def _topics(runtime: Runtime, domain: str) -> Iterator[Finding]:
+    wrong: list[str] = []
+
+    def look() -> str:
+        wrong.extend(faults(Topics(runtime.kafka), runtime.names, domain, decides=domain in runtime.domains))
+        return "all there, alike, and kept as they must be"
+
+    found = _checked(f"topics of {domain}", look)
+    yield from [Finding(found.what, WRONG, text) for text in wrong] or [found]
 
 
 def _daemons(runtime: Runtime) -> Iterator[Finding]:
@@ -117,6 +116,9 @@ def _daemons(runtime: Runtime) -> Iterator[Finding]:
     text = f"not running: {', '.join(absent)}; start them with `logfold run all`" if absent else f"all {len(wanted)} run"
     yield Finding("daemons", NOTE if absent else OK, text)
     for name, body in found.items():
+        if not body["alive"]:
+            silent = f"silent for {body['age_s']:g} s: pid {body['pid']} on {body['host']} was killed, or it hangs"
+            yield Finding(name, WRONG, f"{silent}; start it again under the same name")
         for place, error in body.get("stalled", {}).items():
             yield Finding(name, WRONG, f"{place} stands still: {error}")
 
@@ -127,8 +129,14 @@ def _local_stack() -> Iterator[Finding]:
         path = shutil.which(tool)
         if path is None:
             yield Finding(tool, NOTE, "not on the PATH; only `make up` needs it")
-        elif tool == "java":
-            done = subprocess.run([path, "-version"], capture_output=True, text=True, check=False)
-            yield Finding(tool, OK, (done.stderr or done.stdout).partition("\n")[0])
         else:
-            yield Finding(tool, OK, path)
+            yield _java(path) if tool == "java" else Finding(tool, OK, path)
+
+
+def _java(path: str) -> Finding:
+    done = subprocess.run([path, "-version"], capture_output=True, text=True, check=False)
+    # What came before 9 called itself 1.8 and the like.
+    version = re.search(r'.*version "(?:1\.)?(\d+).*', done.stderr + done.stdout)
+    if version is None or int(version[1]) < OLDEST_JAVA:
+        return Finding("java", NOTE, f"{version[0] if version else path}: `make up` needs Java {OLDEST_JAVA} or newer")
+    return Finding("java", OK, version[0])

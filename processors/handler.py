@@ -12,16 +12,18 @@ import structlog
 from confluent_kafka import Message as Record
 
 from processors.consumer import BatchConsumer
-from processors.decide import UNDECODABLE, Decided, decide
+from processors.decide import UNDECODABLE, Decided, Rules, decide
 from processors.domain import Domain
 from processors.handover import HandOver
 from processors.heartbeat import Heartbeat
-from processors.ledger import Ledger, LedgerLost
+from processors.ledger import TURN_MS, Ledger, LedgerLost
 from processors.patience import TRANSIENT, patiently
+from processors.records import Record as Written
 from processors.records import Records
 from processors.slices import OpenSlice
 from processors.topics import Place
-from processors.transaction import Delivery, Transactions
+from processors.transaction import Delivered, Placed, Transactions
+from processors.watch import Watch
 from producers.outcomes import Outcome, Outcomes
 from projections.slices import Changes, Commit, SliceStore
 from schemas.codec import Codec
@@ -35,12 +37,14 @@ log = structlog.get_logger("handler")
 
 @dataclass(slots=True)
 class _Work:
-    """One partition's part of a transaction."""
+    """One partition's part of a transaction: what was decided, and where its events and refusals come to lie."""
 
     decided: list[Decided]
     next_command: int
-    events: list[Delivery] = field(default_factory=list)
-    refusals: list[Delivery] = field(default_factory=list)
+    events: Delivered = field(default_factory=lambda: Delivered(0))
+    refusals: Delivered = field(default_factory=lambda: Delivered(0))
+    last_event: str = ""
+    last_refusal: str = ""
 
 
 class Handler:
@@ -61,6 +65,7 @@ class Handler:
         outcomes: Outcomes,
         transactions: Transactions,
         handover: HandOver,
+        watch: Watch,
         codec: Codec,
         names: Names,
         heartbeat: Heartbeat,
@@ -76,6 +81,9 @@ class Handler:
         self._codec = codec
         self._commands = names.commands(domain.name)
         self._records = Records(domain.name, names, codec)
+        types = frozenset(codec.catalog.types(domain.name, "commands"))
+        self._rules = Rules(decider=domain.decider, codec=codec, types=types, partitions=handover.partitions)
+        self._watch = watch
         self._heartbeat = heartbeat
         self._batch = batch
         self._ledgers: dict[int, Ledger] = {}
@@ -109,21 +117,26 @@ class Handler:
     def run(self) -> None:
         """Decide until told to stop; the batch at hand is finished first. Fenced when another instance took the name."""
         assert self._consumer is not None
-        patiently(self._transactions.open, self._stop)
-        while not self._stop.is_set():
-            handled = 0
-            changes, metadata = self._consumer.changes, self._consumer.metadata()
-            batch = self._consumer.poll(self._batch, _WAIT_S)
-            try:
-                if metadata is None or self._consumer.changes != changes:
-                    # Taken under another membership than it would be committed under: read it again.
-                    self._consumer.seek({place: self._next[place[1]] for place in batch.records})
-                else:
-                    handled = self._handle({p: records for (_, p), records in batch.records.items()}, metadata)
-            except TRANSIENT as fault:
-                log.warning("batch given up, handing over anew", domain=self._domain.name, fault=repr(fault))
-                patiently(self._start_over, self._stop)
-            self._heartbeat.beat(handled, self._status)
+        try:
+            patiently(self._transactions.open, self._stop)
+            while not self._stop.is_set():
+                handled = 0
+                changes, metadata = self._consumer.changes, self._consumer.metadata()
+                batch = self._consumer.poll(self._batch, _WAIT_S)
+                try:
+                    if metadata is None or self._consumer.changes != changes:
+                        # Taken under another membership than it would be committed under: read it again.
+                        self._consumer.seek({place: self._next[place[1]] for place in batch.records})
+                    else:
+                        handled = self._handle({p: records for (_, p), records in batch.records.items()}, metadata)
+                    if self._heartbeat.due():
+                        self._look()
+                except TRANSIENT as fault:
+                    log.warning("batch given up, handing over anew", domain=self._domain.name, fault=repr(fault))
+                    patiently(self._start_over, self._stop)
+                self._heartbeat.beat(handled, self._status)
+        finally:
+            self._transactions.discard()
 
     def _handle(self, batch: Mapping[int, Sequence[Record]], metadata: Any) -> int:
         work: dict[int, _Work] = {}
@@ -144,30 +157,27 @@ class Handler:
         records = [record for record in records if record.offset() >= following]  # type: ignore[operator]
         if not records:
             return None
-        decided = decide(
-            self._domain.decider,
-            self._codec,
-            self._ledgers[partition],
-            records,
-            self._handover.partitions,
-            time.time_ns() // 1_000_000,
-        )
+        decided = decide(self._rules, self._ledgers[partition], records, time.time_ns() // 1_000_000)
         last = records[-1].offset()
         assert last is not None
         return _Work(decided=decided, next_command=last + 1)
 
     def _produce(self, partition: int, work: _Work) -> None:
         """Inside the transaction."""
-        produce = self._transactions.produce
+        events: list[Written] = []
+        refusals: list[Written] = []
         for decided in work.decided:
             if decided.events:
-                for record in self._records.events(decided):
-                    produce(partition, record, work.events)
+                events += self._records.events(decided)
             elif decided.refusal is not None:
                 if decided.refusal.code == UNDECODABLE:
-                    produce(partition, self._records.parked(decided), [])
+                    self._transactions.produce(partition, [self._records.parked(decided)])
                 if decided.asked.id:
-                    produce(partition, self._records.refusal(decided), work.refusals)
+                    refusals.append(self._records.refusal(decided))
+        if events:
+            work.events, work.last_event = self._transactions.produce(partition, events), events[-1].id
+        if refusals:
+            work.refusals, work.last_refusal = self._transactions.produce(partition, refusals), refusals[-1].id
 
     # -- after the transaction ---------------------------------------------------------------------------------------
 
@@ -190,39 +200,59 @@ class Handler:
 
     def _ledger_commits(self, ledger: Ledger, work: _Work, outcomes: list[Outcome]) -> list[tuple[OpenSlice, Commit]]:
         accepted, refused = Changes(), Changes()
-        events, refusals = iter(work.events), iter(work.refusals)
+        events, refusals = _in_one_turn(work.events.placed()), _in_one_turn(work.refusals.placed())
+        offsets = iter(events.offsets)
         touched: dict[str, None] = {}
         for decided in work.decided:
             asked = decided.asked
             if decided.earlier is not None:
-                outcome = decided.earlier
+                if not asked.noreply:
+                    outcomes.append(decided.earlier)
             elif decided.events:
-                lie = [next(events) for _ in decided.events]
-                offsets = [delivery.offset for delivery in lie]
+                lie = [next(offsets) for _ in decided.events]
                 assert decided.version is not None
-                outcome = ledger.accept(accepted, asked.id, lie[-1].timestamp, decided.version, offsets)
+                ledger.accept(accepted, asked.id, events.ended, decided.version, lie)
                 touched[asked.key] = None
+                if not asked.noreply:
+                    outcomes.append(ledger.accepted(asked.id, decided.version, lie))
             elif asked.id and decided.refusal is not None:
+                refusal = decided.refusal
                 outcome = Outcome(
                     command_id=asked.id,
                     accepted=False,
                     version=decided.version,
-                    code=decided.refusal.code,
-                    message=decided.refusal.message,
+                    code=refusal.code,
+                    message=refusal.message,
                 )
-                ledger.refuse(refused, next(refusals).timestamp, outcome)
-            else:
-                continue
-            if not asked.noreply:
-                outcomes.append(outcome)
+                ledger.refuse(refused, refusals.ended, outcome)
+                if not asked.noreply:
+                    outcomes.append(outcome)
         ledger.snapshot(accepted, touched)
         commits = []
-        for slice_, changes, deliveries in ((ledger.events, accepted, work.events), (ledger.refusals, refused, work.refusals)):
-            if deliveries:
-                last = deliveries[-1]
-                after = slice_.delivered(last.offset, last.id)
+        for slice_, changes, placed, last_id in (
+            (ledger.events, accepted, events, work.last_event),
+            (ledger.refusals, refused, refusals, work.last_refusal),
+        ):
+            if placed.offsets:
+                after = slice_.delivered(placed.offsets[-1], last_id)
                 commits.append((slice_, Commit(slice=slice_.id, before=slice_.progress, after=after, changes=changes)))
         return commits
+
+    # -- at rest -----------------------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """Notice, before the next command does, that Redis lost a ledger; and topics that were made anew."""
+        slices = {
+            (slice_.id.topic, slice_.id.partition): slice_
+            for ledger in self._ledgers.values()
+            for slice_ in (ledger.events, ledger.refusals)
+        }
+        if not slices:
+            return
+        if self._watch.due():
+            self._watch.topics(slices)
+        if changed := self._watch.changed(slices):
+            raise LedgerLost(f"Redis lost the ledger of {', '.join(f'{topic}/{p}' for topic, p in sorted(changed))}")
 
     # -- starting over -----------------------------------------------------------------------------------------------
 
@@ -240,3 +270,10 @@ class Handler:
             "domain": self._domain.name,
             "partitions": {f"{self._commands}/{p}": offset for p, offset in sorted(self._next.items())},
         }
+
+
+def _in_one_turn(placed: Placed) -> Placed:
+    """LedgerLost when the decided ids of a batch belong to two turns, which only a fold of the log can tell apart."""
+    if placed.begun // TURN_MS != placed.ended // TURN_MS:
+        raise LedgerLost("a new turn of decided ids began amid a transaction")
+    return placed

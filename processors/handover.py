@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -12,10 +13,12 @@ from redis import Redis
 from processors.consumer import BatchConsumer, Starts
 from processors.domain import Domain
 from processors.ledger import Ledger, LedgerLost
+from processors.patience import Transient
 from processors.slices import OpenSlice, opened
 from processors.topics import Place, Topics
-from producers.outcomes import KEPT_S, Outcome, Outcomes
-from projections.slices import Commit, SliceId, SliceStore
+from producers.outcomes import KEPT_S, Outcomes
+from projections.generations import Generations
+from projections.slices import Commit, SliceStore
 from schemas.codec import Codec
 from schemas.errors import LogfoldError
 from schemas.names import Names
@@ -25,6 +28,11 @@ _STILL_S = 60
 
 log = structlog.get_logger("handler")
 Open = Callable[[Starts], BatchConsumer]
+
+
+def ledger_name(domain: Domain) -> str:
+    """Under which name the handler's ledgers are a generation like any projection's."""
+    return f"{domain.name}.handler.v{domain.decider.version}"
 
 
 class HandOver:
@@ -45,7 +53,9 @@ class HandOver:
         topics: Topics,
         names: Names,
         codec: Codec,
+        generations: Generations,
         open_consumer: Open,
+        stop: threading.Event,
     ) -> None:
         self._domain = domain
         self._redis = redis
@@ -53,10 +63,13 @@ class HandOver:
         self._outcomes = outcomes
         self._topics = topics
         self._codec = codec
+        self._generations = generations
         self._open_consumer = open_consumer
+        self._stop = stop
         self._commands = names.commands(domain.name)
         self._events = names.events(domain.name)
         self._refusals = names.refusals(domain.name)
+        self._dead_letters = names.dead_letters(domain.name)
         self.partitions = self._checked_partitions()
 
     def take(self, commands: BatchConsumer, partitions: list[int]) -> dict[int, tuple[Ledger, int]]:
@@ -75,23 +88,23 @@ class HandOver:
         return {p: (ledgers[p], following[p]) for p in partitions}
 
     def _checked_partitions(self) -> int:
-        info = self._topics.describe([self._commands, self._events, self._refusals])
+        info = self._topics.describe([self._commands, self._events, self._refusals, self._dead_letters])
         counts = {name: topic.partitions for name, topic in info.items()}
         if len(set(counts.values())) != 1:
-            raise LogfoldError(f"commands, events and refusals must have the same number of partitions: {counts}")
+            raise LogfoldError(f"a domain's topics must have the same number of partitions: {counts}")
         return counts[self._events]
 
     def _ledgers(self, partitions: list[int]) -> dict[int, Ledger]:
-        owner, generation = f"{self._domain.name}.handler", f"v{self._domain.decider.version}"
-        slices = {
-            (topic, p): SliceId(owner=owner, generation=generation, topic=topic, partition=p)
-            for p in partitions
-            for topic in (self._events, self._refusals)
-        }
+        # A generation of its own for each version of the decider, and a new one where Redis forgot it: never twice the same.
+        counts = dict.fromkeys((self._events, self._refusals), self.partitions)
+        version = self._domain.decider.version
+        generation = self._generations.ensure(ledger_name(self._domain), version, counts)
+        slices = {(topic, p): generation.slice(topic, p) for p in partitions for topic in counts}
         progress = dict(zip(slices, self._store.progress(list(slices.values())), strict=True))
         found = opened(slices, progress, self._topics, expiring=frozenset({self._refusals}))
         return {
-            p: Ledger(self._domain.decider, self._redis, found[self._events, p], found[self._refusals, p]) for p in partitions
+            p: Ledger(self._domain.decider, self._redis, found[self._events, p], found[self._refusals, p], self.partitions)
+            for p in partitions
         }
 
     def _fold(self, ledgers: dict[int, Ledger], ends: dict[Place, int]) -> None:
@@ -107,6 +120,8 @@ class HandOver:
         folded, moved = 0, time.monotonic()
         try:
             while behind:
+                if self._stop.is_set():
+                    raise Transient("told to stop in the midst of a hand-over")
                 batch = consumer.poll(_BATCH, 0.5)
                 for place, records in batch.records.items():
                     self._fold_batch(place, ledgers[place[1]], slices[place], records)
@@ -123,15 +138,14 @@ class HandOver:
         log.info("folded the tail of the log", domain=self._domain.name, records=folded)
 
     def _fold_batch(self, place: Place, ledger: Ledger, slice_: OpenSlice, records: Sequence[Record]) -> None:
+        since = (time.time() - KEPT_S) * 1000
         fold = ledger.fold_events if place[0] == self._events else ledger.fold_refusals
-        commit, outcomes = fold(self._codec, records)
+        commit, outcomes = fold(self._codec, records, since)
         if commit.after == slice_.progress:
             return
         self._write(slice_, commit)
-        recent = (time.time() - KEPT_S) * 1000
-        known: list[Outcome] = [outcome for timestamp, outcome in outcomes if timestamp > recent]
-        if known:
-            self._outcomes.write(self._commands, place[1], known)
+        if outcomes:
+            self._outcomes.write(self._commands, place[1], outcomes)
 
     def _write(self, slice_: OpenSlice, commit: Commit) -> None:
         if not self._store.commit([commit])[0]:

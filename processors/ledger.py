@@ -24,6 +24,7 @@ from projections.slices import Changes, Commit, Progress
 from schemas.codec import Codec
 from schemas.envelope import as_mapping
 from schemas.errors import LogError
+from schemas.partitioner import partition_of
 from schemas.position import Position
 
 AGGREGATES = "aggregates"
@@ -58,8 +59,9 @@ class Known:
 class Ledger:
     """One partition's aggregates and decided ids, read through to Redis."""
 
-    def __init__(self, decider: Decider, redis: Redis, events: OpenSlice, refusals: OpenSlice) -> None:
+    def __init__(self, decider: Decider, redis: Redis, events: OpenSlice, refusals: OpenSlice, partitions: int) -> None:
         self._decider = decider
+        self._partitions = partitions
         self._redis = redis
         self.events = events
         self.refusals = refusals
@@ -95,6 +97,7 @@ class Ledger:
         return {
             command_id: self._outcome(command_id, proof, accepted)
             for proofs, accepted in zip(found[:4], (True, True, False, False), strict=True)
+            if any(proofs)
             for command_id, proof in zip(ids, proofs, strict=True)
             if proof is not None
         }
@@ -118,10 +121,15 @@ class Ledger:
         self._snapshots[key] = to_json(held)
         self._held.young[key] = held
 
-    def accept(self, changes: Changes, command_id: str, timestamp: int, version: int, offsets: Sequence[int]) -> Outcome:
+    def accept(self, changes: Changes, command_id: str, timestamp: int, version: int, offsets: Sequence[int]) -> None:
         """Note that a command was accepted and where its events lie."""
         self._accepted.add(changes, timestamp, command_id, orjson.dumps([version, *offsets]))
-        return self._accepted_outcome(command_id, version, *offsets)
+
+    def accepted(self, command_id: str, version: int, offsets: Iterable[int]) -> Outcome:
+        """The outcome of an accepted command."""
+        topic, partition = self.events.id.topic, self.events.id.partition
+        positions = tuple(Position(topic, partition, offset) for offset in offsets)
+        return Outcome(command_id=command_id, accepted=True, version=version, positions=positions)
 
     def refuse(self, changes: Changes, timestamp: int, outcome: Outcome) -> None:
         """Note that a command was refused."""
@@ -139,8 +147,8 @@ class Ledger:
 
     # -- folding the tail of the log ---------------------------------------------------------------------------------
 
-    def fold_events(self, codec: Codec, records: Sequence[Record]) -> tuple[Commit, list[tuple[int, Outcome]]]:
-        """Fold events that an earlier handler wrote: the commit, and (timestamp, outcome) of each command."""
+    def fold_events(self, codec: Codec, records: Sequence[Record], since: float) -> tuple[Commit, list[Outcome]]:
+        """Fold events that an earlier handler wrote: the commit, and the outcomes of commands decided `since` (ms)."""
         unread = self.events.unread(records)
         keys = [_key(record) for record in unread]
         missing = self._held.missing(dict.fromkeys(keys))
@@ -152,6 +160,11 @@ class Ledger:
             offset = record.offset()
             assert offset is not None
             version, state = self.aggregate(key)
+            if not version and partition_of(key, self._partitions) != record.partition():
+                raise LogError(
+                    f"{_place(record)}: the key belongs to partition {partition_of(key, self._partitions)} of "
+                    f"{self._partitions}: did the number of partitions change? It must never, in place"
+                )
             self._evolve_stored(key, version + 1, state, codec, record)
             cause = as_mapping(record.headers()).get("ce_causationid")
             if cause:
@@ -160,15 +173,16 @@ class Ledger:
                 if not commands:
                     before = self._begun(command_id, offset)
                 commands[command_id] = (record.timestamp()[1], version + 1, [*before, offset])
-        outcomes = [
-            (timestamp, self.accept(changes, command_id, timestamp, version, offsets))
-            for command_id, (timestamp, version, offsets) in commands.items()
-        ]
+        outcomes = []
+        for command_id, (timestamp, version, offsets) in commands.items():
+            self.accept(changes, command_id, timestamp, version, offsets)
+            if timestamp > since:
+                outcomes.append(self.accepted(command_id, version, offsets))
         self.snapshot(changes, dict.fromkeys(keys))
         self.trim()
         return _commit(self.events, self.events.after(unread, None), changes), outcomes
 
-    def fold_refusals(self, codec: Codec, records: Sequence[Record]) -> tuple[Commit, list[tuple[int, Outcome]]]:
+    def fold_refusals(self, codec: Codec, records: Sequence[Record], since: float) -> tuple[Commit, list[Outcome]]:
         """Fold refusals likewise."""
         unread = self.refusals.unread(records)
         changes = Changes()
@@ -184,7 +198,8 @@ class Ledger:
             )
             timestamp = record.timestamp()[1]
             self.refuse(changes, timestamp, outcome)
-            outcomes.append((timestamp, outcome))
+            if timestamp > since:
+                outcomes.append(outcome)
         return _commit(self.refusals, self.refusals.after(unread, None), changes), outcomes
 
     def _begun(self, command_id: str, offset: int) -> list[int]:
@@ -200,25 +215,24 @@ class Ledger:
             event = codec.decode(record.value())
             self.evolve(key, version, self._decider.evolve(state, event))
         except Exception as error:
-            where = f"{record.topic()}/{record.partition()}@{record.offset()} key {record.key()!r}"
-            raise LogError(f"{where}: the handler cannot fold this event: {type(error).__name__}: {error}") from error
+            raise LogError(f"{_place(record)}: the handler cannot fold this event: {type(error).__name__}: {error}") from error
 
     # -- outcomes ----------------------------------------------------------------------------------------------------
 
     def _outcome(self, command_id: str, proof: bytes, accepted: bool) -> Outcome:
         if accepted:
-            return self._accepted_outcome(command_id, *orjson.loads(proof))
+            version, *offsets = orjson.loads(proof)
+            return self.accepted(command_id, version, offsets)
         version, code, message = orjson.loads(proof)
         return Outcome(command_id=command_id, accepted=False, version=version, code=code, message=message)
-
-    def _accepted_outcome(self, command_id: str, version: int, *offsets: int) -> Outcome:
-        topic, partition = self.events.id.topic, self.events.id.partition
-        positions = tuple(Position(topic, partition, offset) for offset in offsets)
-        return Outcome(command_id=command_id, accepted=True, version=version, positions=positions)
 
 
 def _commit(slice_: OpenSlice, after: Progress, changes: Changes) -> Commit:
     return Commit(slice=slice_.id, before=slice_.progress, after=after, changes=changes)
+
+
+def _place(record: Record) -> str:
+    return f"{record.topic()}/{record.partition()}@{record.offset()} key {record.key()!r}"
 
 
 def _key(record: Record) -> str:

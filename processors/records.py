@@ -16,12 +16,13 @@ _REFUSED = "logfold.CommandRefused"
 
 
 class Record(NamedTuple):
-    """What to produce where; the partition is the command's."""
+    """What to produce where; the partition is the command's. id: its `ce_id`, where it has one of its own."""
 
     topic: str
     key: str | bytes | None
     value: bytes | None
     headers: Headers
+    id: str = ""
 
 
 class Records:
@@ -33,36 +34,43 @@ class Records:
         self._refusals = names.refusals(domain)
         self._dead_letters = names.dead_letters(domain)
         self._source = f"/logfold/{domain}/handler".encode()
+        self._by_type: dict[str, Headers] = {}
 
     def events(self, decided: Decided) -> list[Record]:
         """The events of an accepted command, their versions counted up to the aggregate's."""
         asked, version = decided.asked, decided.version
         assert version is not None
         first = version - len(decided.events) + 1
+        time_, links = ("ce_time", asked.headers["ce_time"]), self._links(decided)
         found = []
         for index, event in enumerate(decided.events):
+            id_ = derived_id(asked.id, str(index))
             headers: Headers = [
-                *FIXED,
-                ("ce_id", derived_id(asked.id, str(index)).encode()),
-                ("ce_type", event.type.encode()),
-                ("ce_source", self._source),
-                ("ce_time", asked.headers["ce_time"]),
+                *self._fixed(event.type),
+                ("ce_id", id_.encode()),
+                time_,
                 ("ce_subject", asked.headers["ce_subject"]),
                 ("ce_sequence", b"%d" % (first + index)),
-                *self._links(decided),
+                *links,
             ]
-            found.append(Record(self._events, asked.key, event.value, headers))
+            found.append(Record(self._events, asked.key, event.value, headers, id_))
         return found
+
+    def _fixed(self, type_: str) -> Headers:
+        """The headers that every record of a type has."""
+        headers = self._by_type.get(type_)
+        if headers is None:
+            headers = self._by_type[type_] = [*FIXED, ("ce_type", type_.encode()), ("ce_source", self._source)]
+        return headers
 
     def refusal(self, decided: Decided) -> Record:
         """The lasting proof of a refusal."""
         asked, refusal = decided.asked, decided.refusal
         assert refusal is not None
+        id_ = derived_id(asked.id, "refused")
         headers: Headers = [
-            *FIXED,
-            ("ce_id", derived_id(asked.id, "refused").encode()),
-            ("ce_type", _REFUSED.encode()),
-            ("ce_source", self._source),
+            *self._fixed(_REFUSED),
+            ("ce_id", id_.encode()),
             ("ce_time", iso(time.time_ns() // 1_000_000).encode()),
             ("ce_subject", asked.key.encode()),
             *self._links(decided),
@@ -74,7 +82,7 @@ class Records:
             "message": refusal.message,
             "version": decided.version,
         }
-        return Record(self._refusals, asked.key, self._codec.encode(_REFUSED, data), headers)
+        return Record(self._refusals, asked.key, self._codec.encode(_REFUSED, data), headers, id_)
 
     def parked(self, decided: Decided) -> Record:
         """A command that cannot be read, as it came, with where it lay and what is wrong with it."""
@@ -89,10 +97,7 @@ class Records:
     @staticmethod
     def _links(decided: Decided) -> Headers:
         headers, id_ = decided.asked.headers, decided.asked.id.encode()
-        links: Headers = [
-            ("ce_correlationid", headers.get("ce_correlationid") or id_),
-            ("ce_causationid", id_),
-        ]
+        links: Headers = [("ce_correlationid", headers.get("ce_correlationid") or id_), ("ce_causationid", id_)]
         if "traceparent" in headers:
             links.append(("traceparent", headers["traceparent"]))
         return links

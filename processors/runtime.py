@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from processors.patience import TRANSIENT
 from processors.projector import Projector
 from processors.topics import Place, Topics
 from processors.transaction import Transactions
+from processors.watch import Watch
 from producers.outcomes import Outcomes
 from producers.settings import KafkaSettings
 from projections.generations import Generations
@@ -67,6 +69,7 @@ class Runtime:
         refuse_eviction(self.redis)
         projections = [self.projection(name) for name in dict.fromkeys(names)]
         codec = self.codec()
+        _calm_collector()
         _together([partial(self._projector, p, codec, pinned, stop) for p in projections], stop)
 
     def _projector(self, projection: Projection, codec: Codec, pinned: Sequence[int] | None, stop: threading.Event) -> None:
@@ -96,28 +99,32 @@ class Runtime:
             self._until_stopped(projector.run, stop)
         finally:
             consumer.close()
-            heartbeat.end()
-            log.info("projector ended", projection=projection.name)
+        heartbeat.end()
+        log.info("projector ended", projection=projection.name)
 
     def run_handler(self, name: str, stop: threading.Event) -> None:
         """Run a domain's command handler until `stop` is set."""
         refuse_eviction(self.redis)
         domain, codec = self.domain(name), self.codec()
+        _calm_collector()
         heartbeat = Heartbeat(self.redis, self.names.prefix, f"{name}.handler@{self.instance}", "handler")
         store, outcomes, group = SliceStore(self.redis), Outcomes(self.redis), self.names.handler_group(name)
 
         def tail(starts: Starts) -> BatchConsumer:
-            return BatchConsumer(self.kafka, f"{group}.tail", starts=starts, gone=lambda _: None)
+            return BatchConsumer(self.kafka, f"{group}.tail", starts=starts, gone=lambda _: None, protocol=self.protocol)
 
+        topics = Topics(self.kafka)
         handover = HandOver(
             domain,
             redis=self.redis,
             store=store,
             outcomes=outcomes,
-            topics=Topics(self.kafka),
+            topics=topics,
             names=self.names,
             codec=codec,
+            generations=Generations(self.redis, self.names.prefix),
             open_consumer=tail,
+            stop=stop,
         )
         handler = Handler(
             domain,
@@ -125,6 +132,7 @@ class Runtime:
             outcomes=outcomes,
             transactions=Transactions(self.kafka, f"{group}.{self.instance}"),
             handover=handover,
+            watch=Watch(store, topics),
             codec=codec,
             names=self.names,
             heartbeat=heartbeat,
@@ -138,8 +146,8 @@ class Runtime:
             self._until_stopped(handler.run, stop)
         finally:
             consumer.close()
-            heartbeat.end()
-            log.info("handler ended", domain=name)
+        heartbeat.end()
+        log.info("handler ended", domain=name)
 
     @staticmethod
     def _until_stopped(run: Callable[[], None], stop: threading.Event) -> None:
@@ -150,6 +158,13 @@ class Runtime:
             if not stop.is_set():
                 raise
             log.warning("stopped in the midst of a fault", fault=repr(fault))
+
+
+def _calm_collector() -> None:
+    """Let the garbage collector look seldom: a batch makes and drops thousands of objects, hardly one of them in a cycle."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 def _places(partitions: Mapping[str, int], pinned: Sequence[int]) -> list[Place]:

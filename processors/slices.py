@@ -60,7 +60,13 @@ class OpenSlice:
         return progress
 
     def delivered(self, offset: int, id_: str) -> Progress:
-        """The progress once the event that this process wrote to `offset` is counted."""
+        """The progress once the event that this process wrote to `offset` is counted.
+
+        LogError when that lies before what is counted already: the topic is not the one that was folded.
+        """
+        if offset < self.progress.offset:
+            where = f"{self.id.topic}/{self.id.partition}"
+            raise LogError(f"{where}: written to offset {offset}, but folded up to {self.progress.offset}: it was made anew")
         return replace(self.progress, offset=offset + 1, last_offset=offset, last_id=id_)
 
     def committed(self, progress: Progress) -> None:
@@ -116,9 +122,10 @@ def _check(place: Place, stored: Progress, info: TopicInfo, start: int, end: int
     check_topic(place, stored, info)
     if stored.offset > end:
         raise LogError(f"{where}: the log was cut short: it ends at offset {end}, folded is up to {stored.offset}")
-    needed = stored.offset if stored.last_offset is None else stored.last_offset
-    if start > needed:
-        raise LogError(f"{where}: the log begins at offset {start}, but offset {needed} is needed")
+    if start > 0:
+        raise LogError(
+            f"{where}: the log begins at offset {start}, not at zero: what is folded from it could not be folded anew"
+        )
 
 
 def event_id(record: Message) -> str:

@@ -12,6 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
+from redis import Redis
+
+from processors.claim import claimed
+from schemas.errors import LogfoldError
 
 _WATCH_S = 0.2
 _BACKOFF_S = (0.5, 30.0)
@@ -34,19 +38,23 @@ class _Child:
         return " ".join(self.args)
 
 
-def supervise(daemons: Sequence[Sequence[str]], stop: threading.Event) -> None:
+def supervise(daemons: Sequence[Sequence[str]], stop: threading.Event, *, redis: Redis, prefix: str, instance: str) -> None:
     """Run `logfold <args>` for each until `stop` is set; then SIGTERM to all, SIGKILL to what is left after 30 s.
 
-    A daemon that ends by itself is started again, after a pause that doubles while it keeps failing.
+    A daemon that ends by itself is started again, after a pause that doubles while it keeps failing. LogfoldError when
+    another supervises this instance already, and at the end when a daemon had to be killed.
     """
     children = [_Child(args) for args in daemons]
-    try:
-        while not stop.is_set():
-            for child in children:
-                _tend(child)
-            stop.wait(_WATCH_S)
-    finally:
-        _stop(children)
+    with claimed(redis, prefix, instance, stop):
+        try:
+            while not stop.is_set():
+                for child in children:
+                    _tend(child)
+                stop.wait(_WATCH_S)
+        finally:
+            killed = _stop(children)
+    if killed:
+        raise LogfoldError(f"these did not stop within {_STOP_S:g} s and were killed: {', '.join(killed)}")
 
 
 def _tend(child: _Child) -> None:
@@ -70,19 +78,23 @@ def _tend(child: _Child) -> None:
     child.backoff = min(child.backoff * 2, _BACKOFF_S[1])
 
 
-def _stop(children: Sequence[_Child]) -> None:
-    running = [child.process for child in children if child.process is not None and child.process.poll() is None]
-    for process in running:
+def _stop(children: Sequence[_Child]) -> list[str]:
+    """Stop all; the names of those that had to be killed."""
+    running = {child.name: child.process for child in children if child.process is not None and child.process.poll() is None}
+    for process in running.values():
         _signal(process, signal.SIGTERM)
     deadline = time.monotonic() + _STOP_S
-    for process in running:
+    killed = []
+    for name, process in running.items():
         try:
             process.wait(max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            log.error("did not stop, killed", pid=process.pid)
+            log.error("did not stop, killed", daemon=name, pid=process.pid)
             _signal(process, signal.SIGKILL)
             process.wait()
+            killed.append(name)
     log.info("all stopped", daemons=len(running))
+    return killed
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

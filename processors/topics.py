@@ -25,6 +25,11 @@ _WEEK = {
     "cleanup.policy": "delete",
     "compression.type": "zstd",
 }
+# What a handler writes is made of a command, which its topic bounds at 1 MiB: with events of at most `LARGEST_EVENT` and
+# whatever a command's key and headers bring along it stays below this.
+LARGEST_RECORD = 4 << 20
+LARGEST_EVENT = 1_000_000
+_LARGE = {"max.message.bytes": str(LARGEST_RECORD)}
 # When a record was appended is the broker's to say; when it happened stands in ce_time.
 _RECORDED = {"message.timestamp.type": "LogAppendTime"}
 
@@ -137,9 +142,9 @@ class Topics:
 
 def domain_topics(names: Names, domain: str, *, decides: bool) -> dict[str, dict[str, str]]:
     """The topics of a domain and their settings; one that decides nothing has no commands and no refusals."""
-    wanted = {names.events(domain): _FOR_EVER | _RECORDED, names.dead_letters(domain): dict(_FOR_EVER)}
+    wanted = {names.events(domain): _FOR_EVER | _RECORDED | _LARGE, names.dead_letters(domain): _FOR_EVER | _LARGE}
     if decides:
-        wanted |= {names.commands(domain): _WEEK | _RECORDED, names.refusals(domain): _WEEK | _RECORDED}
+        wanted |= {names.commands(domain): _WEEK | _RECORDED, names.refusals(domain): _WEEK | _RECORDED | _LARGE}
     return wanted
 
 

@@ -2,33 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from processors.patience import Transient
 from processors.records import Record
-from processors.topics import Place
+from processors.topics import LARGEST_RECORD, Place
 from producers.settings import KafkaSettings
-from schemas.envelope import Headers, header
 from schemas.errors import LogfoldError
 
 _TIMEOUT_S = 15
 TRANSACTION_TIMEOUT_MS = 10_000
 # _FATAL is what librdkafka says once it has learned in the background that it is fenced.
 _FENCED = (KafkaError._FENCED, KafkaError._FATAL, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
+_HOPELESS = (
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.INVALID_RECORD,
+    KafkaError.MSG_SIZE_TOO_LARGE,
+    KafkaError.POLICY_VIOLATION,
+    KafkaError.RECORD_LIST_TOO_LARGE,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError._UNKNOWN_TOPIC,
+)
 
 
 class Fenced(LogfoldError):
     """A newer instance with the same name took over; this one must end."""
 
 
-class Delivery(NamedTuple):
-    """Where a produced record came to lie: offset, the broker's timestamp (ms), the record's `ce_id`."""
+class Rejected(LogfoldError):
+    """Kafka will never take a record as it is; to try again would fail again."""
 
-    offset: int
-    timestamp: int
-    id: str
+
+class Scattered(Transient):
+    """Records that were produced in a row do not lie in a row: only the log can tell where they lie."""
+
+
+class Placed(NamedTuple):
+    """Where records that were produced in a row lie: their offsets, and the broker's timestamps (ms) of first and last."""
+
+    offsets: range
+    begun: int
+    ended: int
+
+
+class Delivered:
+    """Where records of one partition of one topic came to lie, once the transaction is committed.
+
+    Kafka keeps the order of one producer's records in a partition. So the first and the last offset tell all others,
+    unless another producer wrote between them, and only two of many records need a callback.
+    """
+
+    __slots__ = ("_count", "_lie")
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._lie: list[tuple[int, int]] = []
+
+    def report(self, error: KafkaError | None, message: Message) -> None:
+        """The delivery callback of the first and of the last record; a record that failed fails the commit too."""
+        offset = message.offset()
+        if error is None and offset is not None:
+            self._lie.append((offset, message.timestamp()[1]))
+
+    def placed(self) -> Placed:
+        """After the commit. Scattered when the offsets between the first and the last do not follow from them."""
+        if not self._count:
+            return Placed(range(0), 0, 0)
+        (first, begun), (last, ended) = self._lie[0], self._lie[-1]
+        if last - first + 1 != self._count:
+            raise Scattered(f"{self._count} records lie between the offsets {first} and {last}: another producer writes there")
+        return Placed(range(first, last + 1), begun, ended)
 
 
 class Transactions:
@@ -51,6 +100,7 @@ class Transactions:
                     "transactional.id": self._id,
                     "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
                     "queue.buffering.max.messages": 200_000,
+                    "message.max.bytes": LARGEST_RECORD,
                 }
             )
         )
@@ -60,30 +110,18 @@ class Transactions:
     def begin(self) -> None:
         self._checked(self._open.begin_transaction)
 
-    def produce(
-        self,
-        partition: int,
-        record: Record,
-        deliveries: list[Delivery],
-    ) -> None:
-        """Add a record; its delivery is appended once the broker has it, in the order of produce calls."""
+    def produce(self, partition: int, records: Sequence[Record]) -> Delivered:
+        """Add records, all of one topic; what comes back tells after the commit where they lie."""
+        delivered, last = Delivered(len(records)), len(records) - 1
+        for index, record in enumerate(records):
+            self._produce(partition, record, delivered.report if index in (0, last) else None)
+        return delivered
 
-        def delivered(error: KafkaError | None, message: Message) -> None:
-            # A failed record fails the commit as well.
-            if error is None:
-                deliveries.append(_delivery(message, record.headers))
-
+    def _produce(self, partition: int, record: Record, report: Callable[[KafkaError | None, Message], None] | None) -> None:
         producer = self._open
         while True:
             try:
-                producer.produce(
-                    record.topic,
-                    value=record.value,
-                    key=record.key,
-                    partition=partition,
-                    headers=record.headers,
-                    on_delivery=delivered,
-                )
+                producer.produce(record.topic, record.value, record.key, partition, headers=record.headers, on_delivery=report)
                 return
             except BufferError:
                 producer.poll(0.1)
@@ -123,12 +161,12 @@ class Transactions:
             raise self._fault(error) from error
 
     def _fault(self, error: KafkaException) -> Exception:
-        if error.args[0].code() in _FENCED:
-            return Fenced(f"another instance took the transactional id {self._id!r}: give each its own --instance")
+        code = error.args[0].code()
+        if code in _FENCED:
+            return Fenced(
+                f"another instance took the transactional id {self._id!r} (give each its own --instance), or a transaction "
+                f"was not finished within {TRANSACTION_TIMEOUT_MS // 1000} s"
+            )
+        if code in _HOPELESS:
+            return Rejected(f"Kafka does not take what {self._id!r} writes: {error.args[0].str()}")
         return error
-
-
-def _delivery(message: Message, headers: Headers) -> Delivery:
-    offset = message.offset()
-    assert offset is not None
-    return Delivery(offset, message.timestamp()[1], (header(headers, "ce_id") or b"").decode())

@@ -11,9 +11,9 @@ import click
 import orjson
 
 from producers.commands import Command
-from producers.outcomes import Outcome
+from producers.outcomes import Outcome, again
 from producers.write_side import WriteSide
-from schemas.errors import DONE, FAILED
+from schemas.errors import DONE, FAILED, INTERRUPTED, LogfoldError
 from schemas.ids import checked_id, new_id
 from schemas.times import millis
 
@@ -21,6 +21,12 @@ META = "logfold.producers"
 SOURCE = "/logfold/cli"
 pass_write_side = click.decorators.pass_meta_key(META)
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Interrupted(LogfoldError):
+    """Ctrl-C while a command was under way."""
+
+    exit_code = INTERRUPTED
 
 
 class TimeType(click.ParamType):  # type: ignore[type-arg]
@@ -69,7 +75,7 @@ def submit(
     *,
     at: int | None = None,
 ) -> None:
-    """Send one command, print what became of it and end: 0 accepted (or sent), 1 refused, 3 unknown."""
+    """Send one command, print what became of it and end: 0 accepted (or sent), 1 refused, 3 unknown, 130 interrupted."""
     command = Command(
         type=type_,
         key=key,
@@ -79,11 +85,14 @@ def submit(
         expected_version=options["expect_version"],
     )
     sender = write_side.sender(SOURCE)
-    if options["wait"]:
-        outcome = sender.submit(command, options["timeout"])
-        _show(outcome, options["as_json"])
-        sys.exit(DONE if outcome.accepted else FAILED)
-    position = sender.post(command)
+    try:
+        if options["wait"]:
+            outcome = sender.submit(command, options["timeout"])
+            _show(outcome, options["as_json"])
+            sys.exit(DONE if outcome.accepted else FAILED)
+        position = sender.post(command)
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted, command {command.id} may be decided; {again(command.id)}") from None
     if options["as_json"]:
         click.echo(orjson.dumps({"command_id": command.id, "outcome": "sent", "position": str(position)}))
     else:

@@ -11,16 +11,18 @@ from producers.outcomes import Outcome, Outcomes
 from producers.publisher import Delivered, Publisher, PublishError
 from schemas.codec import Codec
 from schemas.envelope import Envelope
+from schemas.errors import UsageError
 from schemas.ids import checked_id, checked_key, new_id
 from schemas.names import Names
 from schemas.position import Position
+from schemas.times import FIRST_MS, LAST_MS
 
 NO_REPLY = ("noreply", b"1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A request to an aggregate; UsageError for an id or a key that cannot be one.
+    """A request to an aggregate; UsageError for an id, a key or a time that cannot be one.
 
     type: the Avro full name (`flights.DepartFlight`), whose first part is the domain. key: the aggregate's id.
     id: a UUID; the same id decided again yields the first outcome and no second event.
@@ -41,6 +43,16 @@ class Command:
     def __post_init__(self) -> None:
         object.__setattr__(self, "id", checked_id(self.id))
         checked_key(self.key)
+        checked_time(self.time)
+        if self.expires is not None:
+            checked_time(self.expires)
+
+
+def checked_time(ms: int) -> int:
+    """`ms` since 1970 UTC, as a message's time; UsageError when no calendar (years 1 to 9999) shows it."""
+    if not isinstance(ms, int) or isinstance(ms, bool) or not FIRST_MS <= ms <= LAST_MS:
+        raise UsageError(f"{ms!r} is not a time: whole milliseconds since 1970, in the years 1 to 9999 UTC")
+    return ms
 
 
 class CommandSender:
@@ -74,15 +86,15 @@ class CommandSender:
     def post(self, command: Command) -> Position:
         """Send the command and return where it lies once Kafka has it; PublishError names its id."""
         where: list[Position] = []
-        self.send(command, where.append)
         try:
+            self.send(command, where.append)
             self._publisher.flush()
         except PublishError as error:
             raise PublishError(f"{error}; to try again without acting twice: --command-id {command.id}") from error
         return where[0]
 
     def submit(self, command: Command, timeout_s: float = 10) -> Outcome:
-        """Send the command and wait for its outcome; TimedOutError when that stays unknown."""
+        """Send the command and wait for its outcome; OutcomeUnknownError when that stays unknown."""
         position = self.post(command)
         return self._outcomes.wait(position.topic, position.partition, command.id, timeout_s)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 from redis import Redis
+from redis.exceptions import RedisError
 
 from schemas.errors import TimedOutError
 from schemas.position import Position
@@ -24,6 +25,22 @@ for i = 1, #KEYS do
   redis.call('SET', KEYS[i], ARGV[i + 1], 'EX', ARGV[1])
 end
 """
+
+
+class OutcomeUnknownError(TimedOutError):
+    """The command `command_id` is in Kafka, and what becomes of it could not be learnt."""
+
+    def __init__(self, command_id: str, topic: str, why: str) -> None:
+        super().__init__(
+            f"the outcome of command {command_id} is unknown {why}: it is in {topic} and may still be decided; "
+            f"{again(command_id)}"
+        )
+        self.command_id = command_id
+
+
+def again(command_id: str) -> str:
+    """What to do about a command whose outcome is unknown."""
+    return f"send it again with --command-id {command_id} to learn the outcome, it acts only once"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,17 +100,17 @@ class Outcomes:
         return None if stored is None else Outcome.parse(stored)  # type: ignore[arg-type]
 
     def wait(self, topic: str, partition: int, command_id: str, timeout_s: float) -> Outcome:
-        """The outcome as soon as it is known; TimedOutError when it is not within `timeout_s`."""
+        """The outcome as soon as it is known; OutcomeUnknownError when it is not within `timeout_s`, or when Redis fails."""
         deadline = time.monotonic() + timeout_s
         pause = _POLL_S[0]
-        while (outcome := self.get(topic, partition, command_id)) is None:
-            if time.monotonic() + pause > deadline:
-                raise TimedOutError(
-                    f"the outcome of command {command_id} is unknown after {timeout_s:g} s: it is in {topic} and may still be "
-                    f"decided; send it again with --command-id {command_id} to learn the outcome, it acts only once"
-                )
-            time.sleep(pause)
-            pause = min(pause * 1.5, _POLL_S[1])
+        try:
+            while (outcome := self.get(topic, partition, command_id)) is None:
+                if time.monotonic() + pause > deadline:
+                    raise OutcomeUnknownError(command_id, topic, f"after {timeout_s:g} s")
+                time.sleep(pause)
+                pause = min(pause * 1.5, _POLL_S[1])
+        except RedisError as error:
+            raise OutcomeUnknownError(command_id, topic, f"since Redis does not tell it ({error})") from error
         return outcome
 
 

@@ -10,6 +10,8 @@ import click
 import orjson
 
 from producers.cli import SOURCE, pass_write_side
+from producers.commands import checked_time
+from producers.publisher import NotSentError
 from producers.write_side import WriteSide
 from schemas.envelope import Envelope
 from schemas.errors import UsageError
@@ -51,7 +53,11 @@ def publish(
     topic, sent = write_side.names.events(domain), 0
     for number, data in _lines(file):
         envelope, value = _event(write_side, type, number, data, key_field, time_field, batch)
-        publisher.send(topic, envelope.subject, value, envelope.to_headers())
+        try:
+            publisher.send(topic, envelope.subject, value, envelope.to_headers())
+        except NotSentError as error:
+            publisher.flush()
+            raise NotSentError(f"line {number}: {error}; published before it: {sent:,} events, batch {batch}") from error
         sent += 1
     publisher.flush()
     if as_json:
@@ -86,10 +92,8 @@ def _event(
         if field not in data:
             raise UsageError(f"line {number}: there is no field {field!r}")
     try:
-        key = checked_key(str(data[key_field]))
-        at = time.time_ns() // 1_000_000
-        if time_field:
-            at = data[time_field] if isinstance(data[time_field], int) else millis(str(data[time_field]))
+        key = _key(data[key_field])
+        at = _time(data[time_field]) if time_field else time.time_ns() // 1_000_000
         value = write_side.codec.encode(type_, write_side.codec.from_json(type_, data))
     except UsageError as error:
         raise UsageError(f"line {number}: {error}") from None
@@ -102,3 +106,13 @@ def _event(
         correlation_id=batch,
     )
     return envelope, value
+
+
+def _key(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise UsageError(f"{value!r} cannot be a key: text or a whole number can")
+    return checked_key(str(value))
+
+
+def _time(value: Any) -> int:
+    return checked_time(value) if isinstance(value, int) else millis(str(value))

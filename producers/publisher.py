@@ -13,6 +13,7 @@ from schemas.position import Position
 
 _STILL_S = 15
 _UNKNOWN_TOPIC_MS = 5_000
+_REFUSED = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.TOPIC_AUTHORIZATION_FAILED)
 Delivered = Callable[[Position], None]
 
 
@@ -20,6 +21,10 @@ class PublishError(LogfoldError):
     """A record was not acknowledged; whether the log has it is unknown. Sending it again with its id is harmless."""
 
     exit_code = UNKNOWN
+
+
+class NotSentError(LogfoldError):
+    """A record was refused: the log does not have it, and sending it again would change nothing."""
 
 
 class Publisher:
@@ -42,7 +47,7 @@ class Publisher:
         self._failed: KafkaError | None = None
 
     def send(self, topic: str, key: str, value: bytes, headers: Headers, delivered: Delivered | None = None) -> None:
-        """Queue one record; PublishError as soon as an earlier one is known to have failed."""
+        """Queue one record; NotSentError when it is not taken, PublishError when an earlier one is known to have failed."""
 
         def report(error: KafkaError | None, message: Message) -> None:
             if error is not None:
@@ -59,7 +64,7 @@ class Publisher:
             except BufferError:
                 self._producer.poll(0.1)
             except KafkaException as error:
-                raise PublishError(f"{topic} key {key!r}: {error.args[0].str()}") from error
+                raise NotSentError(f"nothing was sent to {topic} for the key {key!r}: {error.args[0].str()}") from error
 
     def flush(self) -> None:
         """Return when every record is acknowledged; PublishError when one is not, or none is for 15 s."""
@@ -76,7 +81,8 @@ class Publisher:
             failed, self._failed = self._failed, None
             if failed.code() in (KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART):
                 raise NotFoundError("a topic to write to does not exist: make it with `logfold topics create`")
-            raise PublishError(f"Kafka did not take a record: {failed.str()}")
+            error = NotSentError if failed.code() in _REFUSED else PublishError
+            raise error(f"Kafka did not take a record: {failed.str()}")
 
 
 def _position(message: Message) -> Position:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from schemas.envelope import Envelope, RawHeaders
 from schemas.position import Position
@@ -17,24 +17,22 @@ class Record(Protocol):
     def headers(self) -> RawHeaders | None: ...
 
 
-class Event:
+class Event(NamedTuple):
     """One decoded event.
 
-    type: the Avro full name. key: the aggregate's id. data: the fields (see schemas.message.Message).
+    type: the Avro full name. key: the aggregate's id. data: the fields (see schemas.message.Message). record: what it
+    was read from, for position and envelope.
     """
 
-    __slots__ = ("_record", "data", "key", "type")
-
-    def __init__(self, type_: str, key: str, data: dict[str, Any], record: Record | None = None) -> None:
-        self.type = type_
-        self.key = key
-        self.data = data
-        self._record = record
+    type: str
+    key: str
+    data: dict[str, Any]
+    record: Record | None = None
 
     @property
     def position(self) -> Position:
         """Where it lies (`none/0@0` for one that a test made). Rows must not hold it, an index of positions aside."""
-        record = self._record
+        record = self.record
         if record is None:
             return Position("none", 0, 0)
         return Position(record.topic(), record.partition(), record.offset())
@@ -42,7 +40,7 @@ class Event:
     @property
     def envelope(self) -> Envelope:
         """The CloudEvents envelope, read only when asked for; DecodeError when it cannot be."""
-        return Envelope.from_headers(None if self._record is None else self._record.headers())
+        return Envelope.from_headers(None if self.record is None else self.record.headers())
 
     def __repr__(self) -> str:
         return f"Event({self.type!r}, {self.key!r}, {self.data!r}, {self.position})"

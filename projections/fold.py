@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from projections.event import Event
-from projections.projection import Projection, Row, Step, Table
+from projections.projection import Projection, Row, Step, Table, event_key
 from projections.slices import Changes, member
 from schemas.errors import LogfoldError
 
@@ -57,6 +57,7 @@ class Rows:
 
 
 Read = Callable[[str, list[str]], list[bytes | None]]
+_Planned = tuple[str, Step, Event]
 
 
 class Fold:
@@ -68,69 +69,101 @@ class Fold:
     def __init__(self, projection: Projection, held_rows: int) -> None:
         self._projection = projection
         self._rows = {table.name: Rows(held_rows) for table in projection.tables}
+        # For the usual key, that of the event, no function is called.
+        self._routes = {
+            type_: [(r.table, None if r.key_of is event_key else r.key_of, r.step) for r in routes]
+            for type_, routes in projection.routes.items()
+        }
 
     def apply(self, events: Iterable[Event], read: Read) -> Changes:
         """Fold the events in their order and return every changed row in its final form.
 
         read: (table, keys) -> the stored JSON of each row or None, called at most once a table.
         """
-        work = self._plan(events)
-        for table, steps in work.items():
-            rows = self._rows[table]
-            keys = rows.missing(dict.fromkeys(key for key, _, _ in steps))
-            if keys:
-                for key, stored in zip(keys, read(table, keys), strict=True):
+        work = [(name, steps, _keys(steps)) for name, steps in self._plan(events).items() if steps]
+        for name, _, keys in work:
+            rows = self._rows[name]
+            missing = rows.missing(keys)
+            if missing:
+                for key, stored in zip(missing, read(name, missing), strict=True):
                     rows.young[key] = None if stored is None else orjson.loads(stored)
         changes = Changes()
-        for name, steps in work.items():
+        for name, steps, keys in work:
             rows = self._rows[name]
-            _fold_table(self._projection.table(name), rows.young, steps, changes)
+            _fold_table(self._projection.table(name), rows.young, steps, keys, changes)
             rows.trim()
         return changes
 
-    def _plan(self, events: Iterable[Event]) -> dict[str, list[tuple[str, Step, Event]]]:
-        routes = self._projection.routes
-        work: dict[str, list[tuple[str, Step, Event]]] = {}
-        for event in events:
-            for route in routes.get(event.type, ()):
-                try:
-                    key = route.key_of(event)
-                except Exception as error:
-                    raise FoldError(self._projection.name, event, error) from error
-                if key is not None:
-                    work.setdefault(route.table, []).append((key, route.step, event))
+    def _plan(self, events: Iterable[Event]) -> dict[str, list[_Planned]]:
+        routes = self._routes
+        work: dict[str, list[_Planned]] = {name: [] for name in self._rows}
+        event: Event | None = None
+        try:
+            for event in events:
+                for table, key_of, step in routes.get(event.type, ()):
+                    key = event.key if key_of is None else key_of(event)
+                    if key is not None:
+                        work[table].append((key, step, event))
+        except Exception as error:
+            if event is None:
+                raise
+            raise FoldError(self._projection.name, event, error) from error
         return work
 
 
-def _fold_table(table: Table, rows: dict[str, Row | None], steps: list[tuple[str, Step, Event]], changes: Changes) -> None:
-    before: dict[str, tuple[str | None, ...]] = {}
-    last: dict[str, Event] = {}
-    indexes = table.indexes
-    for key, step, event in steps:
-        row = rows[key]
-        try:
-            if indexes and key not in before:
-                before[key] = _members(table, key, row)
-            rows[key] = step(row, event)
-        except Exception as error:
-            raise FoldError(table.name, event, error) from error
-        last[key] = event
-    for key, event in last.items():
-        row = rows[key]
-        try:
-            changes.put(table.name, key, None if row is None else to_json(row))
-            after = _members(table, key, row)
-        except Exception as error:
-            raise FoldError(table.name, event, error) from error
-        if indexes:
-            for index, old, new in zip(indexes, before[key], after, strict=True):
-                if old != new:
-                    changes.move(index.name, old, new)
+def _fold_table(
+    table: Table, rows: dict[str, Row | None], steps: list[_Planned], keys: dict[str, None], changes: Changes
+) -> None:
+    before = _all_members(table, rows, steps, keys)
+    event = steps[0][2]
+    try:
+        for key, step, event in steps:
+            rows[key] = step(rows[key], event)
+    except Exception as error:
+        raise FoldError(table.name, event, error) from error
+    # Only when something fails is it worth while to know which event a row's form comes from: its last one.
+    steps.reverse()
+    written: dict[str, bytes | None] = {}
+    key = ""
+    try:
+        for key in keys:
+            row = rows[key]
+            written[key] = None if row is None else to_json(row)
+    except Exception as error:
+        raise FoldError(table.name, _first(steps, key), error) from error
+    changes.rows[table.name] = written
+    after = _all_members(table, rows, steps, keys)
+    for index, olds, news in zip(table.indexes, before, after, strict=True):
+        for old, new in zip(olds, news, strict=True):
+            if old != new:
+                changes.move(index.name, old, new)
 
 
-def _members(table: Table, key: str, row: Row | None) -> tuple[str | None, ...]:
-    found = (None if row is None else index.member(key, row) for index in table.indexes)
-    return tuple(None if text is None else member(text, key) for text in found)
+def _all_members(
+    table: Table, rows: dict[str, Row | None], steps: list[_Planned], keys: dict[str, None]
+) -> list[list[str | None]]:
+    """What each index of the table holds of each row; an error is that of the first of `steps` that has the row."""
+    found: list[list[str | None]] = []
+    for index in table.indexes:
+        members: list[str | None] = []
+        key = ""
+        try:
+            for key in keys:
+                row = rows[key]
+                text = None if row is None else index.member(key, row)
+                members.append(None if text is None else member(text, key))
+        except Exception as error:
+            raise FoldError(table.name, _first(steps, key), error) from error
+        found.append(members)
+    return found
+
+
+def _keys(steps: list[_Planned]) -> dict[str, None]:
+    return dict.fromkeys([key for key, _, _ in steps])
+
+
+def _first(steps: Iterable[_Planned], key: str) -> Event:
+    return next(event for of, _, event in steps if of == key)
 
 
 def to_json(row: Mapping[str, Any]) -> bytes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from projections.event import Event
+from projections.slices import META
 from schemas.errors import UsageError
 from schemas.names import checked_name
 
@@ -103,6 +104,10 @@ class Projection:
         checked_name(self.name, "projection")
         if not self.topics or not self.tables:
             raise UsageError(f"the projection {self.name!r} needs at least one topic and one table")
+        parts = [META, *self.parts]
+        for part in parts:
+            if parts.count(part) > 1:
+                raise UsageError(f"the projection {self.name!r}: more than one part of a slice would be called {part!r}")
 
     @property
     def parts(self) -> list[str]:

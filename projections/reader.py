@@ -118,7 +118,9 @@ class Readers:
         return Reader(self._redis, projection, generation)
 
     def query(self, name: str, params: dict[str, Any], after: Sequence[Position] = (), timeout_s: float = 10) -> Any:
-        """Run a projection's query; NotFoundError when it answers None."""
+        """Run a projection's query; NotFoundError when it answers None, UsageError for text that is not Unicode."""
+        for value in params.values():
+            _refuse_bytes(value)
         reader = self.open(name)
         if reader.projection.query is None:
             raise UsageError(f"the projection {name!r} declares no query")
@@ -128,6 +130,14 @@ class Readers:
             given = " ".join(str(value) for value in params.values() if value is not None)
             raise NotFoundError(f"{name} has no {given!r}")
         return answer
+
+
+def _refuse_bytes(value: Any) -> None:
+    """Refuse an argument of a command line that is not UTF-8: Python holds its bytes as text that nothing can encode."""
+    try:
+        str(value).encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{value!r} is not Unicode text") from None
 
 
 def _merged(table: Table, rows: Iterable[Row]) -> Row | None:

@@ -16,13 +16,16 @@ from redis.exceptions import NoScriptError
 
 from schemas.errors import LogfoldError
 
-_META = "slice"
-# Lua's stack bounds the arguments of one call; an even number keeps field and value together.
+META = "slice"
+# Redis undoes nothing of a script that fails midway (a part that is no hash, a command that an ACL forbids), so the
+# slice counts as torn from the first write to the last. Lua's stack bounds the arguments of one call; an even number
+# keeps field and value together.
 _COMMIT = """
 local now = redis.call('HMGET', KEYS[1], 'offset', 'revision')
 if (now[1] or '') ~= ARGV[1] or (now[2] or '') ~= ARGV[2] then
   return 0
 end
+redis.call('HSET', KEYS[1], 'revision', 'torn')
 local i = 3
 while i <= #ARGV do
   local key, last = KEYS[tonumber(ARGV[i + 1])], i + 2 + tonumber(ARGV[i + 2])
@@ -116,8 +119,8 @@ class SliceStore:
         """The stored progress of each slice."""
         pipe = self._redis.pipeline(transaction=False)
         for slice_ in slices:
-            pipe.hgetall(slice_.key(_META))
-        return [_progress(stored) for stored in pipe.execute()]
+            pipe.hgetall(slice_.key(META))
+        return [_progress(slice_, stored) for slice_, stored in zip(slices, pipe.execute(), strict=True)]
 
     def rows(self, slice_: SliceId, table: str, keys: Sequence[str]) -> list[bytes | None]:
         """The stored JSON of each row, None where there is none."""
@@ -148,7 +151,7 @@ class SliceStore:
 
     def drop(self, slice_: SliceId, parts: Iterable[str]) -> None:
         """Remove a slice whole, its offset included, in one UNLINK."""
-        self._redis.unlink(slice_.key(_META), *(slice_.key(part) for part in parts))
+        self._redis.unlink(slice_.key(META), *(slice_.key(part) for part in parts))
 
 
 def member(text: str, key: str) -> str:
@@ -156,7 +159,7 @@ def member(text: str, key: str) -> str:
     return f"{text}\t{key}"
 
 
-def _progress(stored: dict[bytes, bytes]) -> Progress:
+def _progress(slice_: SliceId, stored: dict[bytes, bytes]) -> Progress:
     if not stored:
         return Progress()
     try:
@@ -169,34 +172,38 @@ def _progress(stored: dict[bytes, bytes]) -> Progress:
             last_id=stored.get(b"last_id", b"").decode(),
         )
     except (KeyError, ValueError) as error:
-        raise LogfoldError(f"a slice in Redis cannot be read ({stored!r}): drop it and fold anew") from error
+        raise LogfoldError(
+            f"the slice {slice_.key(META)!r} is torn, or not what logfold wrote ({stored!r}): delete the keys with its tag, "
+            "and it is folded anew"
+        ) from error
 
 
 class _Call:
-    """The keys and arguments of one call of the commit script."""
+    """The keys and arguments of one call of the commit script; the progress is written last."""
 
     def __init__(self, commit: Commit) -> None:
         before, after = commit.before, commit.after
-        expected = ("", "") if before.revision == 0 else (before.offset, before.revision)
         self._slice = commit.slice
-        self.keys: list[str] = []
-        self.argv: list[Any] = [*expected]
-        meta = ["offset", after.offset, "revision", before.revision + 1, "topic_id", after.topic_id]
-        if after.last_offset is not None:
-            meta += ["last_offset", after.last_offset, "last_id", after.last_id]
-        self.add(_META, "HSET", meta)
+        self.keys = [commit.slice.key(META)]
+        self.argv: list[Any] = ["", ""] if before.revision == 0 else [before.offset, before.revision]
         for part in commit.changes.drops:
-            self.add(part, "UNLINK", [])
+            self._part(part, "UNLINK", [])
         for table, rows in commit.changes.rows.items():
             self._table(table, rows)
         for index, members in commit.changes.members.items():
             self._index(index, members)
+        meta = ["offset", after.offset, "revision", before.revision + 1, "topic_id", after.topic_id]
+        if after.last_offset is not None:
+            meta += ["last_offset", after.last_offset, "last_id", after.last_id]
+        self._call("HSET", 1, meta)
 
-    def add(self, part: str, command: str, args: list[Any]) -> None:
-        """Let the script run `command` on a part."""
+    def _part(self, part: str, command: str, args: list[Any]) -> None:
         self.keys.append(self._slice.key(part))
-        self.argv.extend((command, len(self.keys), len(args)))
-        self.argv.extend(args)
+        self._call(command, len(self.keys), args)
+
+    def _call(self, command: str, key: int, args: list[Any]) -> None:
+        self.argv += (command, key, len(args))
+        self.argv += args
 
     def _table(self, table: str, rows: dict[str, bytes | None]) -> None:
         written: list[Any] = []
@@ -204,14 +211,14 @@ class _Call:
             if row is not None:
                 written += (key, row)
         if written:
-            self.add(table, "HSET", written)
+            self._part(table, "HSET", written)
         if len(written) < 2 * len(rows):
-            self.add(table, "HDEL", [key for key, row in rows.items() if row is None])
+            self._part(table, "HDEL", [key for key, row in rows.items() if row is None])
 
     def _index(self, index: str, members: dict[str, bool]) -> None:
         gone = [member for member, there in members.items() if not there]
         come: list[Any] = [x for member, there in members.items() if there for x in (0, member)]
         if gone:
-            self.add(index, "ZREM", gone)
+            self._part(index, "ZREM", gone)
         if come:
-            self.add(index, "ZADD", come)
+            self._part(index, "ZADD", come)

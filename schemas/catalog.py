@@ -15,7 +15,7 @@ from schemas.errors import LogfoldError, UsageError
 
 _FILE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)\.v(?P<version>[1-9][0-9]*)\.avsc")
 _KINDS = ("commands", "events")
-_OWN = Path(__file__).parent / "logfold"
+_OWN = Path(__file__).parent / plugins.OWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class Catalog:
     @classmethod
     def installed(cls, domains: Iterable[str]) -> Catalog:
         """The catalog of the installed domains and of logfold's own messages."""
-        folders = {"logfold": _OWN}
+        folders = {plugins.OWN: _OWN}
         for domain in domains:
             package = plugins.load(plugins.SCHEMAS, domain)
             if not isinstance(package, ModuleType) or package.__file__ is None:

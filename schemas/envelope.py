@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from schemas.errors import DecodeError, UsageError
 from schemas.times import iso, millis
@@ -97,8 +98,11 @@ class Envelope:
 
 def as_mapping(headers: RawHeaders | None) -> dict[str, bytes]:
     """Headers by name; a name that stands twice counts by its last value, as CloudEvents has it."""
-    pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
-    return {name: value if isinstance(value, bytes) else (value or "").encode() for name, value in pairs}
+    found: dict[str, Any] = dict(headers or ())
+    for name, value in found.items():
+        if value.__class__ is not bytes:
+            found[name] = (value or "").encode()
+    return found
 
 
 def header(headers: RawHeaders | None, name: str) -> bytes | None:

@@ -13,6 +13,7 @@ SCHEMAS = "logfold.schemas"
 PRODUCERS = "logfold.producers"
 PROJECTIONS = "logfold.projections"
 PROCESSORS = "logfold.processors"
+OWN = "logfold"
 
 
 def enabled(environ: Mapping[str, str]) -> list[str] | None:
@@ -24,10 +25,12 @@ def enabled(environ: Mapping[str, str]) -> list[str] | None:
 def domains(only: list[str] | None) -> list[str]:
     """The names of the installed domains in the order of the alphabet.
 
-    A domain is what declares schemas. UsageError for a name that is not installed or installed twice.
+    A domain is what declares schemas. UsageError for a name that is not installed, installed twice, or logfold's own.
     """
     found: dict[str, str] = {}
     for point in entry_points(group=SCHEMAS):
+        if point.name == OWN:
+            raise UsageError(f"{point.value} declares a domain called {OWN!r}: that is the name of logfold's own messages")
         if found.get(point.name, point.value) != point.value:
             raise UsageError(f"two packages declare the domain {point.name!r}: {found[point.name]} and {point.value}")
         found[checked_name(point.name, "domain")] = point.value
@@ -38,10 +41,12 @@ def domains(only: list[str] | None) -> list[str]:
 
 
 def load(group: str, domain: str) -> Any | None:
-    """What `domain` declares in `group`, or None when it declares nothing there."""
+    """What `domain` declares in `group`, or None when it declares nothing there; UsageError when it cannot be imported."""
     for point in entry_points(group=group, name=domain):
         try:
             return point.load()
-        except (ImportError, AttributeError) as error:
-            raise UsageError(f"the domain {domain!r} cannot be loaded: {group} = {point.value}: {error}") from error
+        # Whatever another's module raises while it is imported, SystemExit included.
+        except (Exception, SystemExit) as error:
+            why = f"{type(error).__name__}: {error}"
+            raise UsageError(f"the domain {domain!r} cannot be loaded: {group} = {point.value}: {why}") from error
     return None

@@ -14,20 +14,17 @@ FIRST_DAY, LAST_DAY = (end.toordinal() - _EPOCH_DAY for end in (date.min, date.m
 FIRST_MS, LAST_MS = FIRST_DAY * 86_400_000, (LAST_DAY + 1) * 86_400_000 - 1
 
 
+_MINUTES = [f"T{minute // 60:02d}:{minute % 60:02d}:" for minute in range(1440)]
+
+
 def iso(ms: int) -> str:
     """`2013-01-01T10:17:00Z`, with milliseconds only where there are some; sorts as text in the order of time."""
-    minute, rest = divmod(ms, 60_000)
-    if not rest:
-        return f"{_minute(minute)}:00Z"
-    second, rest = divmod(rest, 1000)
-    return f"{_minute(minute)}:{second:02d}.{rest:03d}Z" if rest else f"{_minute(minute)}:{second:02d}Z"
-
-
-# Folds call it once or twice an event, and events that are near each other in the log are near in time.
-@lru_cache(maxsize=16_384)
-def _minute(minutes: int) -> str:
+    minutes, rest = divmod(ms, 60_000)
     days, minute = divmod(minutes, 1440)
-    return f"{iso_day(days)}T{minute // 60:02d}:{minute % 60:02d}"
+    if not rest:
+        return f"{iso_day(days)}{_MINUTES[minute]}00Z"
+    second, rest = divmod(rest, 1000)
+    return f"{iso_day(days)}{_MINUTES[minute]}{second:02d}{f'.{rest:03d}' if rest else ''}Z"
 
 
 def millis(text: str) -> int:

@@ -143,7 +143,10 @@ def divert(write_side: WriteSide, id: str, at: int, options: dict[str, Any]) -> 
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_write_side
 def import_(write_side: WriteSide, months: str, wait: bool, timeout: float, as_json: bool) -> None:
-    """Send the real data as commands in the order of their time. Safe to run again."""
+    """Send the real data as commands in the order of their time. Safe to run again.
+
+    Counts the refusals that are new with this run, and ends with 1 when there are any.
+    """
     import_months(write_side, parse_months(months), wait=wait, timeout_s=timeout, as_json=as_json)
 
 

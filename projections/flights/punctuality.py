@@ -58,7 +58,9 @@ def scheduled(row: Row | None, event: Event) -> Row:
 def departed(row: Row | None, event: Event) -> Row:
     row = row or _new()
     row["departed"] += 1
-    _count(row, "dep", event.data["departure_delay_min"])
+    delay = event.data["departure_delay_min"]
+    row["dep_delay_sum_min"] += delay
+    _count(row["dep_delays"], delay)
     return row
 
 
@@ -67,7 +69,8 @@ def arrived(row: Row | None, event: Event) -> Row:
     row["arrived"] += 1
     if delay >= LATE_MIN:
         row["arrived_late"] += 1
-    _count(row, "arr", delay)
+    row["arr_delay_sum_min"] += delay
+    _count(row["arr_delays"], delay)
     return row
 
 
@@ -91,9 +94,8 @@ for _table, _key in _BY.items():
     punctuality.on("flights.FlightCancelled", table=_table, key=_key)(cancelled)
 
 
-def _count(row: Row, which: str, delay: int) -> None:
-    row[f"{which}_delay_sum_min"] += delay
-    histogram, minutes = row[f"{which}_delays"], str(delay)
+def _count(histogram: dict[str, int], delay: int) -> None:
+    minutes = str(delay)
     histogram[minutes] = histogram.get(minutes, 0) + 1
 
 

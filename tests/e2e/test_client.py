@@ -8,8 +8,10 @@ import uuid
 import pytest
 
 from logfold import Client
+from producers.outcomes import OutcomeUnknownError
+from producers.publisher import NotSentError
 from schemas.errors import NotFoundError, TimedOutError, UsageError
-from tests.support import flights
+from tests.support import commands, flights
 from tests.support.sandbox import Sandbox
 
 NUMBER = 9_001
@@ -32,11 +34,32 @@ def test_what_does_not_fit_is_refused_before_it_is_sent(running: Sandbox) -> Non
         client.submit("flights.Nothing", id_, {})
     with pytest.raises(UsageError, match="aggregate's id"):
         client.submit("flights.DepartFlight", "", flights.departing())
+    for name in ("time", "expires"):
+        for moment in (10**15, -(10**14), 1.5e12):
+            with pytest.raises(UsageError, match="is not a time"):
+                client.submit("flights.DepartFlight", id_, flights.departing(), **{name: moment})
 
 
 def test_an_id_that_is_none_is_refused_before_it_is_sent(running: Sandbox) -> None:
     with pytest.raises(UsageError, match="UUID"):
         Client(running.environ).submit("flights.DepartFlight", "X", flights.departing(), id="seventeen", timeout_s=2)
+
+
+def test_an_outcome_that_redis_cannot_tell_is_unknown_and_learnt_later(running: Sandbox) -> None:
+    number, id_ = NUMBER + 1, str(uuid.uuid4())
+    away = Client({**running.environ, "REDIS_URL": "redis://127.0.0.1:9/0"})
+    with pytest.raises(OutcomeUnknownError, match="--command-id") as raised:
+        away.submit("flights.ScheduleFlight", flights.flight_id(number), flights.scheduled(number), id=id_)
+    assert raised.value.command_id == id_
+    assert raised.value.exit_code == 3
+    outcome = commands.schedule(running, number, id=raised.value.command_id)
+    assert (outcome.accepted, outcome.version) == (True, 1)
+
+
+def test_what_is_too_large_was_not_sent(running: Sandbox) -> None:
+    data = {**flights.scheduled(NUMBER + 2), "tail_number": "N" * 2_000_000}
+    with pytest.raises(NotSentError, match="nothing was sent"):
+        Client(running.environ).submit("flights.ScheduleFlight", flights.flight_id(NUMBER + 2), data)
 
 
 def test_what_is_not_there_and_what_does_not_come(running: Sandbox) -> None:

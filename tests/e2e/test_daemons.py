@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 from typing import Any
 
 import pytest
@@ -89,20 +90,42 @@ def test_a_killed_daemon_is_silent(sandbox: Sandbox) -> None:
     assert "silent" in sandbox.ok("status")
 
 
-def test_doctor_finds_nothing_wrong(running: Sandbox) -> None:
-    findings = running.json("doctor")
-    assert {finding["state"] for finding in findings} <= {"ok", "note"}
-    assert findings[0].keys() == {"what", "state", "finding"}
-    assert {"python", "domains", "schemas", "kafka", "redis", "topics of flights", "daemons"} <= {f["what"] for f in findings}
+def test_a_second_supervisor_of_one_instance_ends_at_once(sandbox: Sandbox) -> None:
+    first = sandbox.start("run", "all")
+    first.wait_for_log("event=started", times=5)
+    message = sandbox.fails(1, "run", "all")
+    assert f"runs already, on {socket.gethostname()} with pid {first.pid}" in message
+    assert message.count("\n") == 1, message
+    other = sandbox.start("--instance", "two", "run", "all")
+    other.wait_for_log("event=started", times=5)
+    assert [daemon.stop() for daemon in (other, first)] == [0, 0]
+    again = sandbox.start("run", "all")
+    again.wait_for_log("event=started", times=5)
+    assert again.stop() == 0
 
 
-def test_doctor_finds_what_is_wrong(sandbox: Sandbox) -> None:
-    topic = sandbox.topic("flights.refusals")
-    sandbox.admin.delete_topics([topic])[topic].result(30)
-    done = sandbox.run("doctor")
-    assert done.returncode == 1
-    assert topic in done.stdout
-    done = sandbox.run("doctor", environ={"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "REDIS_URL": "redis://127.0.0.1:9/0"})
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    assert done.stdout.count("wrong") >= 2
+def test_after_a_killed_supervisor_the_next_takes_over(sandbox: Sandbox) -> None:
+    first = sandbox.start("run", "all")
+    first.wait_for_log("event=assigned", times=5)
+    orphans = {int(pid) for pid in re.findall(r"event=started .*pid=(\d+)", first.log)}
+    first.kill()
+    try:
+        assert sandbox.redis.exists(f"{sandbox.prefix}logfold:supervisor:one")
+        again = sandbox.start("run", "all")
+        again.wait_for_log("event=started", times=5)
+    finally:
+        for pid in filter(is_alive, orphans):
+            os.kill(pid, signal.SIGTERM)
+    eventually(lambda: not any(map(is_alive, orphans)), "what the killed one started has ended")
+    assert commands.schedule(sandbox, 1).accepted
+    assert again.stop() == 0
+
+
+def test_a_daemon_that_had_to_be_killed_makes_the_end_a_failure(sandbox: Sandbox) -> None:
+    supervisor = sandbox.start("run", "all")
+    supervisor.wait_for_log("event=assigned", times=5)
+    stuck = next(body for body in sandbox.status() if body["name"] == "board@one")
+    os.kill(stuck["pid"], signal.SIGSTOP)
+    assert supervisor.stop() == 1
+    assert "logfold: these did not stop within 30 s and were killed: run projector board\n" in supervisor.log
+    assert not is_alive(stuck["pid"])

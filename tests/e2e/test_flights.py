@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import uuid
 
 import pytest
@@ -179,3 +180,10 @@ def test_reading_what_was_just_written_times_out_with_3(running: Sandbox, number
     later = f"{place}@{int(offset) + 1_000}"
     message = running.fails(3, "query", "flights", flights.flight_id(number), "--after", later, "--timeout", "0.3")
     assert later in message
+
+
+@pytest.mark.parametrize("args", [("flights",), ("aircraft",), ("board", "--date", "2013-02-08")], ids=lambda args: args[0])
+def test_a_query_for_what_is_no_text(running: Sandbox, args: tuple[str, ...]) -> None:
+    message = running.fails(2, "query", *args, os.fsdecode(b"\xff"))
+    assert "is not Unicode text" in message
+    assert message.count("\n") == 1, message

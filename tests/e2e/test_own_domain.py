@@ -105,6 +105,12 @@ def test_times_of_facts_may_be_written_as_people_write_them(own: Sandbox) -> Non
         (jsonl(BIRDS[0], {"kind": "puffin"}), "line 2: there is no field 'place'"),
         (jsonl(BIRDS[0], {**BIRDS[1], "seen_at": "yesterday"}), "line 2"),
         (jsonl(BIRDS[0], {**BIRDS[1], "place": ""}), "line 2"),
+        (jsonl(BIRDS[0], {**BIRDS[1], "place": None}), "line 2: None cannot be a key"),
+        (jsonl(BIRDS[0], {**BIRDS[1], "place": True}), "line 2: True cannot be a key"),
+        (jsonl(BIRDS[0], {**BIRDS[1], "place": 1.5}), "line 2: 1.5 cannot be a key"),
+        (jsonl(BIRDS[0], {**BIRDS[1], "place": {"x": 1}}), "line 2: {'x': 1} cannot be a key"),
+        (jsonl(BIRDS[0], {**BIRDS[1], "seen_at": 1_367_402_400_000_000}), "line 2: 1367402400000000 is not a time"),
+        (jsonl(BIRDS[0], {**BIRDS[1], "seen_at": True}), "line 2: True is not a time"),
         (jsonl(BIRDS[0], ["a", "list"]), "line 2: not a JSON object"),
     ],
 )
@@ -115,6 +121,15 @@ def test_of_a_file_with_a_wrong_line_nothing_is_published(own: Sandbox, tmp_path
     args = ("publish", "sightings.BirdSeen", str(file), "--key", "place", "--time", "seen_at")
     assert what in own.fails(2, *args)
     assert len(log.read(own, "sightings.events")) == before
+
+
+def test_a_line_that_is_too_large_is_named_with_what_was_published_before_it(own: Sandbox) -> None:
+    before = len(log.read(own, "sightings.events"))
+    lines = jsonl(BIRDS[0], {**BIRDS[1], "kind": "x" * 2_000_000}, BIRDS[2])
+    message = own.fails(1, "publish", "sightings.BirdSeen", "--key", "place", stdin=lines)
+    assert "line 2: nothing was sent" in message
+    assert "published before it: 1 events" in message
+    assert len(log.read(own, "sightings.events")) == before + 1
 
 
 def test_what_cannot_be_published_is_refused(own: Sandbox) -> None:

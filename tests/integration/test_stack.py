@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,12 @@ from confluent_kafka.cimpl import NewTopic
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 sys.path.insert(0, str(DEPLOY))
 
-from stack_plan import Plan  # noqa: E402
+import stack_lifecycle  # noqa: E402
+from stack_plan import Plan, Wish  # noqa: E402
 from stack_ports import why_unusable  # noqa: E402
 from stack_processes import Process, launch, start_time, stop  # noqa: E402
 from stack_record import Record, save  # noqa: E402
+from stack_signals import NUMBERS, Interrupted, Signals  # noqa: E402
 
 DEADLINE = 60.0
 CONTROLLER_OFFSET = 10
@@ -364,6 +367,35 @@ def test_an_interrupted_up_ends_what_it_started(fresh: Stack, number: signal.Sig
     assert "Traceback" not in error
     assert len(started) == 2
     assert not any(process.running for process in started)
+    assert fresh.record()["processes"] == {}
+
+
+@pytest.fixture
+def signals() -> Iterator[Signals]:
+    before = {number: signal.getsignal(number) for number in NUMBERS}
+    caught = Signals()
+    caught.catch()
+    yield caught
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_signal_whose_exception_got_lost_ends_an_up_all_the_same(fresh: Stack, signals: Signals) -> None:
+    """As where it arrives in a callback of confluent_kafka."""
+    said: list[str] = []
+
+    def say(text: str) -> None:
+        said.append(text)
+        if text.startswith("Starting"):
+            with suppress(Interrupted):
+                signal.raise_signal(signal.SIGTERM)
+
+    libs, pom = DEPLOY.parent / ".logfold" / "kafka-libs", DEPLOY / "pom.xml"
+    made = stack_lifecycle.Stack(state=fresh.state, libs=libs, pom=pom, say=say, signals=signals)
+    with pytest.raises(Interrupted) as raised:
+        made.up(Wish(brokers=1, kafka_port=fresh.kafka_port, redis_port=fresh.redis_port))
+    assert raised.value.exit_code == 143
+    assert said[-1] == "Ended again: redis, kafka-1."
     assert fresh.record()["processes"] == {}
 
 

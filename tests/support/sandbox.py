@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from redis import Redis
 
 from logfold import Client, Installation
@@ -128,6 +128,12 @@ class Sandbox:
 
     def create_topics(self, partitions: int = 2) -> None:
         self.ok("topics", "create", "--partitions", str(partitions))
+
+    def configure(self, name: str, **settings: str) -> None:
+        """Change a topic's settings."""
+        changes = [ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in settings.items()]
+        resource = ConfigResource(ResourceType.TOPIC, self.topic(name), incremental_configs=changes)
+        self.admin.incremental_alter_configs([resource])[resource].result(30)
 
     def topic(self, name: str) -> str:
         return self.prefix + name

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Message as Record
 
-from processors.decide import UNDECODABLE, Decided, decide
+from processors.decide import UNDECODABLE, Decided, Rules, decide
 from producers.commands import NO_REPLY
 from producers.decider import Decider, State
 from producers.flights.decider import decider
@@ -72,7 +72,9 @@ def record(
 
 
 def run(codec: Codec, *records: Record, ledger: Memory | None = None, by: Decider = decider) -> list[Decided]:
-    return decide(by, codec, ledger or Memory(by), records, PARTITIONS, NOW)  # type: ignore[arg-type]
+    types = codec.catalog.types("flights", "commands")
+    rules = Rules(decider=by, codec=codec, types=types, partitions=PARTITIONS)
+    return decide(rules, ledger or Memory(by), records, NOW)  # type: ignore[arg-type]
 
 
 def refusals(decided: list[Decided]) -> list[str | None]:

@@ -79,6 +79,13 @@ def test_two_packages_with_one_domain_are_a_usage_error(install: Install) -> Non
         plugins.domains(None)
 
 
+def test_a_domain_called_logfold_is_a_usage_error(install: Install) -> None:
+    """Its schemas would replace those of the refusals."""
+    install("logfold")
+    with pytest.raises(UsageError, match="logfold_pack declares a domain called 'logfold'"):
+        plugins.domains(None)
+
+
 def test_a_name_that_cannot_be_part_of_a_topic_is_a_usage_error(install: Install) -> None:
     install("My.Shop", pack="my_pack")
     with pytest.raises(UsageError, match=r"'My\.Shop' cannot name a domain"):
@@ -113,6 +120,13 @@ def test_what_is_not_of_the_kind_declared_is_a_usage_error(install: Install, poi
     installation = Installation({})
     with pytest.raises(UsageError, match=says):
         _ = installation.projections, installation.domains
+
+
+@pytest.mark.parametrize("source", ["1 / 0", "raise SystemExit(0)", "import nothing_of_that_name", "def"])
+def test_a_package_that_cannot_be_imported_is_a_usage_error(install: Install, source: str) -> None:
+    install("shop", source, producers="shop_pack:group")
+    with pytest.raises(UsageError, match=r"'shop' cannot be loaded: logfold\.producers = shop_pack:group: \w+"):
+        logfold.front_door.main(["--help"], standalone_mode=False)
 
 
 def test_schemas_that_are_no_package_are_a_usage_error(install: Install) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from stack_jars import present  # noqa: E402
 from stack_plan import Plan, StackError, Wish  # noqa: E402
 from stack_processes import Process  # noqa: E402
 from stack_record import Record, load, record_file, save  # noqa: E402
+from stack_signals import NUMBERS, Interrupted, Signals  # noqa: E402
 
 THREE = Plan(brokers=3, kafka_port=19092, redis_port=16379)
 
@@ -156,3 +159,31 @@ def test_a_port_in_the_environment_that_is_no_number_is_a_usage_error() -> None:
     with pytest.raises(SystemExit) as ended:
         stack.parser({"KAFKA_PORT": "tcp://10.0.0.1:9092"}).parse_args(["up"])
     assert ended.value.code == 2
+
+
+@pytest.fixture
+def signals() -> Iterator[Signals]:
+    before = {number: signal.getsignal(number) for number in NUMBERS}
+    caught = Signals()
+    caught.catch()
+    yield caught
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_is_raised_at_once_and_by_every_check_after_it(signals: Signals, number: signal.Signals, code: int) -> None:
+    signals.check()
+    with pytest.raises(Interrupted):
+        signal.raise_signal(number)
+    for again in (signals.check, signals.ignore):
+        with pytest.raises(Interrupted) as raised:
+            again()
+        assert raised.value.exit_code == code
+
+
+def test_when_all_is_done_a_signal_changes_nothing(signals: Signals) -> None:
+    signals.ignore()
+    for number in NUMBERS:
+        signal.raise_signal(number)
+    signals.check()

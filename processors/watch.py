@@ -1,0 +1,41 @@
+"""What a daemon at rest looks at: whether its slices and its topics are still those that it left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from processors.slices import OpenSlice, check_topic
+from processors.topics import Place, Topics
+from projections.slices import SliceStore
+
+TOPICS_S = 5.0
+
+
+class Watch:
+    """Notices an emptied Redis, another writer, and a topic that was deleted and made again under a running daemon."""
+
+    def __init__(self, store: SliceStore, topics: Topics) -> None:
+        self._store = store
+        self._topics = topics
+        self._seen = time.monotonic()
+
+    def changed(self, slices: Mapping[Place, OpenSlice]) -> list[Place]:
+        """The slices whose stored revision is another one than this process wrote last."""
+        stored = self._store.progress([slice_.id for slice_ in slices.values()])
+        return [
+            place
+            for (place, slice_), progress in zip(slices.items(), stored, strict=True)
+            if progress.revision != slice_.progress.revision
+        ]
+
+    def due(self) -> bool:
+        """Whether it is time again for `topics`."""
+        return time.monotonic() - self._seen > TOPICS_S
+
+    def topics(self, slices: Mapping[Place, OpenSlice]) -> None:
+        """LogError when a topic is not the one that was folded, which a consumer may not notice by itself."""
+        self._seen = time.monotonic()
+        info = self._topics.describe(sorted({topic for topic, _ in slices}))
+        for place, slice_ in slices.items():
+            check_topic(place, slice_.progress, info[place[0]])
