@@ -1,49 +1,27 @@
-"""From a batch of command records to events and refusals. Knows nothing of transactions."""
+"""From a batch of commands to events and refusals. Knows nothing of transactions."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import structlog
-from confluent_kafka import Message as Record
 
+from processors.asked import Asked
 from processors.ledger import Ledger
 from processors.topics import LARGEST_EVENT
-from producers.commands import NO_REPLY
 from producers.decider import Decider, Refusal
 from producers.outcomes import Outcome
 from schemas.codec import Codec
-from schemas.envelope import as_mapping
-from schemas.errors import DecodeError, UsageError
-from schemas.ids import checked_id
 from schemas.message import Message
 from schemas.partitioner import partition_of
 from schemas.times import iso, millis
 
-_NEEDED = ("ce_id", "ce_time", "ce_subject")
 UNDECODABLE = "undecodable"
 _LONGEST, _LONGEST_CODE = 4_000, 200
 
 log = structlog.get_logger("handler")
-
-
-@dataclass(slots=True)
-class Asked:
-    """A command as it came. One that cannot be read has no message and says in `wrong` why."""
-
-    record: Record
-    headers: Mapping[str, bytes]
-    key: str = ""
-    id: str = ""
-    message: Message | None = None
-    wrong: str = ""
-    noreply: bool = False
-
-    @property
-    def place(self) -> str:
-        return f"{self.record.topic()}/{self.record.partition()}@{self.record.offset()} key {self.record.key()!r}"
 
 
 class Encoded(NamedTuple):
@@ -69,21 +47,19 @@ class Decided:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What commands are decided by: the domain's decider, the types it takes, the number of partitions."""
+    """What commands are decided by."""
 
     decider: Decider
     codec: Codec
-    types: Container[str]
     partitions: int
 
 
-def decide(rules: Rules, ledger: Ledger, records: Sequence[Record], now_ms: int) -> list[Decided]:
+def decide(rules: Rules, ledger: Ledger, asked: Sequence[Asked], now_ms: int) -> list[Decided]:
     """Decide the commands of one partition in their order.
 
     The ledger holds the new states but has written nothing. A command whose id stands in the batch already is left
     out: its first occurrence gives its outcome.
     """
-    asked = [_read(rules, record) for record in records]
     ids = list(dict.fromkeys(a.id for a in asked if a.id))
     known = ledger.load(dict.fromkeys(a.key for a in asked if a.message), ids) if ids else {}
     results = []
@@ -170,29 +146,3 @@ def _by_domain(rules: Rules, ledger: Ledger, asked: Asked, command: Message) -> 
         log.exception("the decider failed on a command", at=asked.place)
         return Refusal(code="decider-failed", message=f"{type(error).__name__}: {error}")
     return events
-
-
-def _read(rules: Rules, record: Record) -> Asked:
-    headers = as_mapping(record.headers())
-    asked = Asked(record, headers, noreply=NO_REPLY[0] in headers)
-    try:
-        raw = record.key()
-        asked.key = raw.decode() if isinstance(raw, bytes) else (raw or "")
-        for name in _NEEDED:
-            if name not in headers:
-                raise DecodeError(f"the record has no {name} header")
-        asked.id = checked_id(headers["ce_id"].decode())
-        if not asked.key or headers["ce_subject"].decode() != asked.key:
-            raise DecodeError(f"key and ce_subject must be the same id: {asked.key!r}, {headers['ce_subject']!r}")
-        millis(headers["ce_time"].decode())
-        for name in ("ce_expectedversion", "ce_expirytime"):
-            if name in headers:
-                (int if name == "ce_expectedversion" else millis)(headers[name].decode())
-        asked.message = rules.codec.decode_wanted(record.value(), rules.types)
-        if asked.message is None:
-            raise DecodeError("the value is no command of this domain")
-    except DecodeError as error:
-        asked.wrong = error.reason
-    except (UsageError, ValueError) as error:
-        asked.wrong = str(error)
-    return asked

@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 from confluent_kafka import Message as Record
 
-from processors.consumer import BatchConsumer
+from processors.asked import Asked, read
+from processors.consumer import Batch, BatchConsumer
 from processors.decide import UNDECODABLE, Decided, Rules, decide
 from processors.domain import Domain
 from processors.handover import HandOver
@@ -50,11 +52,12 @@ class _Work:
 class Handler:
     """One member of a domain's handler group.
 
-    A batch, in this order: (1) take the group's metadata, (2) consume commands, (3) decide them against the ledger,
-    (4) in one Kafka transaction produce events and refusals and commit the consumed offsets under that metadata,
-    (5) make the outcomes known, (6) write the ledger's slices. Whatever fails up to the commit: nothing has happened;
-    the producer and all that is held in memory are thrown away, and the partitions are handed over anew. What fails
-    after it is found again in the log.
+    A batch, in this order: (1) take the group's metadata, (2) consume commands and read them, while the transaction
+    before is being committed, (3) once that is committed, make its outcomes known and write its ledgers' slices,
+    (4) decide against the ledgers, (5) begin a Kafka transaction, produce events and refusals, and let it be committed
+    with the consumed offsets under the batch's metadata. Whatever fails up to the commit: nothing has happened; the
+    producer and all that is held in memory are thrown away, and the partitions are handed over anew. What fails after
+    it is found again in the log.
     """
 
     def __init__(
@@ -81,8 +84,11 @@ class Handler:
         self._codec = codec
         self._commands = names.commands(domain.name)
         self._records = Records(domain.name, names, codec)
-        types = frozenset(codec.catalog.types(domain.name, "commands"))
-        self._rules = Rules(decider=domain.decider, codec=codec, types=types, partitions=handover.partitions)
+        self._types = frozenset(codec.catalog.types(domain.name, "commands"))
+        self._rules = Rules(decider=domain.decider, codec=codec, partitions=handover.partitions)
+        self._committer = ThreadPoolExecutor(1, thread_name_prefix="committer")
+        self._committing: tuple[dict[int, _Work], Future[None]] | None = None
+        self._fault: Exception | None = None
         self._watch = watch
         self._heartbeat = heartbeat
         self._batch = batch
@@ -96,6 +102,7 @@ class Handler:
 
     def starts(self, places: list[Place]) -> dict[Place, int]:
         """Take over partitions: fold all that any earlier handler of them wrote, then say where its commands end."""
+        self._finish()
         return patiently(lambda: self._take(places), self._stop)
 
     def _take(self, places: list[Place]) -> dict[Place, int]:
@@ -108,7 +115,8 @@ class Handler:
         return {(self._commands, partition): offset for partition, (_, offset) in taken.items()}
 
     def gone(self, places: list[Place]) -> None:
-        """Forget partitions that were taken away."""
+        """Forget partitions that were taken away, once what was decided of them is committed."""
+        self._finish()
         for _, partition in places:
             self._ledgers.pop(partition, None)
             self._next.pop(partition, None)
@@ -122,43 +130,74 @@ class Handler:
             while not self._stop.is_set():
                 handled = 0
                 changes, metadata = self._consumer.changes, self._consumer.metadata()
-                batch = self._consumer.poll(self._batch, _WAIT_S)
+                # While a transaction is being committed there is no time to wait for commands: somebody waits for it.
+                batch = self._consumer.poll(self._batch, 0 if self._committing else _WAIT_S)
                 try:
-                    if metadata is None or self._consumer.changes != changes:
-                        # Taken under another membership than it would be committed under: read it again.
-                        self._consumer.seek({place: self._next[place[1]] for place in batch.records})
-                    else:
-                        handled = self._handle({p: records for (_, p), records in batch.records.items()}, metadata)
-                    if self._heartbeat.due():
-                        self._look()
+                    handled = self._step(batch, metadata if self._consumer.changes == changes else None)
                 except TRANSIENT as fault:
                     log.warning("batch given up, handing over anew", domain=self._domain.name, fault=repr(fault))
                     patiently(self._start_over, self._stop)
                 self._heartbeat.beat(handled, self._status)
+            self._settle()
         finally:
+            self._committer.shutdown()
             self._transactions.discard()
 
-    def _handle(self, batch: Mapping[int, Sequence[Record]], metadata: Any) -> int:
-        work: dict[int, _Work] = {}
-        for partition, records in batch.items():
-            if (decided := self._decide(partition, records)) is not None:
-                work[partition] = decided
-        if not work:
-            return 0
+    def _step(self, batch: Batch, metadata: Any | None) -> int:
+        """Handle a batch; returns how many commands the transaction before it decided."""
+        assert self._consumer is not None
+        if self._fault is not None:
+            fault, self._fault = self._fault, None
+            raise fault
+        if metadata is None:
+            # Taken under another membership than it would be committed under: read it again.
+            handled = self._settle()
+            self._consumer.seek({place: self._next[place[1]] for place in batch.records})
+        else:
+            asked = {partition: self._read(partition, records) for (_, partition), records in batch.records.items()}
+            handled = self._settle()
+            self._begin({partition: commands for partition, commands in asked.items() if commands}, metadata)
+        if self._heartbeat.due():
+            handled += self._settle()
+            self._look()
+        return handled
+
+    def _read(self, partition: int, records: Sequence[Record]) -> list[Asked]:
+        codec, types, following = self._codec, self._types, self._next[partition]
+        return [read(codec, types, record) for record in records if record.offset() >= following]  # type: ignore[operator]
+
+    def _begin(self, asked: Mapping[int, list[Asked]], metadata: Any) -> None:
+        """Decide, produce, and let the transaction be committed while the next batch is read."""
+        if not asked:
+            return
+        work = {partition: self._decide(partition, commands) for partition, commands in asked.items()}
         self._transactions.begin()
         for partition, done in work.items():
             self._produce(partition, done)
-        self._transactions.commit({(self._commands, p): done.next_command for p, done in work.items()}, metadata)
+            self._next[partition] = done.next_command
+        offsets = {(self._commands, partition): done.next_command for partition, done in work.items()}
+        self._committing = work, self._committer.submit(self._transactions.commit, offsets, metadata)
+
+    def _settle(self) -> int:
+        """Wait for the transaction under way and remember what it decided; how many commands these were."""
+        if self._committing is None:
+            return 0
+        (work, committed), self._committing = self._committing, None
+        committed.result()
         self._remember(work)
         return sum(len(done.decided) for done in work.values())
 
-    def _decide(self, partition: int, records: Sequence[Record]) -> _Work | None:
-        following = self._next[partition]
-        records = [record for record in records if record.offset() >= following]  # type: ignore[operator]
-        if not records:
-            return None
-        decided = decide(self._rules, self._ledgers[partition], records, time.time_ns() // 1_000_000)
-        last = records[-1].offset()
+    def _finish(self) -> None:
+        """`_settle` before partitions come or go; whatever fails is raised after the poll in which they do."""
+        try:
+            self._settle()
+        except Exception as fault:
+            self._fault = fault
+            self._transactions.discard()
+
+    def _decide(self, partition: int, asked: Sequence[Asked]) -> _Work:
+        decided = decide(self._rules, self._ledgers[partition], asked, time.time_ns() // 1_000_000)
+        last = asked[-1].record.offset()
         assert last is not None
         return _Work(decided=decided, next_command=last + 1)
 
@@ -184,7 +223,6 @@ class Handler:
     def _remember(self, work: Mapping[int, _Work]) -> None:
         commits: list[tuple[OpenSlice, Commit]] = []
         for partition, done in work.items():
-            self._next[partition] = done.next_command
             outcomes: list[Outcome] = []
             commits += self._ledger_commits(self._ledgers[partition], done, outcomes)
             # Before the ledger: while that is behind the log, whatever goes wrong, a hand-over makes them known again.
@@ -259,6 +297,10 @@ class Handler:
     def _start_over(self) -> None:
         """Throw away the producer and all that is held, and take every partition over anew."""
         assert self._consumer is not None
+        if self._committing is not None:
+            # What it committed is found in the log.
+            wait([self._committing[1]])
+            self._committing = None
         self._transactions.discard()
         self._transactions.open()
         places = sorted(self._consumer.owned)

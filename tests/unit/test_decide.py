@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Message as Record
 
+from processors.asked import read
 from processors.decide import UNDECODABLE, Decided, Rules, decide
 from producers.commands import NO_REPLY
 from producers.decider import Decider, State
@@ -73,8 +74,8 @@ def record(
 
 def run(codec: Codec, *records: Record, ledger: Memory | None = None, by: Decider = decider) -> list[Decided]:
     types = codec.catalog.types("flights", "commands")
-    rules = Rules(decider=by, codec=codec, types=types, partitions=PARTITIONS)
-    return decide(rules, ledger or Memory(by), records, NOW)  # type: ignore[arg-type]
+    asked = [read(codec, types, record) for record in records]
+    return decide(Rules(decider=by, codec=codec, partitions=PARTITIONS), ledger or Memory(by), asked, NOW)  # type: ignore[arg-type]
 
 
 def refusals(decided: list[Decided]) -> list[str | None]:

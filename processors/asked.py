@@ -1,0 +1,62 @@
+"""From a record to a command: what it asks, under which id, and whether it can be read at all. Needs no ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+
+from confluent_kafka import Message as Record
+
+from producers.commands import NO_REPLY
+from schemas.codec import Codec
+from schemas.envelope import as_mapping
+from schemas.errors import DecodeError, UsageError
+from schemas.ids import checked_id
+from schemas.message import Message
+from schemas.times import millis
+
+_NEEDED = ("ce_id", "ce_time", "ce_subject")
+
+
+@dataclass(slots=True)
+class Asked:
+    """A command as it came. One that cannot be read has no message and says in `wrong` why."""
+
+    record: Record
+    headers: Mapping[str, bytes]
+    key: str = ""
+    id: str = ""
+    message: Message | None = None
+    wrong: str = ""
+    noreply: bool = False
+
+    @property
+    def place(self) -> str:
+        return f"{self.record.topic()}/{self.record.partition()}@{self.record.offset()} key {self.record.key()!r}"
+
+
+def read(codec: Codec, types: Container[str], record: Record) -> Asked:
+    """A command and its envelope; `types` are those that the domain takes."""
+    headers = as_mapping(record.headers())
+    asked = Asked(record, headers, noreply=NO_REPLY[0] in headers)
+    try:
+        raw = record.key()
+        asked.key = raw.decode() if isinstance(raw, bytes) else (raw or "")
+        for name in _NEEDED:
+            if name not in headers:
+                raise DecodeError(f"the record has no {name} header")
+        asked.id = checked_id(headers["ce_id"].decode())
+        if not asked.key or headers["ce_subject"].decode() != asked.key:
+            raise DecodeError(f"key and ce_subject must be the same id: {asked.key!r}, {headers['ce_subject']!r}")
+        millis(headers["ce_time"].decode())
+        for name in ("ce_expectedversion", "ce_expirytime"):
+            if name in headers:
+                (int if name == "ce_expectedversion" else millis)(headers[name].decode())
+        asked.message = codec.decode_wanted(record.value(), types)
+        if asked.message is None:
+            raise DecodeError("the value is no command of this domain")
+    except DecodeError as error:
+        asked.wrong = error.reason
+    except (UsageError, ValueError) as error:
+        asked.wrong = str(error)
+    return asked
