@@ -112,21 +112,18 @@ class Transactions:
 
     def produce(self, partition: int, records: Sequence[Record]) -> Delivered:
         """Add records, all of one topic; what comes back tells after the commit where they lie."""
-        delivered, last = Delivered(len(records)), len(records) - 1
-        for index, record in enumerate(records):
-            self._produce(partition, record, delivered.report if index in (0, last) else None)
+        delivered, last, produce = Delivered(len(records)), len(records) - 1, self._open.produce
+        for index, (topic, key, value, headers, _) in enumerate(records):
+            report = delivered.report if index in (0, last) else None
+            while True:
+                try:
+                    produce(topic, value, key, partition, headers=headers, on_delivery=report)
+                    break
+                except BufferError:
+                    self._open.poll(0.1)
+                except KafkaException as error:
+                    raise self._fault(error) from error
         return delivered
-
-    def _produce(self, partition: int, record: Record, report: Callable[[KafkaError | None, Message], None] | None) -> None:
-        producer = self._open
-        while True:
-            try:
-                producer.produce(record.topic, record.value, record.key, partition, headers=record.headers, on_delivery=report)
-                return
-            except BufferError:
-                producer.poll(0.1)
-            except KafkaException as error:
-                raise self._fault(error) from error
 
     def commit(self, offsets: Mapping[Place, int], metadata: Any) -> None:
         """Commit records and consumed offsets together; KafkaException when nothing, or nothing certain, was done."""
