@@ -106,3 +106,53 @@ def test_two_projectors_on_each_partition_and_a_killed_redis_during_an_import(op
         sandbox.caught_up(*ALL)
         assert_exact(sandbox)
         assert [daemon.stop() for daemon in daemons] == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("seed", seeds(1, 10))
+def test_a_handler_that_stops_to_run_and_wakes_up_as_a_zombie_during_an_import(open_sandbox: OpenSandbox, seed: int) -> None:
+    """Its partitions go to another meanwhile; what it still has at hand must not be committed."""
+    print(f"LOGFOLD_SEED={seed}")
+    chance = random.Random(seed)
+    with open_sandbox(partitions=6) as sandbox:
+        daemons = [sandbox.start("--instance", name, *HANDLER) for name in ("left", "right")]
+        daemons += [sandbox.start(*PUNCTUALITY), sandbox.start(*FLIGHTS)]
+        for handler in daemons[:2]:
+            handler.wait_for_log("assigned")
+        running = Import(sandbox)
+
+        def put_to_sleep() -> None:
+            sleeper, other = chance.sample(daemons[:2], 2)
+            assigned = other.log.count("event=assigned domain=flights")
+            os.kill(sleeper.pid, signal.SIGSTOP)
+            try:
+                other.wait_for_log("event=assigned domain=flights", assigned + 1, 60)
+            finally:
+                os.kill(sleeper.pid, signal.SIGCONT)
+
+        at_random_moments(chance, running, 2, put_to_sleep)
+        assert running.result()["refused"] == 0
+        sandbox.caught_up(*ALL)
+        assert_exact(sandbox)
+        assert log.read(sandbox, "flights.refusals") == []
+        assert [daemon.stop() for daemon in daemons] == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("seed", seeds(1, 10))
+def test_emptying_redis_and_killing_the_broker_during_an_import(open_sandbox: OpenSandbox, seed: int) -> None:
+    """A transaction without an answer and a ledger that is gone in the midst of a batch."""
+    print(f"LOGFOLD_SEED={seed}")
+    chance = random.Random(seed)
+    with open_sandbox(partitions=6) as sandbox:
+        daemons = [sandbox.start(*args) for args in (HANDLER, PUNCTUALITY, FLIGHTS)]
+        running = Import(sandbox)
+
+        def kill_broker() -> None:
+            os.kill(sandbox.stack.pid("kafka-1"), signal.SIGKILL)
+            sandbox.stack.up()
+
+        at_random_moments(chance, running, 2, lambda: chance.choice([sandbox.redis.flushdb, kill_broker])())
+        assert running.result()["refused"] == 0
+        sandbox.caught_up(*ALL, timeout_s=120)
+        assert_exact(sandbox)
+        assert log.read(sandbox, "flights.refusals") == []
+        assert [daemon.stop() for daemon in daemons] == [0, 0, 0]

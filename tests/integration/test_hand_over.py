@@ -118,3 +118,12 @@ def test_a_stopped_handler_leaves_its_group_at_once(grouped: Sandbox, number: si
     described = grouped.admin.describe_consumer_groups([group])[group].result(30)
     assert described.members == []
     assert grouped.status() == []
+
+
+def test_a_hand_over_can_be_stopped(open_sandbox: OpenSandbox, january: Sandbox) -> None:
+    """January's log beside an empty Redis takes a while to fold, and no supervisor waits for ever."""
+    with open_sandbox(topics_of=january) as sandbox:
+        handler = sandbox.start("--instance", "late", "run", "handler", "flights")
+        handler.wait_for_log("handler runs")
+        assert handler.stop() == 0
+        assert "folded the tail of the log" not in handler.log

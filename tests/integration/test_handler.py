@@ -6,9 +6,12 @@ import itertools
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
+from processors.topics import Topics
+from producers.commands import Command
 from schemas.errors import UsageError
 from schemas.ids import derived_id
 from schemas.partitioner import partition_of
@@ -181,13 +184,13 @@ def test_a_command_that_cannot_be_read_but_has_an_id_is_refused(handled: Sandbox
     assert (outcome.accepted, outcome.code) == (False, "undecodable")
 
 
-def test_a_command_that_the_domain_does_not_know_is_refused(handled: Sandbox, number: int) -> None:
+def test_an_event_among_the_commands_is_refused(handled: Sandbox, number: int) -> None:
     key, id_ = flights.flight_id(number), str(uuid.uuid4())
     value = handled.installation.codec.encode("flights.FlightScheduled", flights.scheduled(number))
     log.write(handled, "flights.commands", key, value, log.envelope("flights.FlightScheduled", key, id=id_))
     place = partition_of(key, 3)
     outcome = handled.installation.write_side.outcomes.wait(handled.topic("flights.commands"), place, id_, 30)
-    assert outcome.code == "unknown-command"
+    assert (outcome.code, outcome.message) == ("undecodable", "the value is no command of this domain")
 
 
 def test_an_id_in_capitals_is_the_same_id(handled: Sandbox, number: int) -> None:
@@ -214,3 +217,75 @@ def test_an_event_that_its_schema_cannot_hold_is_refused_and_holds_nobody_up(han
     refused = handled.client.submit("flights.DepartFlight", flights.flight_id(number), data, timeout_s=20)
     assert not refused.accepted
     assert commands.depart(handled, number).accepted
+
+
+def test_a_command_as_large_as_kafka_lets_it_be_is_parked_or_decided(handled: Sandbox, number: int) -> None:
+    """A Java producer's limit is the topic's, 1 MiB, and what a handler makes of it is larger still."""
+    key = flights.flight_id(number)
+    with closing(handled.new_producer(**{"message.max.bytes": 1_048_588})) as large:
+        headers = log.envelope("flights.ScheduleFlight", key)
+        topic = handled.topic("flights.commands")
+        large.produce(topic, key=key, value=b"g" * 1_047_000, headers=headers, partition=partition_of(key, 3))
+        assert large.flush(20) == 0
+    letters = eventually(
+        lambda: [r for r in log.read(handled, "flights.dead-letters") if len(r.value or b"") == 1_047_000], "it is parked"
+    )
+    assert letters[0].key == key
+    long_name = {**flights.scheduled(number), "tail_number": "N" * 999_000}
+    assert handled.client.submit("flights.ScheduleFlight", key, long_name, timeout_s=20).accepted
+
+
+def test_an_emptied_redis_is_noticed_at_rest(sandbox: Sandbox) -> None:
+    """Not by the next command, which would have to wait until the whole log is folded."""
+    handler = sandbox.handler()
+    assert commands.schedule(sandbox, 1).accepted
+    sandbox.redis.flushdb()
+    handler.wait_for_log("folded the tail of the log")
+    again = commands.schedule(sandbox, 1)
+    assert (again.accepted, again.version) == (False, 1)
+
+
+@pytest.mark.parametrize("name", ["events", "refusals"])
+def test_a_topic_that_never_takes_a_record_ends_the_handler(sandbox: Sandbox, name: str) -> None:
+    """Instead of deciding the same batch for ever."""
+    handler = sandbox.handler()
+    sandbox.configure(f"flights.{name}", **{"max.message.bytes": "100"})
+    if name == "events":
+        commands.post(sandbox, "ScheduleFlight", 1, flights.scheduled(1))
+    else:
+        commands.post(sandbox, "DepartFlight", 1, flights.departing(5))
+    assert handler.ended() == 1
+    assert "Kafka does not take what" in handler.log
+    assert "Traceback" not in handler.log
+
+
+def test_without_a_topic_for_dead_letters_a_handler_does_not_start(sandbox: Sandbox) -> None:
+    topic = sandbox.topic("flights.dead-letters")
+    sandbox.admin.delete_topics([topic])[topic].result(30)
+    topics = Topics(sandbox.installation.kafka)
+    eventually(lambda: not topics.existing([topic]), "the topic is gone")
+    assert topic in sandbox.fails(1, "run", "handler", "flights")
+
+
+def test_another_writer_in_the_log_only_costs_a_look_at_it(sandbox: Sandbox) -> None:
+    """Offsets that do not lie in a row are found in the log, and every outcome with them."""
+    handler = sandbox.handler()
+    numbers = flights.numbers_on(0, 2, 40)
+    foreign = sandbox.new_producer()
+    topic, key = sandbox.topic("flights.events"), flights.flight_id(numbers[0])
+    value = sandbox.installation.codec.encode("flights.FlightScheduled", flights.scheduled(numbers[0]))
+    headers = log.envelope("flights.FlightScheduled", key, sequence=1)
+    sender = sandbox.installation.write_side.sender("/test")
+    ids = {number: str(uuid.uuid4()) for number in numbers[1:]}
+    for number, id_ in ids.items():
+        data = flights.scheduled(number)
+        sender.send(Command(type="flights.ScheduleFlight", key=flights.flight_id(number), data=data, id=id_))
+        foreign.produce(topic, key=key, value=value, headers=headers, partition=0)
+        foreign.flush(10)
+    sender.flush()
+    waited = sandbox.installation.write_side.outcomes
+    outcomes = {n: waited.wait(sandbox.topic("flights.commands"), 0, id_, 30) for n, id_ in ids.items()}
+    assert all(outcome.accepted for outcome in outcomes.values())
+    lie = {r.key: r.offset for r in log.read(sandbox, "flights.events")}
+    assert {flights.flight_id(n): o.positions[0].offset for n, o in outcomes.items()}.items() <= lie.items()
+    assert handler.stop() == 0

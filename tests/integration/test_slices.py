@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from redis import Redis
 from redis.crc import key_slot
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from projections.slices import Changes, Commit, Progress, SliceId, SliceStore
 from schemas.errors import LogfoldError
@@ -225,5 +225,23 @@ def test_a_redis_without_the_script_is_noticed_and_the_next_commit_works(
 def test_a_slice_that_is_not_whole_is_an_error_not_a_beginning(store: SliceStore, redis: Redis, slice_: SliceId) -> None:
     written(store, slice_, 7, put(a=b"1"))
     redis.hdel(slice_.key("slice"), "offset")
-    with pytest.raises(LogfoldError, match="cannot be read"):
+    with pytest.raises(LogfoldError, match="torn"):
         store.progress([slice_])
+
+
+def test_a_write_that_fails_midway_leaves_a_torn_slice_that_nobody_takes_for_whole(
+    store: SliceStore, redis: Redis, slice_: SliceId
+) -> None:
+    """Redis undoes nothing of a script that failed; the offset must not have moved past rows that are not there."""
+    progress = written(store, slice_, 7, put(a=b"1"))
+    redis.set(slice_.key(INDEX), "no sorted set")
+    changes = put(a=b"2")
+    changes.move(INDEX, None, "x\ta")
+    commit = Commit(slice=slice_, before=progress, after=reaching(9), changes=changes)
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        store.commit([commit])
+    with pytest.raises(LogfoldError, match="torn"):
+        store.progress([slice_])
+    assert store.commit([commit]) == [False]
+    store.drop(slice_, [TABLE, INDEX])
+    assert store.progress([slice_]) == [Progress()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from confluent_kafka import Message as Record
 from processors.asked import read
 from processors.decide import UNDECODABLE, Decided, Rules, decide
 from producers.commands import NO_REPLY
-from producers.decider import Decider, State
+from producers.decider import Decider, Refusal, State
 from producers.flights.decider import decider
 from producers.outcomes import Outcome
 from schemas.codec import Codec
@@ -215,3 +216,16 @@ def test_whether_someone_waits_stands_in_a_header(codec: Codec) -> None:
         record(codec, "Depart", departing()),
     )
     assert (silent.asked.noreply, waited.asked.noreply) == (True, False)
+
+
+def test_events_and_refusals_that_fit_no_record_are_cut_or_refused(codec: Codec) -> None:
+    def large(state: State, command: Message) -> list[Message]:
+        return [Message("flights.FlightScheduled", {**scheduled(1), "tail_number": "N" * 1_000_001})]
+
+    def talkative(state: State, command: Message) -> Refusal:
+        return Refusal(code="no", message="x" * 2_000_000)
+
+    too_large = run(codec, record(codec, "Schedule", scheduled(1)), by=replace(decider, decide=large))[0].refusal
+    assert too_large is not None and too_large.code == "too-large"
+    long = run(codec, record(codec, "Schedule", scheduled(1)), by=replace(decider, decide=talkative))[0].refusal
+    assert long is not None and (long.code, len(long.message)) == ("no", 4_003)

@@ -190,3 +190,17 @@ def test_an_event_reads_its_headers_only_when_asked() -> None:
     with pytest.raises(DecodeError, match="no ce_id header"):
         _ = bare.envelope
     assert repr(put("a", "1", 3)) == "Event('shop.Put', 'a', {'shelf': '1'}, shop.events/2@3)"
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        (Table(name="slice"),),
+        (Table(name="a"), Table(name="a")),
+        (Table(name="a", indexes=(Index(name="a", member=lambda key, row: key),)),),
+    ],
+    ids=["slice", "two tables", "table and index"],
+)
+def test_two_parts_of_a_slice_cannot_have_one_name(tables: tuple[Table, ...]) -> None:
+    with pytest.raises(UsageError, match="more than one part of a slice"):
+        Projection(name="shop", version=1, topics=("shop.events",), tables=tables)
