@@ -32,6 +32,7 @@ Starts = Callable[[list[Place]], Mapping[Place, int]]
 Gone = Callable[[list[Place]], None]
 _PREFETCH_KB = 16_384
 _LONGEST_HAND_OVER_MS = 1_800_000
+_COMMITTED_S = 5
 
 
 @dataclass(slots=True)
@@ -144,7 +145,7 @@ class BatchConsumer:
 
     def committed(self, places: list[Place]) -> dict[Place, int | None]:
         """The group's offsets, none of them of an open transaction; None where there is none."""
-        found = self._consumer.committed([TopicPartition(*place) for place in places], timeout=30)
+        found = self._consumer.committed([TopicPartition(*place) for place in places], timeout=_COMMITTED_S)
         for tp in found:
             if tp.error is not None:
                 raise KafkaException(tp.error)

@@ -156,6 +156,12 @@ class Transactions:
             call(*args)
         except KafkaException as error:
             raise self._fault(error) from error
+        except SystemError as error:
+            # The client raises a fatal error from within a call that then goes on to delivery callbacks, and Python
+            # complains of a function that returned with an exception set.
+            if not isinstance(error.__cause__, KafkaException):
+                raise
+            raise self._fault(error.__cause__) from error
 
     def _fault(self, error: KafkaException) -> Exception:
         code = error.args[0].code()

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -116,11 +117,12 @@ def test_a_handler_that_stops_to_run_and_wakes_up_as_a_zombie_during_an_import(o
     with open_sandbox(partitions=6) as sandbox:
         daemons = [sandbox.start("--instance", name, *HANDLER) for name in ("left", "right")]
         daemons += [sandbox.start(*PUNCTUALITY), sandbox.start(*FLIGHTS)]
-        for handler in daemons[:2]:
-            handler.wait_for_log("assigned")
+        shared = partial(eventually, lambda: sandbox.partitions_of("handler") == [3, 3], "each has three partitions", 60)
+        shared()
         running = Import(sandbox)
 
         def put_to_sleep() -> None:
+            shared()
             sleeper, other = chance.sample(daemons[:2], 2)
             assigned = other.log.count("event=assigned domain=flights")
             os.kill(sleeper.pid, signal.SIGSTOP)

@@ -109,6 +109,17 @@ def test_a_transaction_left_open_by_another_name_is_waited_for(sandbox: Sandbox)
     assert len(log.read(sandbox, "flights.events")) == 1
 
 
+def test_a_handler_that_is_stopped_as_it_starts_ends_soon(sandbox: Sandbox) -> None:
+    """Whatever of its first assignment is under way then."""
+    for _ in range(10):
+        handlers = [sandbox.start("--instance", name, "run", "handler", "flights") for name in ("left", "right")]
+        for handler in handlers:
+            handler.wait_for_log("handler runs")
+        for handler in handlers:
+            handler.process.terminate()
+        assert [handler.ended(15) for handler in handlers] == [0, 0]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_handler_leaves_its_group_at_once(grouped: Sandbox, number: signal.Signals) -> None:
     handler = grouped.handler()

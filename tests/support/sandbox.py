@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from redis import Redis
 
 from logfold import Client, Installation
+from processors.heartbeat import daemons
 from processors.lag import lags
 from projections.reader import Reader
 from tests.support.daemon import Daemon
@@ -192,6 +193,11 @@ class Sandbox:
     def status(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.json("status")
         return found
+
+    def partitions_of(self, role: str) -> list[int]:
+        """How many partitions each living daemon of this role has, by its last sign of life."""
+        found = daemons(self.redis, self.prefix).values()
+        return sorted(len(body["partitions"]) for body in found if body["role"] == role and body["alive"])
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
