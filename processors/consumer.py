@@ -83,6 +83,7 @@ class BatchConsumer:
         self.changes = 0
         """How often partitions came or went; a batch across a change was not read under one metadata."""
         self._fault: Exception | None = None
+        self._closing = False
 
     def subscribe(self, topics: list[str]) -> None:
         """Join the group and take what it assigns."""
@@ -161,9 +162,14 @@ class BatchConsumer:
 
     def close(self) -> None:
         """Leave the group."""
+        self._closing = True
         self._consumer.close()
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._closing:
+            # It is called even then, and what it asked the group for would hang until it timed out.
+            consumer.incremental_assign([])
+            return
         places = [(tp.topic, tp.partition) for tp in partitions]
         try:
             starts = self._starts(places)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,8 +85,7 @@ class Handler:
         self._records = Records(domain.name, names, codec)
         self._types = frozenset(codec.catalog.types(domain.name, "commands"))
         self._rules = Rules(decider=domain.decider, codec=codec, partitions=handover.partitions)
-        self._committer = ThreadPoolExecutor(1, thread_name_prefix="committer")
-        self._committing: tuple[dict[int, _Work], Future[None]] | None = None
+        self._work: dict[int, _Work] = {}
         self._fault: Exception | None = None
         self._watch = watch
         self._heartbeat = heartbeat
@@ -131,7 +129,7 @@ class Handler:
                 handled = 0
                 changes, metadata = self._consumer.changes, self._consumer.metadata()
                 # While a transaction is being committed there is no time to wait for commands: somebody waits for it.
-                batch = self._consumer.poll(self._batch, 0 if self._committing else _WAIT_S)
+                batch = self._consumer.poll(self._batch, 0 if self._transactions.committing else _WAIT_S)
                 try:
                     handled = self._step(batch, metadata if self._consumer.changes == changes else None)
                 except TRANSIENT as fault:
@@ -140,7 +138,6 @@ class Handler:
                 self._heartbeat.beat(handled, self._status)
             self._settle()
         finally:
-            self._committer.shutdown()
             self._transactions.discard()
 
     def _step(self, batch: Batch, metadata: Any | None) -> int:
@@ -176,14 +173,13 @@ class Handler:
             self._produce(partition, done)
             self._next[partition] = done.next_command
         offsets = {(self._commands, partition): done.next_command for partition, done in work.items()}
-        self._committing = work, self._committer.submit(self._transactions.commit, offsets, metadata)
+        self._transactions.commit(offsets, metadata)
+        self._work = work
 
     def _settle(self) -> int:
         """Wait for the transaction under way and remember what it decided; how many commands these were."""
-        if self._committing is None:
-            return 0
-        (work, committed), self._committing = self._committing, None
-        committed.result()
+        work, self._work = self._work, {}
+        self._transactions.settle()
         self._remember(work)
         return sum(len(done.decided) for done in work.values())
 
@@ -297,10 +293,7 @@ class Handler:
     def _start_over(self) -> None:
         """Throw away the producer and all that is held, and take every partition over anew."""
         assert self._consumer is not None
-        if self._committing is not None:
-            # What it committed is found in the log.
-            wait([self._committing[1]])
-            self._committing = None
+        self._work = {}
         self._transactions.discard()
         self._transactions.open()
         # Who was expelled from the group learns it in a poll, and is not told the group's offsets before. What it brings

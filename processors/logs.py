@@ -10,6 +10,9 @@ import structlog
 
 from producers.settings import LIBRDKAFKA
 
+_SELDOM_S = 10.0
+_REMEMBERED = 1000
+
 
 def configure(environ: Mapping[str, str]) -> None:
     """Set up structlog and the standard library's logging (which librdkafka speaks through) for a daemon."""
@@ -37,4 +40,25 @@ def configure(environ: Mapping[str, str]) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
-    logging.getLogger(LIBRDKAFKA).setLevel(logging.WARNING)
+    logger = logging.getLogger(LIBRDKAFKA)
+    logger.setLevel(logging.WARNING)
+    logger.addFilter(Seldom())
+
+
+class Seldom(logging.Filter):
+    """Lets a line pass once in ten seconds: a client that tries to reconnect says so twenty times a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it was not said lately; lines differ only by how often and how long something was tried."""
+        text = record.getMessage().partition(" (after ")[0]
+        last = self._said.get(text)
+        if last is not None and record.created - last < _SELDOM_S:
+            return False
+        if len(self._said) > _REMEMBERED:
+            self._said.clear()
+        self._said[text] = record.created
+        return True

@@ -159,7 +159,7 @@ class Projector:
                 refused.append(place)
         self._consumer.commit(offsets)
         if refused:
-            raise Overtaken(f"another writer was there first: {_shown(refused)}")
+            raise Overtaken(f"another writer was there first: {_shown(refused)['partitions']}")
         return events
 
     def _folded(self, batch: Batch) -> list[Write]:

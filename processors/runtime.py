@@ -31,6 +31,7 @@ from schemas.codec import Codec
 from schemas.errors import UsageError
 from schemas.names import Names
 
+_LOOK_S = 0.2
 log = structlog.get_logger("logfold")
 
 
@@ -189,6 +190,8 @@ def _together(runs: Sequence[Callable[[], None]], stop: threading.Event) -> None
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        # A signal that comes to another thread, or just before the wait, does not end it: its handler runs after the next.
+        while thread.is_alive():
+            thread.join(_LOOK_S)
     if faults:
         raise faults[0]

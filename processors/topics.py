@@ -16,15 +16,17 @@ from schemas.errors import NotFoundError
 from schemas.names import Names
 
 _TIMEOUT_S = 15
-_WEEK_MS = 7 * 24 * 3600 * 1000
+_DAY_MS = 24 * 3600 * 1000
 _FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete", "compression.type": "zstd"}
 # Kafka deletes whole segments, so a record may be kept for retention and segment together; see processors.ledger.
 _WEEK = {
-    "retention.ms": str(_WEEK_MS),
-    "segment.ms": str(12 * 3600 * 1000),
+    "retention.ms": str(7 * _DAY_MS),
+    "segment.ms": str(_DAY_MS // 2),
     "cleanup.policy": "delete",
     "compression.type": "zstd",
 }
+# The proof of a refusal outlives the command.
+_LONGER = {"retention.ms": str(8 * _DAY_MS)}
 # What a handler writes is made of a command, which its topic bounds at 1 MiB: with events of at most `LARGEST_EVENT` and
 # whatever a command's key and headers bring along it stays below this.
 LARGEST_RECORD = 4 << 20
@@ -50,8 +52,8 @@ class Topics:
     """Creates, describes and measures topics."""
 
     def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
         self._admin = AdminClient(settings.client())
-        self._bootstrap = settings.bootstrap
 
     def describe(self, names: Sequence[str]) -> dict[str, TopicInfo]:
         """Each topic; NotFoundError names the first that does not exist."""
@@ -137,14 +139,16 @@ class Topics:
             raise self._cannot("reach the cluster", error) from error
 
     def _cannot(self, what: str, error: KafkaException) -> Transient:
-        return Transient(f"Kafka at {self._bootstrap}: cannot {what}: {error.args[0].str()}")
+        # A client that asked with a leader's old epoch, after a broker's restart, would ask so for ever.
+        self._admin = AdminClient(self._settings.client())
+        return Transient(f"Kafka at {self._settings.bootstrap}: cannot {what}: {error.args[0].str()}")
 
 
 def domain_topics(names: Names, domain: str, *, decides: bool) -> dict[str, dict[str, str]]:
     """The topics of a domain and their settings; one that decides nothing has no commands and no refusals."""
     wanted = {names.events(domain): _FOR_EVER | _RECORDED | _LARGE, names.dead_letters(domain): _FOR_EVER | _LARGE}
     if decides:
-        wanted |= {names.commands(domain): _WEEK | _RECORDED, names.refusals(domain): _WEEK | _RECORDED | _LARGE}
+        wanted |= {names.commands(domain): _WEEK | _RECORDED, names.refusals(domain): _WEEK | _LONGER | _RECORDED | _LARGE}
     return wanted
 
 

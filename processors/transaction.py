@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -13,7 +16,8 @@ from processors.topics import LARGEST_RECORD, Place
 from producers.settings import KafkaSettings
 from schemas.errors import LogfoldError
 
-_TIMEOUT_S = 15
+_TIMEOUT_S = 10
+_GIVEN_UP_S = 12
 TRANSACTION_TIMEOUT_MS = 10_000
 # _FATAL is what librdkafka says once it has learned in the background that it is fenced.
 _FENCED = (KafkaError._FENCED, KafkaError._FATAL, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
@@ -37,6 +41,10 @@ class Fenced(LogfoldError):
 
 class Rejected(LogfoldError):
     """Kafka will never take a record as it is; to try again would fail again."""
+
+
+class Unanswered(Transient):
+    """Whether a transaction was committed is unknown."""
 
 
 class Scattered(Transient):
@@ -91,6 +99,7 @@ class Transactions:
         self._settings = settings
         self._id = transactional_id
         self._producer: Producer | None = None
+        self._committing: Future[None] | None = None
 
     def open(self) -> None:
         """Start a producer; fences every other one of the same id."""
@@ -126,17 +135,49 @@ class Transactions:
         return delivered
 
     def commit(self, offsets: Mapping[Place, int], metadata: Any) -> None:
-        """Commit records and consumed offsets together; KafkaException when nothing, or nothing certain, was done."""
-        producer = self._open
-        # Flushed before the offsets are added: the broker finishes the last transaction of these partitions
-        # meanwhile, which makes it answer to both three times as fast.
-        self._checked(producer.flush, _TIMEOUT_S)
-        positions = [TopicPartition(*place, offset) for place, offset in offsets.items()]
-        self._checked(producer.send_offsets_to_transaction, positions, metadata, _TIMEOUT_S)
-        self._checked(producer.commit_transaction, _TIMEOUT_S)
+        """Begin to commit records and consumed offsets together, in a thread of its own; `settle` tells what came of it."""
+        producer, positions = self._open, [TopicPartition(*place, offset) for place, offset in offsets.items()]
+        committing: Future[None] = Future()
+
+        def run() -> None:
+            try:
+                # Flushed before the offsets are added: the broker finishes the last transaction of these partitions
+                # meanwhile, which makes it answer to both three times as fast.
+                self._checked(producer.flush, _TIMEOUT_S)
+                self._checked(producer.send_offsets_to_transaction, positions, metadata, _TIMEOUT_S)
+                self._checked(producer.commit_transaction, _TIMEOUT_S)
+                committing.set_result(None)
+            except BaseException as fault:
+                committing.set_exception(fault)
+
+        self._committing = committing
+        # A daemon, since nobody can end it when librdkafka never returns: see `settle`.
+        threading.Thread(target=run, name="commit", daemon=True).start()
+
+    def settle(self) -> None:
+        """Wait for the commit under way; a fault when nothing, or nothing certain, was done.
+
+        Unanswered after 12 s, when the broker has aborted it for being open too long: of a coordinator that went away in the midst of it librdkafka may wait for an answer for
+        ever, whatever time-out it was given. Such a producer is left alone; the broker aborts what it holds open.
+        """
+        if self._committing is not None:
+            committing, self._committing = self._committing, None
+            try:
+                committing.result(_GIVEN_UP_S)
+            except TimeoutError:
+                self._producer = None
+                raise Unanswered(f"the transaction of {self._id!r} has no answer for {_GIVEN_UP_S} s") from None
+
+    @property
+    def committing(self) -> bool:
+        """Whether a commit is under way."""
+        return self._committing is not None
 
     def discard(self) -> None:
         """Abort what is open, if that can be done, and drop the producer."""
+        # What is not committed is aborted, and what is can be found in the log.
+        with suppress(KafkaException, LogfoldError):
+            self.settle()
         producer, self._producer = self._producer, None
         if producer is None:
             return

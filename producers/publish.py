@@ -44,6 +44,8 @@ def publish(
     domain = type.partition(".")[0]
     if write_side.decides(domain):
         raise UsageError(f"{domain!r} has a decider: its events are written by its handler alone; send it commands")
+    if type not in write_side.codec.catalog.types(domain, "events"):
+        raise UsageError(f"{type!r} is no event of an enabled domain; there are: {_all_events(write_side)}")
     batch = checked_id(batch_id) if batch_id else new_id()
     if file.seekable():
         for number, data in _lines(file):
@@ -64,6 +66,10 @@ def publish(
         click.echo(orjson.dumps({"topic": topic, "published": sent, "batch_id": batch}))
     else:
         click.echo(f"{sent:,} events published to {topic}, batch {batch}")
+
+
+def _all_events(write_side: WriteSide) -> str:
+    return ", ".join(sorted(s.type for s in write_side.codec.catalog.schemas if s.kind == "events" and s.domain != "logfold"))
 
 
 def _lines(file: IO[bytes]) -> Iterator[tuple[int, dict[str, Any]]]:
