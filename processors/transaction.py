@@ -157,8 +157,9 @@ class Transactions:
     def settle(self) -> None:
         """Wait for the commit under way; a fault when nothing, or nothing certain, was done.
 
-        Unanswered after 12 s, when the broker has aborted it for being open too long: of a coordinator that went away in the midst of it librdkafka may wait for an answer for
-        ever, whatever time-out it was given. Such a producer is left alone; the broker aborts what it holds open.
+        Unanswered after 12 s, when the broker has aborted it for being open too long: of a coordinator that went away in
+        the midst of it librdkafka may wait for an answer for ever, whatever time-out it was given. Such a producer is
+        left alone.
         """
         if self._committing is not None:
             committing, self._committing = self._committing, None
