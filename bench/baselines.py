@@ -16,6 +16,7 @@ import orjson
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from fastavro import schemaless_reader, schemaless_writer
 from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
+from redis.utils import HIREDIS_AVAILABLE
 
 from bench.log import DOMAIN, PARTITIONS
 from logfold import Installation
@@ -29,11 +30,13 @@ _HEADER = 10
 _TIMEOUT_S = 30
 
 
-def raw_fold(environ: Mapping[str, str], *, events: int, times: bool) -> tuple[int, float]:
+def raw_fold(environ: Mapping[str, str], *, events: int, times: bool, hiredis: bool) -> tuple[int, float]:
     """Consume, decode, and one HSET an event, pipelined a batch.
 
     times: decode by the schemas as they are published, so that times and dates become objects; else they stay ints.
+    hiredis: whether redis-py packs and parses in C; see bench.measure, which hides it.
     """
+    assert HIREDIS_AVAILABLE is hiredis
     installation = Installation(environ)
     redis, schemas = installation.redis, _schemas(times=times)
     consumer = _consumer(installation, "bench.raw")
