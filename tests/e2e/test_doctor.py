@@ -49,6 +49,7 @@ def test_settings_that_topics_must_have(sandbox: Sandbox) -> None:
     sandbox.configure("flights.events", **{"retention.ms": str(7 * DAY_MS), "message.timestamp.type": "CreateTime"})
     sandbox.configure("flights.dead-letters", **{"cleanup.policy": "compact"})
     sandbox.configure("flights.commands", **{"retention.ms": str(8 * DAY_MS)})
+    sandbox.configure("flights.refusals", **{"retention.ms": str(7 * DAY_MS)})
     assert wrong(sandbox) == [
         f"flights.events has retention.ms={7 * DAY_MS}, it must be -1",
         "flights.events has message.timestamp.type=CreateTime, it must be LogAppendTime",
