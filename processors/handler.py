@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -13,20 +12,21 @@ from confluent_kafka import Message as Record
 
 from processors.asked import Asked, read
 from processors.consumer import Batch, BatchConsumer
-from processors.decide import UNDECODABLE, Decided, Rules, decide
+from processors.decide import UNDECODABLE, Rules, decide
 from processors.domain import Domain
 from processors.handover import HandOver
 from processors.heartbeat import Heartbeat
-from processors.ledger import TURN_MS, Ledger, LedgerLost
+from processors.ledger import Ledger, LedgerLost
 from processors.patience import TRANSIENT, patiently
 from processors.records import Record as Written
 from processors.records import Records
 from processors.slices import OpenSlice
 from processors.topics import Place
-from processors.transaction import Delivered, Placed, Transactions
+from processors.transaction import Transactions
 from processors.watch import Watch
-from producers.outcomes import Outcome, Outcomes
-from projections.slices import Changes, Commit, SliceStore
+from processors.work import Work, remembered
+from producers.outcomes import Outcomes
+from projections.slices import Commit, SliceStore
 from schemas.codec import Codec
 from schemas.names import Names
 
@@ -36,27 +36,15 @@ _WAIT_S = 0.25
 log = structlog.get_logger("handler")
 
 
-@dataclass(slots=True)
-class _Work:
-    """One partition's part of a transaction: what was decided, and where its events and refusals come to lie."""
-
-    decided: list[Decided]
-    next_command: int
-    events: Delivered = field(default_factory=lambda: Delivered(0))
-    refusals: Delivered = field(default_factory=lambda: Delivered(0))
-    last_event: str = ""
-    last_refusal: str = ""
-
-
 class Handler:
     """One member of a domain's handler group.
 
-    A batch, in this order: (1) take the group's metadata, (2) consume commands and read them, while the transaction
+    A batch, in this order: (1) take the group's metadata, (2) consume commands and decide them, while the transaction
     before is being committed, (3) once that is committed, make its outcomes known and write its ledgers' slices,
-    (4) decide against the ledgers, (5) begin a Kafka transaction, produce events and refusals, and let it be committed
-    with the consumed offsets under the batch's metadata. Whatever fails up to the commit: nothing has happened; the
-    producer and all that is held in memory are thrown away, and the partitions are handed over anew. What fails after
-    it is found again in the log.
+    (4) in a Kafka transaction produce events and refusals, and let it be committed with the consumed offsets under the
+    batch's metadata. So a batch is decided on what may not come to pass; but then it is never produced: whatever fails up
+    to the commit, the producer and all that is held in memory are thrown away, and the partitions are handed over anew.
+    What fails after it is found again in the log.
     """
 
     def __init__(
@@ -85,7 +73,7 @@ class Handler:
         self._records = Records(domain.name, names, codec)
         self._types = frozenset(codec.catalog.types(domain.name, "commands"))
         self._rules = Rules(decider=domain.decider, codec=codec, partitions=handover.partitions)
-        self._work: dict[int, _Work] = {}
+        self._work: dict[int, Work] = {}
         self._fault: Exception | None = None
         self._watch = watch
         self._heartbeat = heartbeat
@@ -152,8 +140,11 @@ class Handler:
             self._consumer.seek({place: self._next[place[1]] for place in batch.records})
         else:
             asked = {partition: self._read(partition, records) for (_, partition), records in batch.records.items()}
-            handled = self._settle()
-            self._begin({partition: commands for partition, commands in asked.items() if commands}, metadata)
+            # The outcome of a command that is sent again while it is being committed is not known before it is.
+            handled = self._settle() if self._sent_again(asked) else 0
+            work = {partition: self._decide(partition, commands) for partition, commands in asked.items() if commands}
+            handled += self._settle()
+            self._begin(work, metadata)
         if self._heartbeat.due():
             handled += self._settle()
             self._look()
@@ -163,11 +154,17 @@ class Handler:
         codec, types, following = self._codec, self._types, self._next[partition]
         return [read(codec, types, record) for record in records if record.offset() >= following]  # type: ignore[operator]
 
-    def _begin(self, asked: Mapping[int, list[Asked]], metadata: Any) -> None:
-        """Decide, produce, and let the transaction be committed while the next batch is read."""
-        if not asked:
+    def _sent_again(self, asked: Mapping[int, list[Asked]]) -> bool:
+        return any(
+            not {decided.asked.id for decided in self._work[partition].decided}.isdisjoint(a.id for a in commands)
+            for partition, commands in asked.items()
+            if partition in self._work
+        )
+
+    def _begin(self, work: dict[int, Work], metadata: Any) -> None:
+        """Produce, and let the transaction be committed while the next batch is read and decided."""
+        if not work:
             return
-        work = {partition: self._decide(partition, commands) for partition, commands in asked.items()}
         self._transactions.begin()
         for partition, done in work.items():
             self._produce(partition, done)
@@ -191,13 +188,14 @@ class Handler:
             self._fault = fault
             self._transactions.discard()
 
-    def _decide(self, partition: int, asked: Sequence[Asked]) -> _Work:
-        decided = decide(self._rules, self._ledgers[partition], asked, time.time_ns() // 1_000_000)
+    def _decide(self, partition: int, asked: Sequence[Asked]) -> Work:
+        ledger = self._ledgers[partition]
+        decided = decide(self._rules, ledger, asked, time.time_ns() // 1_000_000)
         last = asked[-1].record.offset()
         assert last is not None
-        return _Work(decided=decided, next_command=last + 1)
+        return Work(decided=decided, snapshots=ledger.snapshots(), next_command=last + 1)
 
-    def _produce(self, partition: int, work: _Work) -> None:
+    def _produce(self, partition: int, work: Work) -> None:
         """Inside the transaction."""
         events: list[Written] = []
         refusals: list[Written] = []
@@ -216,61 +214,20 @@ class Handler:
 
     # -- after the transaction ---------------------------------------------------------------------------------------
 
-    def _remember(self, work: Mapping[int, _Work]) -> None:
+    def _remember(self, work: Mapping[int, Work]) -> None:
         commits: list[tuple[OpenSlice, Commit]] = []
         for partition, done in work.items():
-            outcomes: list[Outcome] = []
-            commits += self._ledger_commits(self._ledgers[partition], done, outcomes)
+            written, outcomes = remembered(self._ledgers[partition], done)
+            commits += written
             # Before the ledger: while that is behind the log, whatever goes wrong, a hand-over makes them known again.
             if outcomes:
                 self._outcomes.write(self._commands, partition, outcomes)
-        written = self._store.commit([commit for _, commit in commits]) if commits else []
-        if not all(written):
+        if commits and not all(self._store.commit([commit for _, commit in commits])):
             raise LedgerLost("another handler wrote the ledger")
         for slice_, commit in commits:
             slice_.committed(commit.after)
         for partition in work:
             self._ledgers[partition].trim()
-
-    def _ledger_commits(self, ledger: Ledger, work: _Work, outcomes: list[Outcome]) -> list[tuple[OpenSlice, Commit]]:
-        accepted, refused = Changes(), Changes()
-        events, refusals = _in_one_turn(work.events.placed()), _in_one_turn(work.refusals.placed())
-        offsets = iter(events.offsets)
-        touched: dict[str, None] = {}
-        for decided in work.decided:
-            asked = decided.asked
-            if decided.earlier is not None:
-                if not asked.noreply:
-                    outcomes.append(decided.earlier)
-            elif decided.events:
-                lie = [next(offsets) for _ in decided.events]
-                assert decided.version is not None
-                ledger.accept(accepted, asked.id, events.ended, decided.version, lie)
-                touched[asked.key] = None
-                if not asked.noreply:
-                    outcomes.append(ledger.accepted(asked.id, decided.version, lie))
-            elif asked.id and decided.refusal is not None:
-                refusal = decided.refusal
-                outcome = Outcome(
-                    command_id=asked.id,
-                    accepted=False,
-                    version=decided.version,
-                    code=refusal.code,
-                    message=refusal.message,
-                )
-                ledger.refuse(refused, refusals.ended, outcome)
-                if not asked.noreply:
-                    outcomes.append(outcome)
-        ledger.snapshot(accepted, touched)
-        commits = []
-        for slice_, changes, placed, last_id in (
-            (ledger.events, accepted, events, work.last_event),
-            (ledger.refusals, refused, refusals, work.last_refusal),
-        ):
-            if placed.offsets:
-                after = slice_.delivered(placed.offsets[-1], last_id)
-                commits.append((slice_, Commit(slice=slice_.id, before=slice_.progress, after=after, changes=changes)))
-        return commits
 
     # -- at rest -----------------------------------------------------------------------------------------------------
 
@@ -308,10 +265,3 @@ class Handler:
             "domain": self._domain.name,
             "partitions": {f"{self._commands}/{p}": offset for p, offset in sorted(self._next.items())},
         }
-
-
-def _in_one_turn(placed: Placed) -> Placed:
-    """LedgerLost when the decided ids of a batch belong to two turns, which only a fold of the log can tell apart."""
-    if placed.begun // TURN_MS != placed.ended // TURN_MS:
-        raise LedgerLost("a new turn of decided ids began amid a transaction")
-    return placed

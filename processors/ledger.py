@@ -136,10 +136,10 @@ class Ledger:
         proof = orjson.dumps([outcome.version, outcome.code, outcome.message])
         self._refused.add(changes, timestamp, outcome.command_id, proof)
 
-    def snapshot(self, changes: Changes, keys: Iterable[str]) -> None:
-        """Write the new states of these aggregates."""
-        for key in keys:
-            changes.put(AGGREGATES, key, self._snapshots.pop(key))
+    def snapshots(self) -> dict[str, bytes]:
+        """The new states since this was last asked for, by key, as they are to be written; those of one batch."""
+        snapshots, self._snapshots = self._snapshots, {}
+        return snapshots
 
     def trim(self) -> None:
         """Between batches: let go of aggregates that were not used for longest."""
@@ -178,7 +178,8 @@ class Ledger:
             self.accept(changes, command_id, timestamp, version, offsets)
             if timestamp > since:
                 outcomes.append(self.accepted(command_id, version, offsets))
-        self.snapshot(changes, dict.fromkeys(keys))
+        for key, snapshot in self.snapshots().items():
+            changes.put(AGGREGATES, key, snapshot)
         self.trim()
         return _commit(self.events, self.events.after(unread, None), changes), outcomes
 

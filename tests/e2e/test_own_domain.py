@@ -135,7 +135,7 @@ def test_a_line_that_is_too_large_is_named_with_what_was_published_before_it(own
 def test_what_cannot_be_published_is_refused(own: Sandbox) -> None:
     assert "has a decider" in own.fails(2, "publish", "flights.FlightScheduled", "--key", "id", stdin="{}\n")
     assert "has a decider" in own.fails(2, "publish", "parcels.ParcelPosted", "--key", "id", stdin="{}\n")
-    assert "no schema" in own.fails(2, "publish", "sightings.Nothing", "--key", "place", stdin=jsonl(BIRDS[0]))
+    assert "is no event of" in own.fails(2, "publish", "sightings.Nothing", "--key", "place", stdin=jsonl(BIRDS[0]))
     assert own.fails(2, "publish", "nowhere.Nothing", "--key", "place", stdin=jsonl(BIRDS[0]))
 
 
