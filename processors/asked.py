@@ -20,7 +20,10 @@ _NEEDED = ("ce_id", "ce_time", "ce_subject")
 
 @dataclass(slots=True)
 class Asked:
-    """A command as it came. One that cannot be read has no message and says in `wrong` why."""
+    """A command as it came. One that cannot be read has no message and says in `wrong` why.
+
+    expected_version, expires (ms): where it says so. noreply: nobody waits for its outcome.
+    """
 
     record: Record
     headers: Mapping[str, bytes]
@@ -28,6 +31,8 @@ class Asked:
     id: str = ""
     message: Message | None = None
     wrong: str = ""
+    expected_version: int | None = None
+    expires: int | None = None
     noreply: bool = False
 
     @property
@@ -49,9 +54,10 @@ def read(codec: Codec, types: Container[str], record: Record) -> Asked:
         if not asked.key or headers["ce_subject"].decode() != asked.key:
             raise DecodeError(f"key and ce_subject must be the same id: {asked.key!r}, {headers['ce_subject']!r}")
         millis(headers["ce_time"].decode())
-        for name in ("ce_expectedversion", "ce_expirytime"):
-            if name in headers:
-                (int if name == "ce_expectedversion" else millis)(headers[name].decode())
+        if "ce_expectedversion" in headers:
+            asked.expected_version = int(headers["ce_expectedversion"])
+        if "ce_expirytime" in headers:
+            asked.expires = millis(headers["ce_expirytime"].decode())
         asked.message = codec.decode_wanted(record.value(), types)
         if asked.message is None:
             raise DecodeError("the value is no command of this domain")

@@ -158,7 +158,9 @@ class BatchConsumer:
         None while this consumer is no member of a classic group: what librdkafka hands out then is empty, and such a
         group accepts it from anyone, so it fences nobody. A KIP-848 member always has an id; brokers refuse a stale one.
         """
-        return self._consumer.consumer_group_metadata() if self._consumer.memberid() else None
+        # In this order: who is a member after it was taken was one before, since to join again takes a poll.
+        metadata = self._consumer.consumer_group_metadata()
+        return metadata if self._consumer.memberid() else None
 
     def close(self) -> None:
         """Leave the group."""

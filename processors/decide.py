@@ -16,7 +16,7 @@ from producers.outcomes import Outcome
 from schemas.codec import Codec
 from schemas.message import Message
 from schemas.partitioner import partition_of
-from schemas.times import iso, millis
+from schemas.times import iso
 
 UNDECODABLE = "undecodable"
 _LONGEST, _LONGEST_CODE = 4_000, 200
@@ -94,20 +94,22 @@ def _one(rules: Rules, ledger: Ledger, asked: Asked, command: Message, now_ms: i
 
 
 def _bounded(refusal: Refusal) -> Refusal:
-    """A refusal that fits into any record, whatever the domain's code put into it."""
-    if len(refusal.code) + len(refusal.message) <= _LONGEST:
-        return refusal
-    return Refusal(code=refusal.code[:_LONGEST_CODE], message=f"{refusal.message[:_LONGEST]}...")
+    """A refusal that can be encoded and fits into any record, whatever the domain's code put into it."""
+    return Refusal(code=_text(refusal.code, _LONGEST_CODE), message=_text(refusal.message, _LONGEST))
+
+
+def _text(given: object, longest: int) -> str:
+    text = str(given).encode(errors="replace").decode()
+    return text if len(text) <= longest else f"{text[:longest]}..."
 
 
 def _general(asked: Asked, version: int, now_ms: int) -> Refusal | None:
     """What every domain refuses."""
-    expected = asked.headers.get("ce_expectedversion")
-    if expected is not None and int(expected) != version:
-        return Refusal(code="conflict", message=f"expected version {int(expected)}, but {asked.key} is at version {version}")
-    expires = asked.headers.get("ce_expirytime")
-    if expires is not None and (until := millis(expires.decode())) < now_ms:
-        return Refusal(code="expired", message=f"the command was to be decided by {iso(until)}")
+    expected, expires = asked.expected_version, asked.expires
+    if expected is not None and expected != version:
+        return Refusal(code="conflict", message=f"expected version {expected}, but {asked.key} is at version {version}")
+    if expires is not None and expires < now_ms:
+        return Refusal(code="expired", message=f"the command was to be decided by {iso(expires)}")
     return None
 
 

@@ -242,6 +242,8 @@ class Handler:
             return
         if self._watch.due():
             self._watch.topics(slices)
+        if self._handover.lost():
+            raise LedgerLost("Redis lost the ledgers")
         if changed := self._watch.changed(slices):
             raise LedgerLost(f"Redis lost the ledger of {', '.join(f'{topic}/{p}' for topic, p in sorted(changed))}")
 

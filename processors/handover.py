@@ -12,13 +12,13 @@ from redis import Redis
 
 from processors.consumer import BatchConsumer, Starts
 from processors.domain import Domain
-from processors.ledger import Ledger, LedgerLost
+from processors.ledger import PARTS, Ledger, LedgerLost
 from processors.patience import Transient
 from processors.slices import OpenSlice, opened
 from processors.topics import Place, Topics
-from producers.outcomes import KEPT_S, Outcomes
-from projections.generations import Generations
-from projections.slices import Commit, SliceStore
+from producers.outcomes import KEPT_S, Outcome, Outcomes
+from projections.generations import Generation, Generations
+from projections.slices import SliceStore
 from schemas.codec import Codec
 from schemas.errors import LogfoldError
 from schemas.names import Names
@@ -70,6 +70,8 @@ class HandOver:
         self._events = names.events(domain.name)
         self._refusals = names.refusals(domain.name)
         self._dead_letters = names.dead_letters(domain.name)
+        self._generation: Generation | None = None
+        self._begun: dict[Place, Outcome] = {}
         self.partitions = self._checked_partitions()
 
     def take(self, commands: BatchConsumer, partitions: list[int]) -> dict[int, tuple[Ledger, int]]:
@@ -87,6 +89,11 @@ class HandOver:
         self._fold(ledgers, ends)
         return {p: (ledgers[p], following[p]) for p in partitions}
 
+    def lost(self) -> bool:
+        """Whether Redis forgot the generation of the ledgers, and with it what a new one would not know."""
+        live = self._generations.live(ledger_name(self._domain))
+        return self._generation is not None and (live is None or live.id != self._generation.id)
+
     def _checked_partitions(self) -> int:
         info = self._topics.describe([self._commands, self._events, self._refusals, self._dead_letters])
         counts = {name: topic.partitions for name, topic in info.items()}
@@ -99,6 +106,10 @@ class HandOver:
         counts = dict.fromkeys((self._events, self._refusals), self.partitions)
         version = self._domain.decider.version
         generation = self._generations.ensure(ledger_name(self._domain), version, counts)
+        if self._generation is not None and self._generation.id != generation.id:
+            for slice_ in self._generation.slices():
+                self._store.drop(slice_, PARTS)
+        self._generation = generation
         slices = {(topic, p): generation.slice(topic, p) for p in partitions for topic in counts}
         progress = dict(zip(slices, self._store.progress(list(slices.values())), strict=True))
         found = opened(slices, progress, self._topics, expiring=frozenset({self._refusals}))
@@ -115,6 +126,7 @@ class HandOver:
         behind = {place for place, slice_ in slices.items() if slice_.progress.offset < ends[place]}
         if not behind:
             return
+        self._begun.clear()
         consumer = self._open_consumer(lambda places: {place: slices[place].start for place in places})
         consumer.pin(sorted(behind))
         folded, moved = 0, time.monotonic()
@@ -124,7 +136,7 @@ class HandOver:
                     raise Transient("told to stop in the midst of a hand-over")
                 batch = consumer.poll(_BATCH, 0.5)
                 for place, records in batch.records.items():
-                    self._fold_batch(place, ledgers[place[1]], slices[place], records)
+                    self._fold_batch(place, ledgers[place[1]], slices[place], records, ends[place])
                     folded += len(records)
                 for place in list(behind):
                     if max(slices[place].progress.offset, batch.ends.get(place, 0)) >= ends[place]:
@@ -137,17 +149,20 @@ class HandOver:
             consumer.close()
         log.info("folded the tail of the log", domain=self._domain.name, records=folded)
 
-    def _fold_batch(self, place: Place, ledger: Ledger, slice_: OpenSlice, records: Sequence[Record]) -> None:
+    def _fold_batch(self, place: Place, ledger: Ledger, slice_: OpenSlice, records: Sequence[Record], end: int) -> None:
         since = (time.time() - KEPT_S) * 1000
         fold = ledger.fold_events if place[0] == self._events else ledger.fold_refusals
         commit, outcomes = fold(self._codec, records, since)
-        if commit.after == slice_.progress:
-            return
-        self._write(slice_, commit)
+        # The events of the last command may go on in the next batch, which then has its whole outcome.
+        if (begun := self._begun.pop(place, None)) and begun.command_id not in {o.command_id for o in outcomes[:1]}:
+            outcomes.insert(0, begun)
+        if outcomes and commit.after.offset < end:
+            self._begun[place] = outcomes.pop()
+        # Before the ledger: as long as that is behind the log, the next hand-over tells the outcomes.
         if outcomes:
             self._outcomes.write(self._commands, place[1], outcomes)
-
-    def _write(self, slice_: OpenSlice, commit: Commit) -> None:
+        if commit.after == slice_.progress:
+            return
         if not self._store.commit([commit])[0]:
             raise LedgerLost(f"another handler writes the ledger of {commit.slice.topic}/{commit.slice.partition}")
         slice_.committed(commit.after)

@@ -30,6 +30,7 @@ from schemas.position import Position
 AGGREGATES = "aggregates"
 _IDS = ("ids_even", "ids_odd")
 _STATE = "state"
+PARTS = (AGGREGATES, *_IDS, _STATE)
 TURN_MS = 8 * 24 * 3600 * 1000
 _HELD = 8_192
 
@@ -90,7 +91,7 @@ class Ledger:
             pipe.hget(slice_.id.key("slice"), "revision")
         found: list[Any] = pipe.execute()
         for slice_, revision in zip(slices, found[-2:], strict=True):
-            if int(revision or 0) != slice_.progress.revision:
+            if revision != (b"%d" % slice_.progress.revision if slice_.progress.revision else None):
                 raise LedgerLost(f"Redis lost the ledger of {slice_.id.topic}/{slice_.id.partition}")
         if missing:
             self._hold(missing, found.pop(0))

@@ -28,6 +28,8 @@ from schemas.errors import DecodeError
 BATCH = 5_000
 HELD_ROWS = 4_096
 _WAIT_S = 0.25
+_LONGEST_PAUSE_S = 5.0
+_MOST_UNWRITTEN = 30
 
 log = structlog.get_logger("projector")
 
@@ -76,6 +78,7 @@ class Projector:
         self._stalled: dict[Place, str] = {}
         self._generation: Generation | None = None
         self._consumer: BatchConsumer | None = None
+        self._unwritten = 0
 
     def starts(self, places: list[Place]) -> dict[Place, int]:
         """Load the slices of new partitions and say where to read from."""
@@ -125,6 +128,7 @@ class Projector:
                     folded = self._step(batch)
                 except TRANSIENT as fault:
                     log.warning("going on from what is stored", projection=self._projection.name, fault=repr(fault))
+                    self._pause(fault)
                     patiently(self._start_over, self._stop)
                 self._heartbeat.beat(folded, self._status)
             self._settle()
@@ -144,6 +148,15 @@ class Projector:
             self._look()
         return written
 
+    def _pause(self, fault: Exception) -> None:
+        """A Redis that can be read but not written (it is full) passes or does not; until then, do not turn in a circle."""
+        if isinstance(fault, Overtaken):
+            return
+        self._unwritten += 1
+        if self._unwritten > _MOST_UNWRITTEN:
+            raise fault
+        self._stop.wait(min(_WAIT_S * 2 ** (self._unwritten - 1), _LONGEST_PAUSE_S))
+
     def _settle(self) -> int:
         """Wait for the write under way and tell the group; Overtaken when another writer was there."""
         assert self._consumer is not None
@@ -153,6 +166,7 @@ class Projector:
             if self._slices.get(place) is not write.slice:
                 continue
             if done:
+                self._unwritten = 0
                 events += write.events
                 offsets[place] = write.commit.after.offset
             else:

@@ -82,6 +82,8 @@ class Delivered:
         """After the commit. Scattered when the offsets between the first and the last do not follow from them."""
         if not self._count:
             return Placed(range(0), 0, 0)
+        if not self._lie:
+            raise Scattered("nobody reported where the records lie")
         (first, begun), (last, ended) = self._lie[0], self._lie[-1]
         if last - first + 1 != self._count:
             raise Scattered(f"{self._count} records lie between the offsets {first} and {last}: another producer writes there")
@@ -129,7 +131,7 @@ class Transactions:
                     produce(topic, value, key, partition, headers=headers, on_delivery=report)
                     break
                 except BufferError:
-                    self._open.poll(0.1)
+                    self._checked(self._open.poll, 0.1)
                 except KafkaException as error:
                     raise self._fault(error) from error
         return delivered
@@ -183,8 +185,8 @@ class Transactions:
         if producer is None:
             return
         try:
-            producer.abort_transaction(_TIMEOUT_S)
-        except KafkaException:
+            self._checked(producer.abort_transaction, _TIMEOUT_S)
+        except (KafkaException, LogfoldError):
             # The next producer of this id aborts it.
             producer.purge()
 

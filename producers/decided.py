@@ -32,19 +32,22 @@ class Decisions:
         """
         consumer = self._consumer(self._group)
         try:
-            least, moved = None, time.monotonic()
+            least, left, moved = None, sum(ends.values()), time.monotonic()
             while True:
-                left = self._left(consumer, ends)
-                yield left
-                if left == 0:
-                    return
+                try:
+                    left = self._left(consumer, ends)
+                except KafkaException as error:
+                    # A coordinator that moves; whether it comes back, the time without progress decides.
+                    fault = error.args[0].str()
+                else:
+                    fault = "does the handler run? (logfold status)"
+                    yield left
+                    if left == 0:
+                        return
                 if least is None or left < least:
                     least, moved = left, time.monotonic()
                 elif time.monotonic() - moved > timeout_s:
-                    raise TimedOutError(
-                        f"{left} commands are not decided and nothing moves for {timeout_s:g} s: does the handler run? "
-                        "(logfold status)"
-                    )
+                    raise TimedOutError(f"{left} commands are not decided and nothing moves for {timeout_s:g} s: {fault}")
                 time.sleep(_POLL_S)
         finally:
             consumer.close()
@@ -83,11 +86,8 @@ class Decisions:
             consumer.close()
 
     def _left(self, consumer: Consumer, ends: Mapping[int, int]) -> int:
-        try:
-            places = [TopicPartition(self._commands, p) for p in ends]
-            committed = {tp.partition: tp.offset for tp in consumer.committed(places, timeout=_KAFKA_S)}
-        except KafkaException as error:
-            raise LogfoldError(f"the handler's progress cannot be read: {error.args[0].str()}") from error
+        places = [TopicPartition(self._commands, p) for p in ends]
+        committed = {tp.partition: tp.offset for tp in consumer.committed(places, timeout=_KAFKA_S)}
         return sum(max(0, end - max(0, committed[p])) for p, end in ends.items())
 
     def _consumer(self, group: str) -> Consumer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import IO, Any
 
 import click
@@ -11,11 +12,12 @@ import orjson
 
 from producers.cli import SOURCE, pass_write_side
 from producers.commands import checked_time
-from producers.publisher import NotSentError
+from producers.publisher import NotSentError, PublishError
 from producers.write_side import WriteSide
 from schemas.envelope import Envelope
-from schemas.errors import UsageError
+from schemas.errors import LogfoldError, UsageError
 from schemas.ids import checked_id, checked_key, derived_id, new_id
+from schemas.position import Position
 from schemas.times import millis
 
 
@@ -52,16 +54,22 @@ def publish(
             _event(write_side, type, number, data, key_field, time_field, batch)
         file.seek(0)
     publisher = write_side.publisher(linger_ms=20)
-    topic, sent = write_side.names.events(domain), 0
-    for number, data in _lines(file):
-        envelope, value = _event(write_side, type, number, data, key_field, time_field, batch)
-        try:
-            publisher.send(topic, envelope.subject, value, envelope.to_headers())
-        except NotSentError as error:
-            publisher.flush()
-            raise NotSentError(f"line {number}: {error}; published before it: {sent:,} events, batch {batch}") from error
+    topic, sent, number = write_side.names.events(domain), 0, 0
+
+    def delivered(_: Position) -> None:
+        nonlocal sent
         sent += 1
-    publisher.flush()
+
+    try:
+        for number, data in _lines(file):
+            envelope, value = _event(write_side, type, number, data, key_field, time_field, batch)
+            publisher.send(topic, envelope.subject, value, envelope.to_headers(), delivered)
+        publisher.flush()
+    except (NotSentError, PublishError) as error:
+        with suppress(LogfoldError):
+            publisher.flush()
+        error.args = (f"{error} (read up to line {number}; published: {sent:,} events of the batch {batch})",)
+        raise
     if as_json:
         click.echo(orjson.dumps({"topic": topic, "published": sent, "batch_id": batch}))
     else:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -59,22 +60,31 @@ class Publisher:
             self._check()
             try:
                 self._producer.produce(topic, value=value, key=key, headers=headers, on_delivery=report)
-                self._producer.poll(0)
-                return
             except BufferError:
-                self._producer.poll(0.1)
+                self._serve(0.1)
             except KafkaException as error:
                 raise NotSentError(f"nothing was sent to {topic} for the key {key!r}: {error.args[0].str()}") from error
+            else:
+                self._serve(0)
+                return
 
     def flush(self) -> None:
         """Return when every record is acknowledged; PublishError when one is not, or none is for 15 s."""
         before = len(self._producer)
-        while left := self._producer.flush(_STILL_S):
+        while left := self._flush():
             self._check()
             if left == before:
                 raise PublishError(f"Kafka at {self._bootstrap} acknowledged none of {left} records for {_STILL_S} s")
             before = left
         self._check()
+
+    def _serve(self, timeout_s: float) -> None:
+        with _unknown():
+            self._producer.poll(timeout_s)
+
+    def _flush(self) -> int:
+        with _unknown():
+            return self._producer.flush(_STILL_S)
 
     def _check(self) -> None:
         if self._failed is not None:
@@ -83,6 +93,15 @@ class Publisher:
                 raise NotFoundError("a topic to write to does not exist: make it with `logfold topics create`")
             error = NotSentError if failed.code() in _REFUSED else PublishError
             raise error(f"Kafka did not take a record: {failed.str()}")
+
+
+@contextmanager
+def _unknown() -> Iterator[None]:
+    """What the client raises here is fatal to it, and says nothing of the records that it holds."""
+    try:
+        yield
+    except KafkaException as error:
+        raise PublishError(f"Kafka's client gave up: {error.args[0].str()}") from error
 
 
 def _position(message: Message) -> Position:

@@ -101,9 +101,13 @@ class Fold:
         try:
             for event in events:
                 for table, key_of, step in routes.get(event.type, ()):
-                    key = event.key if key_of is None else key_of(event)
-                    if key is not None:
-                        work[table].append((key, step, event))
+                    if key_of is None:
+                        key: str | None = event.key
+                    elif (key := key_of(event)) is None:
+                        continue
+                    elif key.__class__ is not str:
+                        raise TypeError(f"a row's key must be text, not {key!r}")
+                    work[table].append((key, step, event))  # type: ignore[arg-type]
         except Exception as error:
             if event is None:
                 raise

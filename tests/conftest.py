@@ -22,6 +22,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """A run that is told to end cleans up as after Ctrl-C."""
     config.stash[_OPEN] = []
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # What a shell starts in the background ignores Ctrl-C, and so would the commands that these tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

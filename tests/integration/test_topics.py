@@ -9,6 +9,7 @@ import pytest
 from processors.topics import Topics
 from tests.support.sandbox import OpenSandbox, Sandbox
 
+DAY_MS = 24 * 3600 * 1000
 WEEK_MS = 7 * 24 * 3600 * 1000
 
 
@@ -46,7 +47,7 @@ def test_the_log_is_kept_for_ever_and_commands_for_a_week(corner: Sandbox) -> No
         "flights.events": -1,
         "flights.dead-letters": -1,
         "flights.commands": WEEK_MS,
-        "flights.refusals": WEEK_MS,
+        "flights.refusals": WEEK_MS + DAY_MS,
     }
     config = Topics(corner.installation.kafka).config(corner.topic("flights.events"))
     assert (config["cleanup.policy"], config["retention.bytes"], config["compression.type"]) == ("delete", "-1", "zstd")

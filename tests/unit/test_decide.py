@@ -229,3 +229,19 @@ def test_events_and_refusals_that_fit_no_record_are_cut_or_refused(codec: Codec)
     assert too_large is not None and too_large.code == "too-large"
     long = run(codec, record(codec, "Schedule", scheduled(1)), by=replace(decider, decide=talkative))[0].refusal
     assert long is not None and (long.code, len(long.message)) == ("no", 4_003)
+
+
+def test_what_only_python_takes_for_a_number_is_no_expected_version(codec: Codec) -> None:
+    """And it must not stop the handler, which would read it again and again."""
+    arabic = [("ce_expectedversion", "\u0661".encode())]
+    decided = run(codec, record(codec, "Schedule", scheduled(1), extra=arabic))  # type: ignore[arg-type]
+    assert refusals(decided) == [UNDECODABLE]
+
+
+@pytest.mark.parametrize("code", ["no", 404])
+def test_a_refusal_that_no_record_can_hold_is_made_to_fit(codec: Codec, code: Any) -> None:
+    def broken(state: State, command: Message) -> Refusal:
+        return Refusal(code=code, message="half a pair: \ud800")
+
+    refusal = run(codec, record(codec, "Schedule", scheduled(1)), by=replace(decider, decide=broken))[0].refusal
+    assert refusal == Refusal(code=str(code), message="half a pair: ?")

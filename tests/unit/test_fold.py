@@ -204,3 +204,10 @@ def test_an_event_reads_its_headers_only_when_asked() -> None:
 def test_two_parts_of_a_slice_cannot_have_one_name(tables: tuple[Table, ...]) -> None:
     with pytest.raises(UsageError, match="more than one part of a slice"):
         Projection(name="shop", version=1, topics=("shop.events",), tables=tables)
+
+
+def test_a_key_that_is_no_text_is_an_error_of_the_fold() -> None:
+    projection = Projection(name="shop", version=1, topics=("shop.events",), tables=(Table(name="stock"),))
+    projection.on("shop.Put", key=lambda event: event.data["shelf"])(lambda row, event: {})
+    with pytest.raises(FoldError, match="a row's key must be text, not 7"):
+        Fold(projection, 10).apply([Event("shop.Put", "a", {"shelf": 7})], Reads())
