@@ -30,7 +30,7 @@ _HOPELESS = (
 log = structlog.get_logger("consumer")
 Starts = Callable[[list[Place]], Mapping[Place, int]]
 Gone = Callable[[list[Place]], None]
-_PREFETCH_KB = 16_384
+_PREFETCH_KB = 8_192
 _LONGEST_HAND_OVER_MS = 1_800_000
 _COMMITTED_S = 5
 
@@ -65,6 +65,8 @@ class BatchConsumer:
             "enable.partition.eof": True,
             "auto.offset.reset": "error",
             "queued.max.messages.kbytes": _PREFETCH_KB,
+            # Once so much waits, librdkafka would fetch no more for a second, and a fast fold would run dry.
+            "fetch.queue.backoff.ms": 10,
             "fetch.wait.max.ms": 50,
             # A hand-over of a long log takes its time, and what hangs for good is a matter for whoever watches the lag.
             "max.poll.interval.ms": _LONGEST_HAND_OVER_MS,

@@ -26,7 +26,7 @@ from schemas.codec import Codec
 from schemas.errors import DecodeError
 
 BATCH = 5_000
-HELD_ROWS = 4_096
+HELD_ROWS = 2_048
 _WAIT_S = 0.25
 _LONGEST_PAUSE_S = 5.0
 _MOST_UNWRITTEN = 30
