@@ -35,10 +35,6 @@ class Asked:
     expires: int | None = None
     noreply: bool = False
 
-    @property
-    def place(self) -> str:
-        return f"{self.record.topic()}/{self.record.partition()}@{self.record.offset()} key {self.record.key()!r}"
-
 
 def read(codec: Codec, types: Container[str], record: Record) -> Asked:
     """A command and its envelope; `types` are those that the domain takes."""

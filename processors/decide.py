@@ -10,6 +10,7 @@ import structlog
 
 from processors.asked import Asked
 from processors.ledger import Ledger
+from processors.slices import place_of
 from processors.topics import LARGEST_EVENT
 from producers.decider import Decider, Refusal
 from producers.outcomes import Outcome
@@ -74,7 +75,7 @@ def decide(rules: Rules, ledger: Ledger, asked: Sequence[Asked], now_ms: int) ->
         if a.id in known:
             results.append(Decided(a, earlier=known[a.id]))
         elif a.message is None:
-            log.error("a command cannot be read", at=a.place, error=a.wrong)
+            log.error("a command cannot be read", at=place_of(a.record), error=a.wrong)
             results.append(Decided(a, refusal=_bounded(Refusal(code=UNDECODABLE, message=a.wrong))))
         else:
             results.append(_one(rules, ledger, a, a.message, now_ms))
@@ -145,6 +146,6 @@ def _by_domain(rules: Rules, ledger: Ledger, asked: Asked, command: Message) -> 
             return Refusal(code="no-event", message=f"{command.type} changes nothing")
         ledger.evolve(asked.key, version + len(events), state)
     except Exception as error:
-        log.exception("the decider failed on a command", at=asked.place)
+        log.exception("the decider failed on a command", at=place_of(asked.record))
         return Refusal(code="decider-failed", message=f"{type(error).__name__}: {error}")
     return events

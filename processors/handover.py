@@ -154,7 +154,8 @@ class HandOver:
         fold = ledger.fold_events if place[0] == self._events else ledger.fold_refusals
         commit, outcomes = fold(self._codec, records, since)
         # The events of the last command may go on in the next batch, which then has its whole outcome.
-        if (begun := self._begun.pop(place, None)) and begun.command_id not in {o.command_id for o in outcomes[:1]}:
+        begun = self._begun.pop(place, None)
+        if begun is not None and not (outcomes and outcomes[0].command_id == begun.command_id):
             outcomes.insert(0, begun)
         if outcomes and commit.after.offset < end:
             self._begun[place] = outcomes.pop()

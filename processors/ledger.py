@@ -16,7 +16,7 @@ from confluent_kafka import Message as Record
 from redis import Redis
 
 from processors.patience import Transient
-from processors.slices import OpenSlice
+from processors.slices import OpenSlice, place_of
 from producers.decider import Decider, State
 from producers.outcomes import Outcome
 from projections.fold import Rows, to_json
@@ -163,7 +163,7 @@ class Ledger:
             version, state = self.aggregate(key)
             if not version and partition_of(key, self._partitions) != record.partition():
                 raise LogError(
-                    f"{_place(record)}: the key belongs to partition {partition_of(key, self._partitions)} of "
+                    f"{place_of(record)}: the key belongs to partition {partition_of(key, self._partitions)} of "
                     f"{self._partitions}: did the number of partitions change? It must never, in place"
                 )
             self._evolve_stored(key, version + 1, state, codec, record)
@@ -217,7 +217,9 @@ class Ledger:
             event = codec.decode(record.value())
             self.evolve(key, version, self._decider.evolve(state, event))
         except Exception as error:
-            raise LogError(f"{_place(record)}: the handler cannot fold this event: {type(error).__name__}: {error}") from error
+            raise LogError(
+                f"{place_of(record)}: the handler cannot fold this event: {type(error).__name__}: {error}"
+            ) from error
 
     # -- outcomes ----------------------------------------------------------------------------------------------------
 
@@ -231,10 +233,6 @@ class Ledger:
 
 def _commit(slice_: OpenSlice, after: Progress, changes: Changes) -> Commit:
     return Commit(slice=slice_.id, before=slice_.progress, after=after, changes=changes)
-
-
-def _place(record: Record) -> str:
-    return f"{record.topic()}/{record.partition()}@{record.offset()} key {record.key()!r}"
 
 
 def _key(record: Record) -> str:

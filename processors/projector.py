@@ -173,7 +173,7 @@ class Projector:
                 refused.append(place)
         self._consumer.commit(offsets)
         if refused:
-            raise Overtaken(f"another writer was there first: {_shown(refused)['partitions']}")
+            raise Overtaken(f"another writer was there first: {_names(refused)}")
         return events
 
     def _folded(self, batch: Batch) -> list[Write]:
@@ -293,4 +293,8 @@ def _placed(error: DecodeError, record: Message) -> DecodeError:
 
 
 def _shown(places: Sequence[Place]) -> dict[str, str]:
-    return {"partitions": ",".join(f"{topic}/{partition}" for topic, partition in sorted(places))}
+    return {"partitions": _names(places)}
+
+
+def _names(places: Sequence[Place]) -> str:
+    return ",".join(f"{topic}/{partition}" for topic, partition in sorted(places))

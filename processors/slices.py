@@ -128,6 +128,11 @@ def _check(place: Place, stored: Progress, info: TopicInfo, start: int, end: int
         )
 
 
+def place_of(record: Message) -> str:
+    """Where a record lies, as errors say it."""
+    return f"{record.topic()}/{record.partition()}@{record.offset()} key {record.key()!r}"
+
+
 def event_id(record: Message) -> str:
     """The `ce_id` of a record, empty where it has none."""
     return (header(record.headers(), "ce_id") or b"").decode()

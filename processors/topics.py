@@ -57,7 +57,7 @@ class Topics:
 
     def describe(self, names: Sequence[str]) -> dict[str, TopicInfo]:
         """Each topic; NotFoundError names the first that does not exist."""
-        found = self._describe(names)
+        found = self.existing(names)
         for name in names:
             if name not in found:
                 raise NotFoundError(f"the topic {name!r} does not exist: make it with `logfold topics create`")
@@ -65,9 +65,6 @@ class Topics:
 
     def existing(self, names: Sequence[str]) -> dict[str, TopicInfo]:
         """Those of the topics that exist."""
-        return self._describe(names)
-
-    def _describe(self, names: Sequence[str]) -> dict[str, TopicInfo]:
         if not names:
             return {}
         futures = self._admin.describe_topics(TopicCollection(list(names)), request_timeout=_TIMEOUT_S)

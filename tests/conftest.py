@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from stack_signals import NUMBERS, Signals
 
 from tests.support.local_stack import REPOSITORY, LocalStack, clean_stale, missing_tools
 from tests.support.sandbox import OpenSandbox, Sandbox, shown_logs
@@ -95,3 +96,14 @@ def january(open_sandbox: OpenSandbox) -> Iterator[Sandbox]:
         sandbox.caught_up("flights.handler", "flights", "board", "punctuality", "aircraft")
         assert daemons.stop() == 0
         yield sandbox
+
+
+@pytest.fixture
+def signals() -> Iterator[Signals]:
+    """The signals that this process is sent, caught as deploy/stack.py catches them."""
+    before = {number: signal.getsignal(number) for number in NUMBERS}
+    caught = Signals()
+    caught.catch()
+    yield caught
+    for number, handler in before.items():
+        signal.signal(number, handler)

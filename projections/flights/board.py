@@ -38,37 +38,31 @@ def scheduled(row: Row | None, event: Event) -> Row:
 
 @board.on("flights.FlightDeparted")
 def departed(row: Row | None, event: Event) -> Row:
-    row = _known(row)
+    row = _became(row, "departed")
     row["departed_at"] = iso(event.data["departed_at"])
     row["delay_min"] = event.data["departure_delay_min"]
-    row["status"] = "departed"
     return row
 
 
 @board.on("flights.FlightArrived")
 def arrived(row: Row | None, event: Event) -> Row:
-    row = _known(row)
-    row["status"] = "arrived"
-    return row
+    return _became(row, "arrived")
 
 
 @board.on("flights.FlightDiverted")
 def diverted(row: Row | None, event: Event) -> Row:
-    row = _known(row)
-    row["status"] = "diverted"
-    return row
+    return _became(row, "diverted")
 
 
 @board.on("flights.FlightCancelled")
 def cancelled(row: Row | None, event: Event) -> Row:
-    row = _known(row)
-    row["status"] = "cancelled"
-    return row
+    return _became(row, "cancelled")
 
 
-def _known(row: Row | None) -> Row:
+def _became(row: Row | None, status: str) -> Row:
     if row is None:
         raise ValueError("it was never scheduled")
+    row["status"] = status
     return row
 
 

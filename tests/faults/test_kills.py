@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import pytest
@@ -61,6 +61,15 @@ def at_random_moments(chance: random.Random, running: Import, count: int, act: C
         act()
 
 
+def nothing_is_lost(sandbox: Sandbox, running: Import, daemons: Sequence[Daemon]) -> None:
+    """The import ends well, all numbers are the data's, nothing was refused, and every daemon still stops as it should."""
+    assert running.result()["refused"] == 0
+    sandbox.caught_up(*ALL, timeout_s=120)
+    assert_exact(sandbox)
+    assert log.read(sandbox, "flights.refusals") == []
+    assert [daemon.stop() for daemon in daemons] == [0] * len(daemons)
+
+
 @pytest.mark.parametrize("seed", seeds(1, 20))
 def test_killing_handler_and_projector_during_an_import(open_sandbox: OpenSandbox, seed: int) -> None:
     print(f"LOGFOLD_SEED={seed}")
@@ -103,10 +112,7 @@ def test_two_projectors_on_each_partition_and_a_killed_redis_during_an_import(op
             sandbox.stack.up()
 
         at_random_moments(chance, running, 2, kill_redis)
-        assert running.result()["refused"] == 0
-        sandbox.caught_up(*ALL)
-        assert_exact(sandbox)
-        assert [daemon.stop() for daemon in daemons] == [0, 0, 0, 0]
+        nothing_is_lost(sandbox, running, daemons)
 
 
 @pytest.mark.parametrize("seed", seeds(1, 10))
@@ -132,11 +138,7 @@ def test_a_handler_that_stops_to_run_and_wakes_up_as_a_zombie_during_an_import(o
                 os.kill(sleeper.pid, signal.SIGCONT)
 
         at_random_moments(chance, running, 2, put_to_sleep)
-        assert running.result()["refused"] == 0
-        sandbox.caught_up(*ALL)
-        assert_exact(sandbox)
-        assert log.read(sandbox, "flights.refusals") == []
-        assert [daemon.stop() for daemon in daemons] == [0, 0, 0, 0]
+        nothing_is_lost(sandbox, running, daemons)
 
 
 @pytest.mark.parametrize("seed", seeds(1, 10))
@@ -153,8 +155,4 @@ def test_emptying_redis_and_killing_the_broker_during_an_import(open_sandbox: Op
             sandbox.stack.up()
 
         at_random_moments(chance, running, 2, lambda: chance.choice([sandbox.redis.flushdb, kill_broker])())
-        assert running.result()["refused"] == 0
-        sandbox.caught_up(*ALL, timeout_s=120)
-        assert_exact(sandbox)
-        assert log.read(sandbox, "flights.refusals") == []
-        assert [daemon.stop() for daemon in daemons] == [0, 0, 0]
+        nothing_is_lost(sandbox, running, daemons)

@@ -29,7 +29,7 @@ from stack_plan import Plan, Wish  # noqa: E402
 from stack_ports import why_unusable  # noqa: E402
 from stack_processes import Process, launch, start_time, stop  # noqa: E402
 from stack_record import Record, save  # noqa: E402
-from stack_signals import NUMBERS, Interrupted, Signals  # noqa: E402
+from stack_signals import Interrupted, Signals  # noqa: E402
 
 DEADLINE = 60.0
 CONTROLLER_OFFSET = 10
@@ -368,16 +368,6 @@ def test_an_interrupted_up_ends_what_it_started(fresh: Stack, number: signal.Sig
     assert len(started) == 2
     assert not any(process.running for process in started)
     assert fresh.record()["processes"] == {}
-
-
-@pytest.fixture
-def signals() -> Iterator[Signals]:
-    before = {number: signal.getsignal(number) for number in NUMBERS}
-    caught = Signals()
-    caught.catch()
-    yield caught
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def test_a_signal_whose_exception_got_lost_ends_an_up_all_the_same(fresh: Stack, signals: Signals) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -159,16 +158,6 @@ def test_a_port_in_the_environment_that_is_no_number_is_a_usage_error() -> None:
     with pytest.raises(SystemExit) as ended:
         stack.parser({"KAFKA_PORT": "tcp://10.0.0.1:9092"}).parse_args(["up"])
     assert ended.value.code == 2
-
-
-@pytest.fixture
-def signals() -> Iterator[Signals]:
-    before = {number: signal.getsignal(number) for number in NUMBERS}
-    caught = Signals()
-    caught.catch()
-    yield caught
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
