@@ -15,6 +15,7 @@ from confluent_kafka import KafkaException
 from redis.exceptions import RedisError
 
 import processors.cli
+import processors.rebuild.cli
 import producers.cli
 import projections.cli
 from processors.doctor import doctor
@@ -167,6 +168,11 @@ for _command in (
     processors.cli.lag,
     processors.cli.status,
     processors.cli.topics,
+    processors.rebuild.cli.replay,
+    processors.rebuild.cli.verify,
+    processors.rebuild.cli.generations,
+    processors.rebuild.cli.rollback,
+    processors.rebuild.cli.build_worker,
     doctor,
     publish,
 ):

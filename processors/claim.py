@@ -1,6 +1,6 @@
-"""One supervisor a name: two of them would start again, for ever, the handlers that fence each other.
+"""One at a time: a claim in Redis on what only one process may do, such as supervising an instance or replaying a read model.
 
-Key: `<prefix>logfold:supervisor:<instance>`, JSON with `host`, `pid` and a token; it expires unless it is renewed.
+A claim is JSON with `host`, `pid` and a token; it expires unless it is renewed.
 """
 
 from __future__ import annotations
@@ -33,23 +33,28 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
 return false
 """
 
-log = structlog.get_logger("supervisor")
+log = structlog.get_logger("logfold")
 
 
 @contextmanager
-def claimed(redis: Redis, prefix: str, instance: str, stop: threading.Event) -> Iterator[None]:
-    """Hold the name for the block. LogfoldError when another holds it; when another took it meanwhile, `stop` is set first.
+def claimed(redis: Redis, key: str, taken: str, stop: threading.Event) -> Iterator[None]:
+    """Hold the claim `key` for the block; when another took it meanwhile, `stop` is set and the block ends in an error.
 
-    One that was killed on this host is taken over at once, one on another host when its claim expires (15 s). A Redis that
-    is away, or that was emptied, ends nothing.
+    LogfoldError when another holds it, in the words of `taken`, with `{host}` and `{pid}` filled in. One that was killed on
+    this host is taken over at once, one on another host when its claim expires (15 s). A Redis that is away, or that was
+    emptied, ends nothing.
     """
-    claim = _Claim(redis, prefix, instance)
+    claim = _Claim(redis, key, taken)
     patiently(claim.take, stop)
     ended = threading.Event()
     keeper = threading.Thread(target=claim.keep, args=(ended, stop), daemon=True)
     keeper.start()
     try:
         yield
+    except LogfoldError as error:
+        if claim.lost:
+            raise LogfoldError(claim.lost) from error
+        raise
     finally:
         ended.set()
         # A Redis that hangs must not hold up the end: what is not released expires.
@@ -59,9 +64,9 @@ def claimed(redis: Redis, prefix: str, instance: str, stop: threading.Event) -> 
 
 
 class _Claim:
-    def __init__(self, redis: Redis, prefix: str, instance: str) -> None:
-        self._instance = instance
-        self._key = f"{prefix}logfold:supervisor:{instance}"
+    def __init__(self, redis: Redis, key: str, taken: str) -> None:
+        self._key = key
+        self._words = taken
         self._host = socket.gethostname()
         self._mine = orjson.dumps({"host": self._host, "pid": os.getpid(), "token": secrets.token_hex(8)})
         self._script = redis.register_script(_SET)
@@ -80,7 +85,7 @@ class _Claim:
             try:
                 held = self._set()
             except RedisError as fault:
-                log.warning("the claim cannot be renewed", instance=self._instance, fault=repr(fault))
+                log.warning("the claim cannot be renewed", claim=self._key, fault=repr(fault))
                 continue
             if held is not None:
                 self.lost = self._taken(held)
@@ -89,7 +94,7 @@ class _Claim:
         try:
             self._set(kept_ms=1)
         except RedisError as fault:
-            log.warning("the claim is left to expire", instance=self._instance, fault=repr(fault))
+            log.warning("the claim is left to expire", claim=self._key, fault=repr(fault))
 
     def _set(self, over: bytes = b"", kept_ms: int = _KEPT_MS) -> bytes | None:
         held: bytes | None = self._script(keys=[self._key], args=[self._mine, over, kept_ms])
@@ -104,10 +109,7 @@ class _Claim:
 
     def _taken(self, held: bytes) -> str:
         holder = orjson.loads(held)
-        return (
-            f"`logfold run all` of the instance {self._instance!r} runs already, on {holder['host']} with pid {holder['pid']}: "
-            "stop it first, or give each its own --instance"
-        )
+        return self._words.replace("{host}", holder["host"]).replace("{pid}", str(holder["pid"]))
 
 
 def _lives(pid: int) -> bool:

@@ -35,7 +35,7 @@ def run() -> None:
 @pass_runtime
 def handler(runtime: Runtime, domain: str) -> None:
     """Decide the commands of DOMAIN."""
-    with _stopped_by_signals() as stop:
+    with stopped_by_signals() as stop:
         runtime.run_handler(domain, stop)
 
 
@@ -46,7 +46,7 @@ def handler(runtime: Runtime, domain: str) -> None:
 def projector(runtime: Runtime, names: tuple[str, ...], partitions: str | None) -> None:
     """Fold the log into the read models NAME..."""
     pinned = None if partitions is None else _numbers(partitions)
-    with _stopped_by_signals() as stop:
+    with stopped_by_signals() as stop:
         runtime.run_projectors(names, pinned, stop)
 
 
@@ -56,7 +56,7 @@ def run_all(runtime: Runtime) -> None:
     """Run every daemon of the enabled domains, a process each, and start again those that fail."""
     children = [["run", "handler", name] for name in runtime.domains]
     children += [["run", "projector", name] for name in runtime.projections]
-    with _stopped_by_signals() as stop:
+    with stopped_by_signals() as stop:
         supervise(children, stop, redis=runtime.redis, prefix=runtime.names.prefix, instance=runtime.instance)
 
 
@@ -165,7 +165,7 @@ def _numbers(text: str) -> list[int]:
 
 
 @contextmanager
-def _stopped_by_signals() -> Iterator[threading.Event]:
+def stopped_by_signals() -> Iterator[threading.Event]:
     """An event that SIGTERM and Ctrl-C set; logging is set up for a daemon."""
     configure(os.environ)
     stop = threading.Event()

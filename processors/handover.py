@@ -105,7 +105,7 @@ class HandOver:
         # A generation of its own for each version of the decider, and a new one where Redis forgot it: never twice the same.
         counts = dict.fromkeys((self._events, self._refusals), self.partitions)
         version = self._domain.decider.version
-        generation = self._generations.ensure(ledger_name(self._domain), version, counts)
+        generation = self._generations.ensure(ledger_name(self._domain), version, counts, PARTS)
         if self._generation is not None and self._generation.id != generation.id:
             for slice_ in self._generation.slices():
                 self._store.drop(slice_, PARTS)

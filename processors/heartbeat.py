@@ -6,7 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from redis import Redis
@@ -15,6 +15,29 @@ from redis.exceptions import RedisError
 EVERY_S = 1.0
 SILENT_S = 5.0
 _FORGOTTEN_S = 24 * 3600
+
+
+class Pulse(Protocol):
+    """When a daemon looks around, and what it does then with what it has done."""
+
+    def due(self) -> bool: ...
+    def beat(self, events: int, status: Callable[[], dict[str, Any]]) -> None: ...
+
+
+class Quiet:
+    """The pulse of who gives no sign of life of its own."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+
+    def due(self) -> bool:
+        """Whether a second has passed since the last `beat` that counted."""
+        return time.monotonic() - self._last >= EVERY_S
+
+    def beat(self, events: int, status: Callable[[], dict[str, Any]]) -> None:
+        """Count it, at most once a second."""
+        if self.due():
+            self._last = time.monotonic()
 
 
 class Heartbeat:

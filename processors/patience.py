@@ -38,3 +38,13 @@ def patiently(call: Callable[[], T], stop: threading.Event) -> T:
                 raise
             log.warning("trying again", fault=repr(fault))
             stop.wait(_PAUSE_S)
+
+
+def until_stopped(run: Callable[[], None], stop: threading.Event) -> None:
+    """A fault that passes does not spoil a stop that was asked for meanwhile: nothing is lost, only not done yet."""
+    try:
+        run()
+    except TRANSIENT as fault:
+        if not stop.is_set():
+            raise
+        log.warning("stopped in the midst of a fault", fault=repr(fault))

@@ -1,27 +1,27 @@
-"""The projector: folds the log into the live generation of one projection."""
+"""The projector: folds the log into a generation of one projection, and follows when another goes live."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
 from confluent_kafka import Message
 
 from processors.consumer import Batch, BatchConsumer
-from processors.heartbeat import Heartbeat
+from processors.folding import Folding, named
+from processors.following import Followed, RetiredError, stored
+from processors.heartbeat import Pulse
 from processors.patience import TRANSIENT, Transient, patiently
-from processors.slices import OpenSlice, opened
 from processors.topics import Place, Topics
 from processors.watch import Watch
-from processors.writer import Write, Writer
-from projections.event import Event
-from projections.fold import Fold, FoldError
-from projections.generations import Generation, Generations
+from processors.writer import Write
+from projections.fold import FoldError
+from projections.generations import Generation
 from projections.projection import Projection
-from projections.slices import Changes, Commit, SliceStore
+from projections.slices import HOLD_MS, Progress, SliceStore
 from schemas.codec import Codec
 from schemas.errors import DecodeError
 
@@ -30,12 +30,13 @@ HELD_ROWS = 2_048
 _WAIT_S = 0.25
 _LONGEST_PAUSE_S = 5.0
 _MOST_UNWRITTEN = 30
+_HELD_LOOK_S = 0.01
 
 log = structlog.get_logger("projector")
 
 
 class Overtaken(Transient):
-    """Another writer moved a slice on: what is held in memory is out of date."""
+    """Another writer moved a slice on, or a switch holds it: what is held in memory is out of date."""
 
 
 class Projector:
@@ -46,71 +47,83 @@ class Projector:
 
     Guarantee: rows and next offset of a partition are written in one atomic compare-and-set, so that no restart,
     duplicate or second worker counts an event twice or leaves one out. A refused write, or a Redis that failed, means
-    to forget what is held in memory and go on from what is stored.
+    to forget what is held in memory and go on from what is stored. While a switch holds a slice nothing is written; once
+    another generation is live, it goes on there, from that one's own offsets.
     """
 
     def __init__(
         self,
         projection: Projection,
         *,
+        follow: Followed,
         topics: Topics,
-        names: Mapping[str, str],
         store: SliceStore,
-        generations: Generations,
         codec: Codec,
-        heartbeat: Heartbeat,
+        heartbeat: Pulse,
         stop: threading.Event,
         batch: int = BATCH,
     ) -> None:
         self._stop = stop
         self._projection = projection
+        self._follow = follow
         self._topics = topics
-        self._sources = [names[topic] for topic in projection.topics]
         self._store = store
-        self._writer = Writer(store)
+        self._folding = Folding(projection, store, codec, HELD_ROWS)
         self._watch = Watch(store, topics)
-        self._generations = generations
-        self._codec = codec
         self._heartbeat = heartbeat
         self._batch = batch
-        self._slices: dict[Place, OpenSlice] = {}
-        self._folds: dict[Place, Fold] = {}
         self._stalled: dict[Place, str] = {}
         self._generation: Generation | None = None
         self._consumer: BatchConsumer | None = None
         self._unwritten = 0
+        self._refused_at: float | None = None
 
     def starts(self, places: list[Place]) -> dict[Place, int]:
         """Load the slices of new partitions and say where to read from."""
-        self._writer.wait()
+        self._folding.wait()
         return patiently(lambda: self._load(places), self._stop)
 
     def _load(self, places: list[Place]) -> dict[Place, int]:
-        generation = self._live()
+        generation, progress = self._unheld(places)
         if self._generation is not None and self._generation.id != generation.id:
             self._drop_lost()
         self._generation = generation
-        slices = {place: generation.slice(*place) for place in places}
-        progress = dict(zip(slices, self._store.progress(list(slices.values())), strict=True))
-        self._slices |= opened(slices, progress, self._topics)
+        starts = self._folding.open(generation, progress, self._topics)
         for place in places:
-            self._folds[place] = Fold(self._projection, HELD_ROWS)
             self._stalled.pop(place, None)
         log.info("assigned", projection=self._projection.name, generation=generation.id, **_shown(places))
-        return {place: self._slices[place].start for place in places}
+        return starts
+
+    def _unheld(self, places: list[Place]) -> tuple[Generation, dict[Place, Progress]]:
+        """The generation to fold into and where its slices stand, once no switch holds them."""
+        deadline = time.monotonic() + HOLD_MS / 1000 + 1
+        while not self._stop.is_set():
+            generation = self._follow.generation()
+            progress = stored(self._store, generation, places)
+            if not self._follow.begins and any(of.revision == 0 for of in progress.values()):
+                raise RetiredError(f"slices of the generation {generation.id} of {generation.projection!r} are gone")
+            held = [place for place, of in progress.items() if of.held]
+            # A hold that outlived who made it has ended, though it is still written there.
+            if (not held or time.monotonic() > deadline) and self._follow.still(generation):
+                return generation, progress
+            while held and time.monotonic() < deadline and self._follow.still(generation):
+                self._stop.wait(_HELD_LOOK_S)
+                if self._stop.is_set() or not any(of.held for of in stored(self._store, generation, held).values()):
+                    break
+        raise Transient("stopped while a switch of generations holds the slices")
 
     def _drop_lost(self) -> None:
-        """Redis forgot which generation was live, and what is left of it serves nobody."""
-        parts = self._projection.parts
-        for slice_ in self._slices.values():
-            self._store.drop(slice_.id, parts)
+        """Where Redis forgot a generation, what is left of its slices serves nobody."""
+        if self._follow.known(self._generation):  # type: ignore[arg-type]
+            return
+        for slice_ in self._folding.slices.values():
+            self._store.drop(slice_.id, self._projection.parts)
 
     def gone(self, places: list[Place]) -> None:
         """Forget partitions that were taken away, once what was folded of them is written."""
-        self._writer.wait()
+        self._folding.close(places)
         for place in places:
-            for held in (self._slices, self._folds, self._stalled):
-                held.pop(place, None)
+            self._stalled.pop(place, None)
         log.info("revoked", projection=self._projection.name, **_shown(places))
 
     def attach(self, consumer: BatchConsumer) -> None:
@@ -133,7 +146,7 @@ class Projector:
                 self._heartbeat.beat(folded, self._status)
             self._settle()
         finally:
-            self._writer.close()
+            self._folding.end()
 
     def _step(self, batch: Batch) -> int:
         """Fold a batch and begin to write it; returns how many events the write before it made visible."""
@@ -142,7 +155,7 @@ class Projector:
             return 0
         writes = self._folded(batch)
         written = self._settle()
-        self._writer.begin(writes)
+        self._folding.begin(writes)
         if self._heartbeat.due():
             written += self._settle()
             self._look()
@@ -160,52 +173,35 @@ class Projector:
     def _settle(self) -> int:
         """Wait for the write under way and tell the group; Overtaken when another writer was there."""
         assert self._consumer is not None
-        events, offsets, refused = 0, {}, []
-        for write, done in self._writer.end():
-            place = (write.slice.id.topic, write.slice.id.partition)
-            if self._slices.get(place) is not write.slice:
-                continue
-            if done:
-                self._unwritten = 0
-                events += write.events
-                offsets[place] = write.commit.after.offset
-            else:
-                refused.append(place)
-        self._consumer.commit(offsets)
-        if refused:
-            raise Overtaken(f"another writer was there first: {_names(refused)}")
-        return events
+        written = self._folding.settle()
+        self._consumer.commit(written.offsets)
+        if written.refused:
+            self._refused_at = self._refused_at or time.monotonic()
+            raise Overtaken(f"another writer was there first: {named(written.refused)}")
+        if written.offsets:
+            self._unwritten = 0
+            if self._refused_at is not None:
+                waited_ms, self._refused_at = round((time.monotonic() - self._refused_at) * 1000), None
+                log.info("writing again", projection=self._projection.name, waited_ms=waited_ms)
+        return written.events
 
     def _folded(self, batch: Batch) -> list[Write]:
         writes = []
         for place in batch.records.keys() | batch.ends.keys():
-            slice_ = self._slices.get(place)
-            if slice_ is None or place in self._stalled:
-                continue
-            write = self._fold(place, slice_, batch.records.get(place, []), batch.ends.get(place))
-            if write is not None:
-                writes.append(write)
+            if place in self._folding.slices and place not in self._stalled:
+                write = self._fold(place, batch.records.get(place, []), batch.ends.get(place))
+                if write is not None:
+                    writes.append(write)
         return writes
 
-    def _fold(self, place: Place, slice_: OpenSlice, records: Sequence[Message], end: int | None) -> Write | None:
-        unread, changes = slice_.unread(records), Changes()
-        while unread:
+    def _fold(self, place: Place, records: Sequence[Message], end: int | None) -> Write | None:
+        unread = self._folding.slices[place].unread(records)
+        while True:
             try:
-                changes = self._apply(place, slice_, unread)
-                break
+                return self._folding.fold(place, unread, end)
             except (DecodeError, FoldError) as error:
                 # There may be another bad one before it: decoding looks at the whole batch before folding begins.
                 unread, end = self._stand_still(place, unread, error), None
-        after = slice_.after(unread, end)
-        if after == slice_.progress:
-            return None
-        commit = Commit(slice=slice_.id, before=slice_.progress, after=after, changes=changes)
-        return Write(slice=slice_, commit=commit, events=len(unread))
-
-    def _apply(self, place: Place, slice_: OpenSlice, records: Sequence[Message]) -> Changes:
-        # The rows of a write that is under way are all held, so none of those that are read here is about to change.
-        events = decoded(self._codec, self._projection.routes, records)
-        return self._folds[place].apply(events, lambda table, keys: self._store.rows(slice_.id, table, keys))
 
     def _stand_still(self, place: Place, records: Sequence[Message], error: DecodeError | FoldError) -> Sequence[Message]:
         """Policy `stop`: leave the partition standing at the event that failed; returns what lies before it."""
@@ -214,8 +210,8 @@ class Projector:
         assert self._consumer is not None
         self._consumer.pause([place])
         # The new fold holds nothing: it may read only what is written.
-        self._writer.wait()
-        self._folds[place] = Fold(self._projection, HELD_ROWS)
+        self._folding.wait()
+        self._folding.forget_rows(place)
         bad = error.position.offset if isinstance(error, FoldError) else error.offset
         return [record for record in records if record.offset() < bad]  # type: ignore[operator]
 
@@ -223,78 +219,37 @@ class Projector:
         """Notice that a slice is no longer as it was left: an emptied Redis, another writer, a topic made anew."""
         assert self._consumer is not None
         if self._watch.due():
-            self._watch.topics(self._slices)
+            self._watch.topics(self._folding.slices)
             # The group's offsets follow each write without waiting; one that was lost is made good here.
-            self._consumer.commit({place: slice_.progress.offset for place, slice_ in self._slices.items()})
-        live = self._generations.live(self._projection.name)
-        if self._generation is not None and (live is None or live.id != self._generation.id):
+            self._consumer.commit({place: slice_.progress.offset for place, slice_ in self._folding.slices.items()})
+        if self._generation is not None and not self._follow.still(self._generation):
             log.warning("the live generation is another one, reloading", projection=self._projection.name)
-            self._reload(list(self._slices))
+            self._reload(list(self._folding.slices))
             return
-        changed = self._watch.changed(self._slices)
+        changed = self._watch.changed(self._folding.slices)
         if changed:
             log.warning("slices changed in Redis, reloading", projection=self._projection.name, **_shown(changed))
             self._reload(changed)
 
     def _outdated(self) -> bool:
         """Whether some slices are of another generation than the one last seen live."""
-        return any(s.id.generation != self._generation.id for s in self._slices.values() if self._generation)
+        return any(s.id.generation != self._generation.id for s in self._folding.slices.values() if self._generation)
 
     def _start_over(self) -> None:
-        self._writer.forget()
-        self._reload(list(self._slices))
+        self._folding.forget()
+        self._reload(list(self._folding.slices))
 
     def _reload(self, places: list[Place]) -> None:
         assert self._consumer is not None
         self._consumer.seek(self._load(places))
 
-    def _live(self) -> Generation:
-        info = self._topics.describe(self._sources)
-        partitions = {name: info[name].partitions for name in self._sources}
-        return self._generations.ensure(self._projection.name, self._projection.version, partitions)
-
     def _status(self) -> dict[str, Any]:
         return {
             "projection": self._projection.name,
-            "partitions": {f"{t}/{p}": s.progress.offset for (t, p), s in sorted(self._slices.items())},
+            "partitions": {f"{t}/{p}": s.progress.offset for (t, p), s in sorted(self._folding.slices.items())},
             "stalled": {f"{t}/{p}": error for (t, p), error in sorted(self._stalled.items())},
         }
 
 
-def decoded(codec: Codec, wanted: Mapping[str, Any], records: Sequence[Message]) -> list[Event]:
-    """The events among `records` whose type is wanted; DecodeError says where the first bad one lies."""
-    events: list[Event] = []
-    decode, add = codec.decode_wanted, events.append
-    record: Message | None = None
-    try:
-        for record in records:
-            message = decode(record.value(), wanted)
-            if message is not None:
-                type_, data = message
-                add(_event((type_, record.key().decode(), data, record)))  # type: ignore[union-attr]
-    except DecodeError as error:
-        assert record is not None
-        raise _placed(error, record) from error
-    except (AttributeError, UnicodeDecodeError) as error:
-        assert record is not None
-        what = "the record has no key" if record.key() is None else f"the key is not UTF-8: {error}"
-        raise _placed(DecodeError(what), record) from error
-    return events
-
-
-# What a NamedTuple's own constructor does, in a third of the time; it runs once an event.
-_event: Callable[[tuple[Any, ...]], Event] = partial(tuple.__new__, Event)
-
-
-def _placed(error: DecodeError, record: Message) -> DecodeError:
-    topic, partition, offset = record.topic(), record.partition(), record.offset()
-    assert topic is not None and partition is not None and offset is not None
-    return error.at(topic, partition, offset, record.key())
-
-
 def _shown(places: Sequence[Place]) -> dict[str, str]:
-    return {"partitions": _names(places)}
-
-
-def _names(places: Sequence[Place]) -> str:
-    return ",".join(f"{topic}/{partition}" for topic, partition in sorted(places))
+    return {"partitions": named(places)}

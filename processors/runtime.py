@@ -6,7 +6,6 @@ import gc
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import structlog
 from redis import Redis
@@ -16,9 +15,9 @@ from processors.domain import Domain
 from processors.handler import Handler
 from processors.handover import HandOver
 from processors.heartbeat import Heartbeat
-from processors.patience import TRANSIENT
-from processors.projector import Projector
-from processors.topics import Place, Topics
+from processors.patience import until_stopped
+from processors.projecting import Projecting
+from processors.topics import Topics
 from processors.transaction import Transactions
 from processors.watch import Watch
 from producers.outcomes import Outcomes
@@ -66,48 +65,22 @@ class Runtime:
         return self.domains[name]
 
     def run_projectors(self, names: Sequence[str], pinned: Sequence[int] | None, stop: threading.Event) -> None:
-        """Run one projector a name, a thread each, until `stop` is set or one fails (which stops the others)."""
+        """Keep each projection's generations fed until `stop` is set or one fails (which stops the others)."""
         refuse_eviction(self.redis)
         projections = [self.projection(name) for name in dict.fromkeys(names)]
         codec = self.codec()
-        _calm_collector()
-        _together([partial(self._projector, p, codec, pinned, stop) for p in projections], stop)
-
-    def _projector(self, projection: Projection, codec: Codec, pinned: Sequence[int] | None, stop: threading.Event) -> None:
-        topics = Topics(self.kafka)
-        sources = {topic: self.names.topic(topic) for topic in projection.topics}
-        heartbeat = Heartbeat(self.redis, self.names.prefix, f"{projection.name}@{self.instance}", "projector")
-        projector = Projector(
-            projection,
-            topics=topics,
-            names=sources,
-            store=SliceStore(self.redis),
-            generations=Generations(self.redis, self.names.prefix),
-            codec=codec,
-            heartbeat=heartbeat,
-            stop=stop,
-        )
-        info = topics.describe(list(sources.values()))
-        group = self.names.projection_group(projection.name)
-        consumer = BatchConsumer(self.kafka, group, starts=projector.starts, gone=projector.gone, protocol=self.protocol)
-        projector.attach(consumer)
-        try:
-            if pinned is None:
-                consumer.subscribe(list(info))
-            else:
-                consumer.pin(_places({name: topic.partitions for name, topic in info.items()}, pinned))
-            log.info("projector runs", projection=projection.name, group=group, instance=self.instance)
-            self._until_stopped(projector.run, stop)
-        finally:
-            consumer.close()
-        heartbeat.end()
-        log.info("projector ended", projection=projection.name)
+        calm_collector()
+        runs: list[Callable[[], None]] = []
+        for projection in projections:
+            projecting = Projecting(self, projection, codec, pinned, stop)
+            runs += [projecting.live, projecting.kept]
+        _together(runs, stop)
 
     def run_handler(self, name: str, stop: threading.Event) -> None:
         """Run a domain's command handler until `stop` is set."""
         refuse_eviction(self.redis)
         domain, codec = self.domain(name), self.codec()
-        _calm_collector()
+        calm_collector()
         heartbeat = Heartbeat(self.redis, self.names.prefix, f"{name}.handler@{self.instance}", "handler")
         store, outcomes, group = SliceStore(self.redis), Outcomes(self.redis), self.names.handler_group(name)
 
@@ -144,36 +117,18 @@ class Runtime:
         try:
             consumer.subscribe([self.names.commands(name)])
             log.info("handler runs", domain=name, group=group, instance=self.instance)
-            self._until_stopped(handler.run, stop)
+            until_stopped(handler.run, stop)
         finally:
             consumer.close()
         heartbeat.end()
         log.info("handler ended", domain=name)
 
-    @staticmethod
-    def _until_stopped(run: Callable[[], None], stop: threading.Event) -> None:
-        """A fault that passes does not spoil a stop that was asked for meanwhile: nothing is lost, only not done yet."""
-        try:
-            run()
-        except TRANSIENT as fault:
-            if not stop.is_set():
-                raise
-            log.warning("stopped in the midst of a fault", fault=repr(fault))
 
-
-def _calm_collector() -> None:
+def calm_collector() -> None:
     """Let the garbage collector look seldom: a batch makes and drops thousands of objects, hardly one of them in a cycle."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
-
-
-def _places(partitions: Mapping[str, int], pinned: Sequence[int]) -> list[Place]:
-    for topic, count in partitions.items():
-        for partition in pinned:
-            if not 0 <= partition < count:
-                raise UsageError(f"--partitions: {topic} has the partitions 0 to {count - 1}, not {partition}")
-    return [(topic, partition) for topic in partitions for partition in sorted(set(pinned))]
 
 
 def _together(runs: Sequence[Callable[[], None]], stop: threading.Event) -> None:

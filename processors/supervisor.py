@@ -45,7 +45,9 @@ def supervise(daemons: Sequence[Sequence[str]], stop: threading.Event, *, redis:
     another supervises this instance already, and at the end when a daemon had to be killed.
     """
     children = [_Child(args) for args in daemons]
-    with claimed(redis, prefix, instance, stop):
+    taken = f"`logfold run all` of the instance {instance!r} runs already, on {{host}} with pid {{pid}}: "
+    taken += "stop it first, or give each its own --instance"
+    with claimed(redis, f"{prefix}logfold:supervisor:{instance}", taken, stop):
         try:
             while not stop.is_set():
                 for child in children:

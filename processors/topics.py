@@ -118,6 +118,11 @@ class Topics:
         """The first offset that each partition still has."""
         return self._offsets(places, OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED)
 
+    def at(self, places: Iterable[Place], ms: int, ends: Mapping[Place, int]) -> dict[Place, int]:
+        """The first offset of each partition that was recorded at this time or later; where there is none, its end."""
+        found = self._offsets(places, OffsetSpec.for_timestamp(ms), IsolationLevel.READ_COMMITTED)
+        return {place: offset if offset >= 0 else ends[place] for place, offset in found.items()}
+
     def _offsets(self, places: Iterable[Place], spec: OffsetSpec, level: IsolationLevel) -> dict[Place, int]:
         request = {TopicPartition(topic, partition): spec for topic, partition in places}
         if not request:

@@ -46,13 +46,14 @@ def _command(projection: Projection) -> click.Command:
     params += [
         click.Option(["--after"], multiple=True, help="Wait until this position (topic/partition@offset) is folded."),
         click.Option(["--timeout"], default=10.0, show_default=True, help="Seconds to wait for --after."),
+        click.Option(["--generation"], help="Read this generation, e.g. one that is not live yet (logfold generations)."),
         click.Option(["--json", "as_json"], is_flag=True, help="Print JSON."),
     ]
 
-    def run(after: tuple[str, ...], timeout: float, as_json: bool, **given: Any) -> None:
+    def run(after: tuple[str, ...], timeout: float, generation: str | None, as_json: bool, **given: Any) -> None:
         checked = {param.name: _checked(param, given[param.name.lower()]) for param in declared.params}
         positions = [Position.parse(text) for text in after]
-        answer = _readers(click.get_current_context()).query(projection.name, checked, positions, timeout)
+        answer = _readers(click.get_current_context()).query(projection.name, checked, positions, timeout, generation)
         show(answer, as_json, declared.columns)
 
     return click.Command(projection.name, callback=run, params=params, help=declared.help)

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from projections.digest import row_digest
 from projections.event import Event
 from projections.projection import Projection, Row, Step, Table, event_key
 from projections.slices import Changes, member
@@ -28,14 +29,24 @@ class Rows:
     twice as many and those of one batch.
 
     Two halves stand for an order of use: what is used moves to the young half, and when that is full the old one goes.
+    `digests` are those of the rows as they are stored, by which a change of a row moves its table's.
     """
 
-    __slots__ = ("_limit", "old", "young")
+    __slots__ = ("_limit", "_old_digests", "digests", "old", "young")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self.young: dict[str, Row | None] = {}
+        self.digests: dict[str, int] = {}
         self.old: dict[str, Row | None] = {}
+        self._old_digests: dict[str, int] = {}
+
+    def hold(self, key: str, stored: bytes | None) -> None:
+        """Hold a row as it is stored, None where there is none."""
+        if stored is None:
+            self.young[key], self.digests[key] = None, 0
+        else:
+            self.young[key], self.digests[key] = orjson.loads(stored), row_digest(key, stored)
 
     def missing(self, keys: Iterable[str]) -> list[str]:
         """Which of these are not held; those that are stay for this batch."""
@@ -45,6 +56,7 @@ class Rows:
             if key not in young:
                 if key in old:
                     young[key] = old.pop(key)
+                    self.digests[key] = self._old_digests.pop(key, 0)
                 else:
                     missing.append(key)
         return missing
@@ -52,8 +64,8 @@ class Rows:
     def trim(self) -> None:
         """Between batches: let go of what was not used for longest, once there is too much."""
         if len(self.young) > self._limit:
-            self.old = self.young
-            self.young = {}
+            self.old, self._old_digests = self.young, self.digests
+            self.young, self.digests = {}, {}
 
 
 Read = Callable[[str, list[str]], list[bytes | None]]
@@ -86,11 +98,11 @@ class Fold:
             missing = rows.missing(keys)
             if missing:
                 for key, stored in zip(missing, read(name, missing), strict=True):
-                    rows.young[key] = None if stored is None else orjson.loads(stored)
+                    rows.hold(key, stored)
         changes = Changes()
         for name, steps, keys in work:
             rows = self._rows[name]
-            _fold_table(self._projection.table(name), rows.young, steps, keys, changes)
+            _fold_table(self._projection.table(name), rows, steps, keys, changes)
             rows.trim()
         return changes
 
@@ -115,9 +127,8 @@ class Fold:
         return work
 
 
-def _fold_table(
-    table: Table, rows: dict[str, Row | None], steps: list[_Planned], keys: dict[str, None], changes: Changes
-) -> None:
+def _fold_table(table: Table, held: Rows, steps: list[_Planned], keys: dict[str, None], changes: Changes) -> None:
+    rows, digests = held.young, held.digests
     before = _all_members(table, rows, steps, keys)
     event = steps[0][2]
     try:
@@ -128,14 +139,22 @@ def _fold_table(
     # Only when something fails is it worth while to know which event a row's form comes from: its last one.
     steps.reverse()
     written: dict[str, bytes | None] = {}
+    difference = 0
     key = ""
     try:
         for key in keys:
             row = rows[key]
-            written[key] = None if row is None else to_json(row)
+            if row is None:
+                written[key], digest = None, 0
+            else:
+                written[key] = stored = to_json(row)
+                digest = row_digest(key, stored)
+            difference += digest - digests[key]
+            digests[key] = digest
     except Exception as error:
         raise FoldError(table.name, _first(steps, key), error) from error
     changes.rows[table.name] = written
+    changes.digests[table.name] = difference
     after = _all_members(table, rows, steps, keys)
     for index, olds, news in zip(table.indexes, before, after, strict=True):
         for old, new in zip(olds, news, strict=True):

@@ -1,21 +1,38 @@
 """Generations: complete builds of a projection, of which exactly one is live.
 
-Key: `{<prefix><projection>}:live`, JSON with `generation`, `version` and `partitions` (the number of partitions of
-each topic, with the prefix), so that a query needs no Kafka.
+Keys: `{<prefix><projection>}:live`, JSON with `generation`, `version` and `partitions` (the number of partitions of
+each topic, with the prefix), so that a query needs no Kafka; and `{<prefix><projection>}:generations`, a hash with what
+is known of each by its id. Both lie in one hash slot, so that a switch is one atomic step.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 from redis import Redis
 
-from projections.slices import SliceId
-from schemas.errors import LogfoldError
+from projections.slices import SliceId, SliceStore
+from schemas.errors import LogfoldError, NotFoundError
+
+BUILDING, LIVE, KEPT, SCRATCH = "building", "live", "kept", "scratch"
+# Writes the pointer and some entries, if the pointer is still the one that was seen.
+_POINT = """
+if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then
+  return 0
+end
+redis.call('SET', KEYS[1], ARGV[2])
+redis.call('HSET', KEYS[2], unpack(ARGV, 3))
+return 1
+"""
+
+
+class OtherVersionError(LogfoldError):
+    """The live generation was made by another version of the projection; nothing may be written to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,44 +52,164 @@ class Generation:
         return [self.slice(topic, p) for topic, count in self.partitions.items() for p in range(count)]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """A generation as the registry knows it.
+
+    parts: of its slices, so that it can be dropped by who does not know the projection as it was. state: `building`;
+    `live`; `kept`, fed for a rollback; `scratch`, made for a comparison. made, switched, expires: times in milliseconds:
+    when it was begun, went live or ceased to be, and may be dropped. first, last: offsets by `topic/partition` where it
+    does not begin at zero, or ends before the log does: then it is not the whole history.
+    """
+
+    generation: Generation
+    parts: tuple[str, ...]
+    state: str
+    made: int
+    switched: int | None = None
+    expires: int | None = None
+    first: Mapping[str, int] = field(default_factory=dict)
+    last: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return self.generation.id
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is of the whole history."""
+        return not self.first and not self.last
+
+    def to_json(self) -> bytes:
+        body = {name: getattr(self, name) for name in _FIELDS}
+        body |= {"version": self.generation.version, "partitions": dict(self.generation.partitions), "parts": list(self.parts)}
+        return orjson.dumps(body)
+
+
+_FIELDS = ("state", "made", "switched", "expires", "first", "last")
+
+
 class Generations:
-    """Which generation of each projection is live."""
+    """Which generations of each projection there are, and which is live."""
 
     def __init__(self, redis: Redis, prefix: str) -> None:
         self._redis = redis
         self._prefix = prefix
+        self._point = redis.register_script(_POINT)
 
     def live(self, projection: str) -> Generation | None:
         """The live generation, or None when the projection was never built (or Redis lost it)."""
         stored = self._redis.get(self._key(projection))
         return None if stored is None else _parse(projection, stored)  # type: ignore[arg-type]
 
-    def ensure(self, projection: str, version: int, partitions: Mapping[str, int]) -> Generation:
+    def all(self, projection: str) -> list[Build]:
+        """Every generation, oldest first."""
+        stored: dict[bytes, bytes] = self._redis.hgetall(self._registry(projection))  # type: ignore[assignment]
+        found = [_entry(projection, id_.decode(), orjson.loads(body)) for id_, body in stored.items()]
+        return sorted(found, key=lambda build: (build.made, build.id))
+
+    def ensure(self, projection: str, version: int, partitions: Mapping[str, int], parts: Sequence[str]) -> Generation:
         """The live generation; the first daemon to ask makes one.
 
-        LogfoldError when the live one was made by another version, or for another number of partitions.
+        OtherVersionError when the live one was made by another version, LogfoldError when for another number of partitions.
         """
         found = self.live(projection)
         if found is None:
-            body = {"generation": _new_id(), "version": version, "partitions": dict(partitions)}
-            self._redis.set(self._key(projection), orjson.dumps(body), nx=True)
+            self._make(new_build(projection, version, partitions, parts, LIVE))
             found = self.live(projection)
             if found is None:
                 raise LogfoldError(f"the live generation of {projection!r} vanished from Redis as it was made")
         if found.version != version:
-            raise LogfoldError(
+            raise OtherVersionError(
                 f"the live generation of {projection!r} was made by version {found.version} of the projection, this is "
-                f"version {version}: nothing is written"
+                f"version {version}: nothing is written until `logfold replay {projection}` has built the new one"
             )
-        if dict(found.partitions) != dict(partitions):
-            raise LogfoldError(
-                f"the live generation of {projection!r} was folded from {dict(found.partitions)} partitions, now there are "
-                f"{dict(partitions)}: the partitions of a log never change in place"
-            )
+        check_partitions(found, partitions)
         return found
+
+    def begin(self, build: Build) -> None:
+        """Enter a build that is not live."""
+        self._redis.hset(self._registry(build.generation.projection), build.id, build.to_json())
+
+    def switch(self, live: Build | None, to: Build, *, now: int, keep_ms: int) -> bool:
+        """Make `to` the live generation, if `live` still is; that one is kept for so long, whatever was kept before expires.
+
+        False when another is live by now.
+        """
+        projection = to.generation.projection
+        before = b"" if live is None else _pointer(live.generation)
+        entries = [replace(to, state=LIVE, switched=now, expires=None)]
+        entries += [replace(old, expires=now) for old in self.all(projection) if old.state == KEPT and old.id != to.id]
+        if live is not None:
+            entries.append(replace(live, state=KEPT, switched=now, expires=now + keep_ms))
+        return self._set(projection, before, to.generation, entries)
+
+    def forget(self, build: Build) -> None:
+        """Take a build that is not live out of the registry; the first step of dropping it."""
+        self._redis.hdel(self._registry(build.generation.projection), build.id)
+
+    def drop(self, build: Build, store: SliceStore) -> None:
+        """Remove a build that is not live: nobody takes it up from now on, and each slice goes in one UNLINK."""
+        self.forget(build)
+        for slice_ in build.generation.slices():
+            store.drop(slice_, build.parts)
+
+    def sweep(self, projection: str, store: SliceStore, now: int) -> list[Build]:
+        """Drop what has expired."""
+        live = self.live(projection)
+        due = [build for build in self.all(projection) if build.expires is not None and build.expires <= now]
+        expired = [build for build in due if live is None or build.id != live.id]
+        for build in expired:
+            self.drop(build, store)
+        return expired
+
+    def _make(self, build: Build) -> None:
+        """Make a live one where there is none."""
+        self._set(build.generation.projection, b"", build.generation, [build])
+
+    def _set(self, projection: str, before: bytes, live: Generation, entries: Sequence[Build]) -> bool:
+        fields = [part for entry in entries for part in (entry.id, entry.to_json())]
+        keys = [self._key(projection), self._registry(projection)]
+        return bool(self._point(keys=keys, args=[before, _pointer(live), *fields]))
 
     def _key(self, projection: str) -> str:
         return f"{{{self._prefix}{projection}}}:live"
+
+    def _registry(self, projection: str) -> str:
+        return f"{{{self._prefix}{projection}}}:generations"
+
+
+def new_build(
+    projection: str, version: int, partitions: Mapping[str, int], parts: Sequence[str], state: str, **more: Any
+) -> Build:
+    """A generation that is not entered yet, under an id of its own."""
+    made = datetime.now(UTC)
+    # Never the same id twice, even where Redis forgot the last one: a late writer must not meet a namesake.
+    id_ = f"{made:%Y%m%d-%H%M%S}-{secrets.token_hex(6)}"
+    generation = Generation(projection=projection, id=id_, version=version, partitions=dict(partitions))
+    return Build(generation=generation, parts=tuple(parts), state=state, made=int(made.timestamp() * 1000), **more)
+
+
+def check_partitions(generation: Generation, partitions: Mapping[str, int]) -> None:
+    """LogfoldError when the topics have other partitions than the generation was made for."""
+    if dict(generation.partitions) != dict(partitions):
+        raise LogfoldError(
+            f"the live generation of {generation.projection!r} was folded from {dict(generation.partitions)} partitions, now "
+            f"there are {dict(partitions)}: the partitions of a log never change in place"
+        )
+
+
+def chosen(builds: Sequence[Build], id_: str) -> Build:
+    """The build whose id begins so; NotFoundError when that is none, or more than one."""
+    found = [build for build in builds if build.id.startswith(id_)]
+    if len(found) != 1:
+        there = ", ".join(build.id for build in builds) or "none"
+        raise NotFoundError(f"{len(found) or 'no'} generations have an id that begins with {id_!r}; there are: {there}")
+    return found[0]
+
+
+def _pointer(generation: Generation) -> bytes:
+    return orjson.dumps({"generation": generation.id, "version": generation.version, "partitions": dict(generation.partitions)})
 
 
 def _parse(projection: str, stored: bytes) -> Generation:
@@ -80,6 +217,6 @@ def _parse(projection: str, stored: bytes) -> Generation:
     return Generation(projection=projection, id=body["generation"], version=body["version"], partitions=body["partitions"])
 
 
-def _new_id() -> str:
-    # Never the same twice, even where Redis forgot the last one: a late writer must not meet a namesake.
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(6)}"
+def _entry(projection: str, id_: str, body: dict[str, Any]) -> Build:
+    generation = Generation(projection=projection, id=id_, version=body["version"], partitions=body["partitions"])
+    return Build(generation=generation, parts=tuple(body["parts"]), **{name: body[name] for name in _FIELDS})

@@ -91,6 +91,7 @@ class Projection:
 
     version: raise it when the fold or the form of its rows changes.
     topics: without the prefix (`flights.events`).
+    from_any_point: whether its rows make sense when folded from a later event than the first, as counts of a year do.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Projection:
     topics: tuple[str, ...]
     tables: tuple[Table, ...]
     query: Query | None = None
+    from_any_point: bool = False
     routes: dict[str, list[Route]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

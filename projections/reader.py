@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from redis import Redis
 
-from projections.generations import Generation, Generations
+from projections.generations import Generation, Generations, chosen
 from projections.projection import Projection, Row, Table
 from projections.slices import SliceId, SliceStore
 from schemas.errors import NotFoundError, TimedOutError, UsageError
@@ -109,19 +109,31 @@ class Readers:
         except KeyError:
             raise UsageError(f"no projection is called {name!r}; there are: {', '.join(sorted(self.projections))}") from None
 
-    def open(self, name: str) -> Reader:
-        """A reader of the live generation; NotFoundError when the projection was never built."""
+    def open(self, name: str, generation_id: str | None = None) -> Reader:
+        """A reader of the live generation, or of the one whose id begins so.
+
+        NotFoundError when the projection was never built, or there is no such generation.
+        """
         projection = self.projection(name)
+        if generation_id is not None:
+            return Reader(self._redis, projection, chosen(self._generations.all(name), generation_id).generation)
         generation = self._generations.live(name)
         if generation is None:
             raise NotFoundError(f"the read model {name!r} was never built: start it with `logfold run projector {name}`")
         return Reader(self._redis, projection, generation)
 
-    def query(self, name: str, params: dict[str, Any], after: Sequence[Position] = (), timeout_s: float = 10) -> Any:
+    def query(
+        self,
+        name: str,
+        params: dict[str, Any],
+        after: Sequence[Position] = (),
+        timeout_s: float = 10,
+        generation: str | None = None,
+    ) -> Any:
         """Run a projection's query; NotFoundError when it answers None, UsageError for text that is not Unicode."""
         for value in params.values():
             _refuse_bytes(value)
-        reader = self.open(name)
+        reader = self.open(name, generation)
         if reader.projection.query is None:
             raise UsageError(f"the projection {name!r} declares no query")
         reader.wait(after, timeout_s)

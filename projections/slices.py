@@ -1,29 +1,43 @@
 """Slices in Redis: what a fold made of ONE partition, its rows and its next offset, in one hash slot.
 
 Keys: `{<owner>:<generation>:<topic>:<partition>}:<part>`; the part `slice` is a hash with `offset` (the next one to
-fold), `revision` (counts the writes), `topic_id`, and `last_offset` / `last_id` (the last event folded). Every other
-part is a table (a hash of JSON rows) or an index (a sorted set, all scores 0, read in the order of the members).
+fold), `revision` (counts the writes), `topic_id`, `last_offset` / `last_id` (the last event folded), `digest.<table>`
+(see projections.digest), and, while a switch of generations holds the slice, `held` (until when, in milliseconds). Every
+other part is a table (a hash of JSON rows) or an index (a sorted set, all scores 0, read in the order of the members).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from redis import Redis
 from redis.exceptions import NoScriptError
 
+from projections.digest import Digests
 from schemas.errors import LogfoldError
 
 META = "slice"
+_DIGEST = "digest."
+_HELD = "held"
+HOLD_MS = 5_000
+_SCANNED = 2_000
+_SAMPLES = 50
 # Redis undoes nothing of a script that fails midway (a part that is no hash, a command that an ACL forbids), so the
 # slice counts as torn from the first write to the last. Lua's stack bounds the arguments of one call; an even number
 # keeps field and value together.
 _COMMIT = """
-local now = redis.call('HMGET', KEYS[1], 'offset', 'revision')
+local now = redis.call('HMGET', KEYS[1], 'offset', 'revision', 'held')
 if (now[1] or '') ~= ARGV[1] or (now[2] or '') ~= ARGV[2] then
   return 0
+end
+if now[3] then
+  local time = redis.call('TIME')
+  if tonumber(now[3]) > time[1] * 1000 + time[2] / 1000 then
+    return 0
+  end
+  redis.call('HDEL', KEYS[1], 'held')
 end
 redis.call('HSET', KEYS[1], 'revision', 'torn')
 local i = 3
@@ -39,6 +53,19 @@ while i <= #ARGV do
   i = last + 1
 end
 return 1
+"""
+# Whoever has read the slice before is refused from now on, by the revision; whoever reads it now, by `held`.
+_HOLD = """
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('HSET', KEYS[1], 'offset', 0, 'revision', 0, 'topic_id', '')
+end
+local time = redis.call('TIME')
+redis.call('HINCRBY', KEYS[1], 'revision', 1)
+redis.call('HSET', KEYS[1], 'held', string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[1]))
+return redis.call('HGETALL', KEYS[1])
+"""
+_READ = """
+return {redis.call('HGET', KEYS[1], 'offset'), redis.call(ARGV[1], KEYS[2], unpack(ARGV, 2))}
 """
 
 
@@ -61,7 +88,8 @@ class Progress:
 
     offset: the next offset to fold. revision: the number of writes. topic_id: of the topic it was folded from.
     last_offset, last_id: the last event folded, by which a log that was cut short or made again is recognised.
-    An absent slice has offset 0 and revision 0.
+    digests: of its tables; None when they are not known (a row was written past the fold). held: whether a switch of
+    generations holds it, so that nobody may write it. An absent slice has offset 0 and revision 0.
     """
 
     offset: int = 0
@@ -69,14 +97,17 @@ class Progress:
     topic_id: str = ""
     last_offset: int | None = None
     last_id: str = ""
+    digests: Digests | None = None
+    held: bool = False
 
 
 class Changes:
-    """What one commit writes: rows by table, members of indexes, parts to drop first."""
+    """What one commit writes: rows by table, members of indexes, parts to drop first; and what it adds to the digests."""
 
-    __slots__ = ("drops", "members", "rows")
+    __slots__ = ("digests", "drops", "members", "rows")
 
     def __init__(self) -> None:
+        self.digests: dict[str, int] = {}
         self.rows: dict[str, dict[str, bytes | None]] = {}
         self.members: dict[str, dict[str, bool]] = {}
         self.drops: list[str] = []
@@ -114,6 +145,8 @@ class SliceStore:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._script = ""
+        self._hold = redis.register_script(_HOLD)
+        self._read = redis.register_script(_READ)
 
     def progress(self, slices: Sequence[SliceId]) -> list[Progress]:
         """The stored progress of each slice."""
@@ -149,6 +182,62 @@ class SliceStore:
             self._script = ""
             raise
 
+    def hold(self, slices: Sequence[SliceId], ms: int) -> list[Progress]:
+        """Let nobody write these slices for so long, and tell where they stand; one that is absent begins at offset 0.
+
+        Nothing is torn when it fails: what was held is released by `release`, or by itself in time.
+        """
+        # A torn one is an error before anything is held.
+        self.progress(slices)
+        found = []
+        for slice_ in slices:
+            stored = iter(self._hold(keys=[slice_.key(META)], args=[ms]))
+            found.append(_progress(slice_, dict(zip(stored, stored, strict=True))))
+        return found
+
+    def release(self, slices: Sequence[SliceId]) -> None:
+        """End a hold; who was refused goes on."""
+        pipe = self._redis.pipeline(transaction=False)
+        for slice_ in slices:
+            pipe.hdel(slice_.key(META), _HELD)
+        pipe.execute()
+
+    def scan(self, slice_: SliceId, part: str, *, index: bool) -> Iterator[dict[str, bytes]]:
+        """A table's rows by key (an index's members, each with an empty row), some at a time and in no order.
+
+        What does not change while it is read is there at least once.
+        """
+        cursor = 0
+        while True:
+            found: Any
+            if index:
+                cursor, found = self._redis.zscan(slice_.key(part), cursor, count=_SCANNED)
+                yield {member.decode(): b"" for member, _ in found}
+            else:
+                cursor, found = self._redis.hscan(slice_.key(part), cursor, count=_SCANNED)
+                yield {key.decode(): row for key, row in found.items()}
+            if cursor == 0:
+                return
+
+    def at(self, slice_: SliceId, part: str, keys: Sequence[str], *, index: bool) -> tuple[int, dict[str, bytes]]:
+        """The slice's next offset, and those of the rows (or members) that are there, in one atomic read."""
+        command = "ZMSCORE" if index else "HMGET"
+        offset, rows = self._read(keys=[slice_.key(META), slice_.key(part)], args=[command, *keys])
+        there = {key: b"" if index else row for key, row in zip(keys, rows, strict=True) if row is not None}
+        return int(offset or 0), there
+
+    def count(self, slice_: SliceId, part: str, *, index: bool = False) -> int:
+        """How many rows a table has, or members an index."""
+        key = slice_.key(part)
+        return int(self._redis.zcard(key) if index else self._redis.hlen(key))
+
+    def size(self, slice_: SliceId, parts: Iterable[str]) -> int:
+        """About how many bytes of Redis' memory the slice takes."""
+        pipe = self._redis.pipeline(transaction=False)
+        for part in (META, *parts):
+            pipe.memory_usage(slice_.key(part), samples=_SAMPLES)
+        return sum(size or 0 for size in pipe.execute())
+
     def drop(self, slice_: SliceId, parts: Iterable[str]) -> None:
         """Remove a slice whole, its offset included, in one UNLINK."""
         self._redis.unlink(slice_.key(META), *(slice_.key(part) for part in parts))
@@ -161,7 +250,7 @@ def member(text: str, key: str) -> str:
 
 def _progress(slice_: SliceId, stored: dict[bytes, bytes]) -> Progress:
     if not stored:
-        return Progress()
+        return Progress(digests={})
     try:
         last = stored.get(b"last_offset")
         return Progress(
@@ -170,12 +259,21 @@ def _progress(slice_: SliceId, stored: dict[bytes, bytes]) -> Progress:
             topic_id=stored[b"topic_id"].decode(),
             last_offset=None if last is None else int(last),
             last_id=stored.get(b"last_id", b"").decode(),
+            digests=_digests(stored),
+            held=_HELD.encode() in stored,
         )
     except (KeyError, ValueError) as error:
         raise LogfoldError(
             f"the slice {slice_.key(META)!r} is torn, or not what logfold wrote ({stored!r}): delete the keys with its tag, "
             "and it is folded anew"
         ) from error
+
+
+def _digests(stored: dict[bytes, bytes]) -> Digests | None:
+    """None where there are none though events were folded; that of an empty table may be absent."""
+    prefix = _DIGEST.encode()
+    found = {name.removeprefix(prefix).decode(): int(of, 16) for name, of in stored.items() if name.startswith(prefix)}
+    return found if found or b"last_offset" not in stored else None
 
 
 class _Call:
@@ -195,6 +293,10 @@ class _Call:
         meta = ["offset", after.offset, "revision", before.revision + 1, "topic_id", after.topic_id]
         if after.last_offset is not None:
             meta += ["last_offset", after.last_offset, "last_id", after.last_id]
+        for table, digest in (after.digests or {}).items():
+            meta += [_DIGEST + table, b"%032x" % digest]
+        if after.digests is None and before.digests:
+            self._call("HDEL", 1, [_DIGEST + table for table in before.digests])
         self._call("HSET", 1, meta)
 
     def _part(self, part: str, command: str, args: list[Any]) -> None:

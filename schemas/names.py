@@ -42,5 +42,9 @@ class Names:
     def projection_group(self, projection: str) -> str:
         return self.prefix + projection
 
+    def replay_group(self, projection: str, generation: str) -> str:
+        """Who feeds a generation that is not live."""
+        return f"{self.prefix}{projection}.replay.{generation}"
+
     def handler_group(self, domain: str) -> str:
         return f"{self.prefix}{domain}.handler"

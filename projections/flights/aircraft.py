@@ -29,7 +29,13 @@ def _tail(event: Event) -> str | None:
     return tail
 
 
-aircraft = Projection(name="aircraft", version=1, topics=("flights.events",), tables=(Table(name="aircraft", merge=merge),))
+aircraft = Projection(
+    name="aircraft",
+    version=1,
+    topics=("flights.events",),
+    tables=(Table(name="aircraft", merge=merge),),
+    from_any_point=True,
+)
 
 
 @aircraft.on("flights.FlightDeparted", key=_tail)

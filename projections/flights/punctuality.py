@@ -30,6 +30,7 @@ punctuality = Projection(
     version=1,
     topics=("flights.events",),
     tables=tuple(Table(name=by, merge=sum_fields) for by in _BY),
+    from_any_point=True,
 )
 
 

@@ -39,7 +39,7 @@ def corner(open_sandbox: OpenSandbox) -> Iterator[Sandbox]:
 @pytest.fixture
 def reader(corner: Sandbox) -> Reader:
     """30 rows and one total a slice, each slice at offset 10."""
-    generation = Generations(corner.redis, "").ensure("things", 1, {TOPIC: PARTITIONS})
+    generation = Generations(corner.redis, "").ensure("things", 1, {TOPIC: PARTITIONS}, [])
     changes = [Changes() for _ in range(PARTITIONS)]
     for number in range(30):
         key, at = f"key-{number}", f"JFK|{number % 2}|{29 - number:02}"

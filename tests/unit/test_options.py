@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from processors.cli import _numbers
-from processors.runtime import _places
+from processors.projecting import _places
 from producers.cli import TIME
 from producers.flights.cli import Code, FlightId
 from producers.outcomes import Outcome

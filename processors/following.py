@@ -1,0 +1,83 @@
+"""Which generation a projector follows: the live one, wherever it goes, or one that is kept for a rollback."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from processors.topics import Place
+from projections.generations import KEPT, Build, Generation, Generations
+from projections.projection import Projection
+from projections.slices import Progress, SliceStore
+from schemas.errors import LogfoldError
+
+
+class RetiredError(LogfoldError):
+    """The generation is no longer kept: nothing may be written to it."""
+
+
+class Followed(Protocol):
+    """What a projector folds into. begins: whether a slice that is absent is one that begins at offset zero."""
+
+    begins: bool
+
+    def generation(self) -> Generation:
+        """The generation to fold into now; an error ends the projector."""
+        ...
+
+    def still(self, generation: Generation) -> bool:
+        """Whether that is still the one."""
+        ...
+
+    def known(self, generation: Generation) -> bool:
+        """Whether the generation still is one, live or not; if not, Redis forgot it, or it was dropped."""
+        ...
+
+
+class Live:
+    """The live generation of a projection; the first to ask makes one. OtherVersionError when it is of another version."""
+
+    begins = True
+
+    def __init__(self, projection: Projection, generations: Generations, partitions: Callable[[], Mapping[str, int]]) -> None:
+        self._projection = projection
+        self._generations = generations
+        self._partitions = partitions
+
+    def generation(self) -> Generation:
+        projection = self._projection
+        return self._generations.ensure(projection.name, projection.version, self._partitions(), projection.parts)
+
+    def still(self, generation: Generation) -> bool:
+        live = self._generations.live(generation.projection)
+        return live is not None and live.id == generation.id
+
+    def known(self, generation: Generation) -> bool:
+        return any(build.id == generation.id for build in self._generations.all(generation.projection))
+
+
+class Kept:
+    """A generation that was live and is kept as it would be; RetiredError when it is not kept any more."""
+
+    begins = False
+
+    def __init__(self, build: Build, generations: Generations) -> None:
+        self._build = build
+        self._generations = generations
+
+    def generation(self) -> Generation:
+        if not self.still(self._build.generation):
+            raise RetiredError(f"the generation {self._build.id} of {self._build.generation.projection!r} is not kept any more")
+        return self._build.generation
+
+    def still(self, generation: Generation) -> bool:
+        builds = self._generations.all(generation.projection)
+        return any(build.id == generation.id and build.state == KEPT for build in builds)
+
+    def known(self, generation: Generation) -> bool:
+        return self.still(generation)
+
+
+def stored(store: SliceStore, generation: Generation, places: list[Place]) -> dict[Place, Progress]:
+    """The progress of some slices of a generation."""
+    return dict(zip(places, store.progress([generation.slice(*place) for place in places]), strict=True))

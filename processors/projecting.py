@@ -1,0 +1,159 @@
+"""Keeps the generations of one projection fed: the live one, and the one that is kept for a rollback.
+
+Only those that this version of the projection made: daemons of an old and a new version may run side by side.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import structlog
+from redis.exceptions import RedisError
+
+from processors.consumer import BatchConsumer
+from processors.following import Followed, Kept, Live, RetiredError
+from processors.heartbeat import Heartbeat, Pulse, Quiet
+from processors.patience import TRANSIENT, patiently, until_stopped
+from processors.projector import Projector
+from processors.topics import Place, Topics
+from projections.generations import KEPT, Build, Generations, OtherVersionError
+from projections.projection import Projection
+from projections.slices import SliceStore
+from schemas.codec import Codec
+from schemas.errors import LogfoldError, UsageError
+
+if TYPE_CHECKING:
+    from processors.runtime import Runtime
+
+_LOOK_S = 1.0
+log = structlog.get_logger("projector")
+
+
+class Projecting:
+    """What one daemon does for one projection, until `stop` is set.
+
+    pinned: the partitions to take without the consumer group, or None.
+    """
+
+    def __init__(
+        self, runtime: Runtime, projection: Projection, codec: Codec, pinned: Sequence[int] | None, stop: threading.Event
+    ) -> None:
+        self._runtime = runtime
+        self._projection = projection
+        self._codec = codec
+        self._pinned = pinned
+        self._stop = stop
+        self._store = SliceStore(runtime.redis)
+        self._generations = Generations(runtime.redis, runtime.names.prefix)
+
+    def live(self) -> None:
+        """Fold into the live generation, whichever it is; while it is of another version, wait and say so."""
+        runtime, name = self._runtime, self._projection.name
+        heartbeat = Heartbeat(runtime.redis, runtime.names.prefix, f"{name}@{runtime.instance}", "projector")
+        group = runtime.names.projection_group(name)
+        while not self._stop.is_set():
+            topics = Topics(runtime.kafka)
+            follow = Live(self._projection, self._generations, lambda topics=topics: self._partitions(topics))  # type: ignore[misc]
+            try:
+                # Asked before the group is joined: a member of another version would take partitions and leave them unfolded.
+                patiently(follow.generation, self._stop)
+                self._run(follow, topics, group, heartbeat, self._stop)
+            except OtherVersionError as other:
+                log.warning("waits", projection=name, version=self._projection.version, why=str(other))
+                self._wait(heartbeat, str(other))
+        heartbeat.end()
+        log.info("projector ended", projection=name)
+
+    def kept(self) -> None:
+        """Fold into what is kept for a rollback, and drop what has expired."""
+        name = self._projection.name
+        while not self._stop.wait(_LOOK_S):
+            try:
+                builds = self._generations.all(name)
+                if any(build.expires is not None for build in builds):
+                    for build in self._generations.sweep(name, self._store, int(time.time() * 1000)):
+                        log.info("dropped", projection=name, generation=build.id)
+            except RedisError as fault:
+                log.warning("trying again", fault=repr(fault))
+                continue
+            mine = [b for b in builds if b.state == KEPT and b.generation.version == self._projection.version and b.expires]
+            if mine and mine[-1].expires > time.time() * 1000:  # type: ignore[operator]
+                self._keep(mine[-1])
+
+    def _keep(self, build: Build) -> None:
+        """Feed one generation until it is no longer kept. What is wrong with it must not end the daemon."""
+        runtime, ended = self._runtime, threading.Event()
+        follow, topics = Kept(build, self._generations), Topics(runtime.kafka)
+        watcher = threading.Thread(target=self._until_retired, args=(follow, build, ended), daemon=True)
+        watcher.start()
+        group = runtime.names.replay_group(self._projection.name, build.id)
+        try:
+            self._run(follow, topics, group, Quiet(), ended)
+        except RetiredError:
+            log.info("no longer kept", projection=self._projection.name, generation=build.id)
+        except (LogfoldError, *TRANSIENT) as error:
+            log.error("a kept generation is not fed", projection=self._projection.name, generation=build.id, error=str(error))
+            ended.wait()
+        finally:
+            ended.set()
+            watcher.join()
+
+    def _until_retired(self, follow: Kept, build: Build, ended: threading.Event) -> None:
+        """Set `ended` once the daemon stops, or the generation is not kept any more or has expired."""
+        while not ended.wait(_LOOK_S / 2):
+            try:
+                expired = build.expires is not None and build.expires <= time.time() * 1000
+                if self._stop.is_set() or expired or not follow.still(build.generation):
+                    ended.set()
+            except RedisError as fault:
+                log.warning("trying again", fault=repr(fault))
+
+    def _run(self, follow: Followed, topics: Topics, group: str, pulse: Pulse, stop: threading.Event) -> None:
+        """One projector, from its first partitions until `stop` is set."""
+        runtime, name = self._runtime, self._projection.name
+        projector = Projector(
+            self._projection,
+            follow=follow,
+            topics=topics,
+            store=self._store,
+            codec=self._codec,
+            heartbeat=pulse,
+            stop=stop,
+        )
+        partitions = self._partitions(topics)
+        consumer = BatchConsumer(runtime.kafka, group, starts=projector.starts, gone=projector.gone, protocol=runtime.protocol)
+        projector.attach(consumer)
+        try:
+            if self._pinned is None:
+                consumer.subscribe(list(partitions))
+            else:
+                consumer.pin(_places(partitions, self._pinned))
+            log.info("projector runs", projection=name, group=group, instance=runtime.instance)
+            until_stopped(projector.run, stop)
+        finally:
+            consumer.close()
+
+    def _partitions(self, topics: Topics) -> dict[str, int]:
+        sources = [self._runtime.names.topic(topic) for topic in self._projection.topics]
+        return {name: info.partitions for name, info in topics.describe(sources).items()}
+
+    def _wait(self, heartbeat: Heartbeat, why: str) -> None:
+        """Until the live generation is of this version, or there is none."""
+        status = {"projection": self._projection.name, "partitions": {}, "stalled": {}, "waits": why}
+        while not self._stop.is_set():
+            heartbeat.beat(0, lambda: status)
+            live = patiently(lambda: self._generations.live(self._projection.name), self._stop)
+            if live is None or live.version == self._projection.version:
+                return
+            self._stop.wait(_LOOK_S / 2)
+
+
+def _places(partitions: Mapping[str, int], pinned: Sequence[int]) -> list[Place]:
+    for topic, count in partitions.items():
+        for partition in pinned:
+            if not 0 <= partition < count:
+                raise UsageError(f"--partitions: {topic} has the partitions 0 to {count - 1}, not {partition}")
+    return [(topic, partition) for topic in partitions for partition in sorted(set(pinned))]

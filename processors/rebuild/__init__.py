@@ -1,0 +1,1 @@
+"""Rebuilding read models: the next generation beside the live one, compared with it, and then live."""

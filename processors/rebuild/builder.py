@@ -1,0 +1,218 @@
+"""Folds the log into a generation that is not live, as far as it is told and no further."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import structlog
+from confluent_kafka import Message
+
+from processors.consumer import BatchConsumer
+from processors.folding import Folding
+from processors.following import stored
+from processors.patience import TRANSIENT, Transient, patiently
+from processors.topics import Place, Topics
+from processors.writer import Write
+from producers.settings import KafkaSettings
+from projections.generations import Build, Generations
+from projections.projection import Projection
+from projections.slices import SliceStore
+from schemas.codec import Codec
+from schemas.errors import LogfoldError, TimedOutError
+
+BULK = 20_000
+_POLLED = 5_000
+_HELD_ROWS = 2_048
+_WAIT_S = 0.05
+_SILENT_S = 60.0
+_THROTTLE_S = 0.25
+
+log = structlog.get_logger("replay")
+Targets = Mapping[Place, int]
+Touched = dict[Place, dict[str, set[str]]]
+
+
+class GoneError(LogfoldError):
+    """The generation was dropped while it was being built."""
+
+
+class Throttle:
+    """At most so many events a second; None for as many as there are."""
+
+    def __init__(self, rate: float | None, stop: threading.Event) -> None:
+        self._rate = rate
+        self._stop = stop
+        self._due = time.monotonic()
+
+    def limit(self, most: int) -> int:
+        """How many events to take at once."""
+        return most if self._rate is None else max(1, min(most, int(self._rate * _THROTTLE_S)))
+
+    def took(self, events: int) -> None:
+        """Wait until as many may have been taken."""
+        if self._rate is not None:
+            self._due = max(self._due, time.monotonic() - 1) + events / self._rate
+            self._stop.wait(max(0.0, self._due - time.monotonic()))
+
+
+class Builder:
+    """Builds some slices of a generation, all of them in this process and thread; used with `with`.
+
+    A batch is many events, so that a row that several of them touch is written once. Each slice's rows and next offset
+    are one compare-and-set, as a projector's are: a kill at any moment loses nothing, and of two builders of one slice
+    one is refused and goes on from what is stored.
+    """
+
+    def __init__(
+        self,
+        projection: Projection,
+        build: Build,
+        places: Sequence[Place],
+        *,
+        kafka: KafkaSettings,
+        group: str,
+        store: SliceStore,
+        generations: Generations,
+        codec: Codec,
+        throttle: Throttle,
+        stop: threading.Event,
+        bulk: int = BULK,
+    ) -> None:
+        self._build = build
+        self._places = list(places)
+        self._store = store
+        self._generations = generations
+        self._throttle = throttle
+        self._stop = stop
+        self._bulk = bulk
+        self._topics = Topics(kafka)
+        self._folding = Folding(projection, store, codec, _HELD_ROWS)
+        self._consumer = BatchConsumer(kafka, group, starts=self._load, gone=lambda _: None)
+        self._read: dict[Place, list[Message]] = {}
+        self._seen: dict[Place, int] = {}
+        self._paused: set[Place] = set()
+        self.events = 0
+        """Events folded by this builder."""
+        self.touched: Touched | None = None
+        """If set, gathers the keys of what is written, by part."""
+
+    def __enter__(self) -> Builder:
+        patiently(lambda: self._consumer.pin(self._places), self._stop)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._folding.end()
+        self._consumer.close()
+
+    def offsets(self) -> dict[Place, int]:
+        """The next offset of each slice, as written or being written."""
+        return {place: slice_.progress.offset for place, slice_ in self._folding.slices.items()}
+
+    def advance(self, targets: Targets, look: Callable[[], None] = lambda: None) -> None:
+        """Fold until each slice's next offset is its target, or was past it before; all is written then.
+
+        look: called after each batch. DecodeError or FoldError at an event that cannot be folded; what was written stays.
+        TimedOutError when Kafka brings nothing for a minute. When it is told to stop it returns early.
+        """
+        moved = time.monotonic()
+        while not self._stop.is_set():
+            try:
+                if self._reached(targets):
+                    self._settle()
+                    if self._reached(targets):
+                        return
+                if self._step(targets):
+                    moved = time.monotonic()
+                elif time.monotonic() - moved > _SILENT_S:
+                    raise TimedOutError(
+                        f"Kafka brings nothing for {_SILENT_S:g} s, though the log goes on: {self._left(targets)}"
+                    )
+            except TRANSIENT as fault:
+                log.warning("going on from what is stored", fault=repr(fault))
+                patiently(self._start_over, self._stop)
+            look()
+
+    def _step(self, targets: Targets) -> bool:
+        """Read, fold and begin to write one batch; whether anything came."""
+        came = self._gather(targets)
+        writes = [write for place in self._places if (write := self._fold(place, targets[place])) is not None]
+        self._settle()
+        self._folding.begin(writes)
+        self._note(writes)
+        events = sum(write.events for write in writes)
+        self.events += events
+        self._throttle.took(events)
+        return came or bool(writes)
+
+    def _gather(self, targets: Targets) -> bool:
+        """Read until there is enough for a batch, or all that is wanted, or Kafka has no more for now."""
+        want, came = self._throttle.limit(self._bulk), False
+        for place in [place for place in self._paused if self._seen[place] < targets[place]]:
+            self._consumer.seek({place: self._seen[place]})
+            self._paused.discard(place)
+        while sum(map(len, self._read.values())) < want and self._lacking(targets):
+            batch = self._consumer.poll(min(_POLLED, want), _WAIT_S)
+            for place, records in batch.records.items():
+                unread = self._folding.slices[place].unread(records)
+                self._read[place].extend(unread)
+                self._seen[place] = records[-1].offset() + 1  # type: ignore[operator]
+                if self._seen[place] >= targets[place] and len(self._read[place]) > self._bulk:
+                    # It goes no further for now, and others may have a long way to go.
+                    self._consumer.pause([place])
+                    self._paused.add(place)
+            for place, end in batch.ends.items():
+                self._seen[place] = max(self._seen[place], end)
+            if not len(batch) and not batch.ends:
+                return came
+            came = True
+        return came
+
+    def _lacking(self, targets: Targets) -> bool:
+        return any(self._seen[place] < targets[place] for place in self._places)
+
+    def _fold(self, place: Place, target: int) -> Write | None:
+        read, done = self._read[place], self._seen[place] >= target
+        wanted = read
+        if read and read[-1].offset() >= target:  # type: ignore[operator]
+            wanted = [record for record in read if record.offset() < target]  # type: ignore[operator]
+        self._read[place] = read[len(wanted) :]
+        return self._folding.fold(place, wanted, target if done else None)
+
+    def _settle(self) -> None:
+        refused = self._folding.settle().refused
+        if refused:
+            raise Transient(f"another writer was there first: {refused}")
+
+    def _note(self, writes: Iterable[Write]) -> None:
+        if self.touched is None:
+            return
+        for write in writes:
+            parts = self.touched.setdefault((write.slice.id.topic, write.slice.id.partition), {})
+            changes: tuple[Mapping[str, Iterable[str]], ...] = (write.commit.changes.rows, write.commit.changes.members)
+            for part, keys in ((part, keys) for of in changes for part, keys in of.items()):
+                parts.setdefault(part, set()).update(keys)
+
+    def _reached(self, targets: Targets) -> bool:
+        return all(self._folding.slices[place].progress.offset >= targets[place] for place in self._places)
+
+    def _left(self, targets: Targets) -> str:
+        now = self.offsets()
+        left = [f"{t}/{p} at {now[t, p]} of {targets[t, p]}" for t, p in self._places if now[t, p] < targets[t, p]]
+        return ", ".join(left)
+
+    def _start_over(self) -> None:
+        self._folding.forget()
+        self._consumer.seek(self._load(self._places))
+
+    def _load(self, places: list[Place]) -> dict[Place, int]:
+        progress = stored(self._store, self._build.generation, places)
+        known = any(build.id == self._build.id for build in self._generations.all(self._build.generation.projection))
+        if not known or any(of.revision == 0 for of in progress.values()):
+            raise GoneError(f"the generation {self._build.id} was dropped, or Redis forgot it: begin a new replay")
+        starts = self._folding.open(self._build.generation, progress, self._topics)
+        self._read = {place: [] for place in places}
+        self._seen = dict(starts)
+        self._paused.clear()
+        return starts

@@ -1,0 +1,203 @@
+"""What replay, verify and rollback have in common: one projection, its generations, its log."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from processors.claim import claimed
+from processors.following import stored
+from processors.patience import patiently
+from processors.rebuild.builder import BULK, Builder, Targets, Throttle
+from processors.rebuild.display import Display
+from processors.rebuild.workers import Workers, shared
+from processors.runtime import Runtime
+from processors.topics import Place, Topics
+from projections.generations import Build, Generation, Generations, new_build
+from projections.projection import Projection
+from projections.slices import Changes, Commit, Progress, SliceStore
+from schemas.errors import INTERRUPTED, LogfoldError, NotFoundError
+
+_LOOK_S = 0.25
+_SHORT_S = 0.5
+_MOST_ROUNDS = 100
+
+
+class InterruptedReplayError(LogfoldError):
+    """Told to stop by Ctrl-C or SIGTERM."""
+
+    exit_code = INTERRUPTED
+
+
+@dataclass(slots=True)
+class Meter:
+    """Events folded, and how fast: over all, and of late."""
+
+    started: float
+    events: int = 0
+    rate: float = 0.0
+    _seen: tuple[float, int] = (0.0, 0)
+
+    def count(self, events: int) -> None:
+        self.events = events
+        now = time.monotonic()
+        at, before = self._seen
+        if now - at > 1:
+            self.rate = (events - before) / (now - at) if at else events / max(now - self.started, 0.001)
+            self._seen = now, events
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+
+class Job:
+    """Builds generations of one projection beside the live one. `stop` ends it between two batches."""
+
+    def __init__(self, runtime: Runtime, projection: Projection, display: Display, stop: threading.Event) -> None:
+        self.runtime = runtime
+        self.projection = projection
+        self.display = display
+        self.stop = stop
+        self.store = SliceStore(runtime.redis)
+        self.generations = Generations(runtime.redis, runtime.names.prefix)
+        self.topics = Topics(runtime.kafka)
+        self.meter = Meter(time.monotonic())
+
+    def claim(self, what: str) -> AbstractContextManager[None]:
+        """Be the only one that does this to the projection; LogfoldError says who else does."""
+        key = f"{self.runtime.names.prefix}logfold:{what}:{self.projection.name}"
+        taken = f"a {what} of {self.projection.name!r} runs already, on {{host}} with pid {{pid}}: wait for it, or stop it"
+        return claimed(self.runtime.redis, key, taken, self.stop)
+
+    @cached_property
+    def partitions(self) -> dict[str, int]:
+        """Of each topic, with the prefix."""
+        sources = [self.runtime.names.topic(topic) for topic in self.projection.topics]
+        return {name: info.partitions for name, info in self.topics.describe(sources).items()}
+
+    @property
+    def places(self) -> list[Place]:
+        return [(topic, p) for topic, count in self.partitions.items() for p in range(count)]
+
+    def live(self) -> Build | None:
+        """The live generation."""
+        live = self.generations.live(self.projection.name)
+        if live is None:
+            return None
+        found = [build for build in self.generations.all(self.projection.name) if build.id == live.id]
+        if not found:
+            raise LogfoldError(f"the live generation {live.id} of {self.projection.name!r} is not among its generations")
+        return found[0]
+
+    def needed_live(self) -> Build:
+        """The live generation; NotFoundError when there is none."""
+        live = self.live()
+        if live is None:
+            raise NotFoundError(
+                f"the read model {self.projection.name!r} was never built: start it with "
+                f"`logfold run projector {self.projection.name}`, or build it with `logfold replay {self.projection.name}`"
+            )
+        return live
+
+    def offsets(self, generation: Generation) -> dict[Place, int]:
+        """The next offset of each slice of a generation."""
+        found = patiently(lambda: stored(self.store, generation, self.places), self.stop)
+        return {place: of.offset for place, of in found.items()}
+
+    def ends(self) -> dict[Place, int]:
+        """Where the log ends, read committed."""
+        return patiently(lambda: self.topics.ends(self.places, committed=True), self.stop)
+
+    def begin(self, state: str, first: Targets, last: Targets, expires: int | None = None) -> Build:
+        """Enter a new generation and its slices."""
+        build = new_build(
+            self.projection.name,
+            self.projection.version,
+            self.partitions,
+            self.projection.parts,
+            state,
+            first=_named(first),
+            last=_named(last),
+            expires=expires,
+        )
+        self.generations.begin(build)
+        self.prepare(build)
+        return build
+
+    def prepare(self, build: Build) -> None:
+        """Begin the slices that are not there: a late writer of a generation that was dropped must not meet an empty one."""
+        info = self.topics.describe(list(self.partitions))
+        digests = {table.name: 0 for table in self.projection.tables}
+        commits = []
+        for (topic, p), of in stored(self.store, build.generation, self.places).items():
+            if of.revision == 0:
+                after = replace(of, offset=build.first.get(f"{topic}/{p}", 0), topic_id=info[topic].id, digests=digests)
+                slice_ = build.generation.slice(topic, p)
+                commits.append(Commit(slice=slice_, before=Progress(), after=after, changes=Changes()))
+        if commits:
+            self.store.commit(commits)
+
+    def builder(self, build: Build, places: Sequence[Place], rate: float | None = None, bulk: int = BULK) -> Builder:
+        """A builder of some slices of a generation."""
+        runtime = self.runtime
+        return Builder(
+            self.projection,
+            build,
+            places,
+            kafka=runtime.kafka,
+            group=runtime.names.replay_group(self.projection.name, build.id),
+            store=self.store,
+            generations=self.generations,
+            codec=runtime.codec(),
+            throttle=Throttle(rate, self.stop),
+            stop=self.stop,
+            bulk=bulk,
+        )
+
+    def build_by_workers(self, build: Build, targets: Targets, workers: int, rate: float | None) -> None:
+        """Fold up to the targets with several processes."""
+        now = self.offsets(build.generation)
+        shares = shared({place: targets[place] - now[place] for place in self.places}, workers)
+        each = None if rate is None else rate / len(shares)
+        with Workers(self.projection.name, build.id, targets, shares, rate=each) as running:
+            while running.run():
+                self.stopped()
+                self.meter.count(running.events)
+                self.display.show(self.offsets(build.generation), targets, self.meter.rate)
+                self.stop.wait(_LOOK_S)
+            self.meter.count(running.events)
+
+    def chase(self, builder: Builder, live: Build | None) -> None:
+        """Fold until close behind the live generation (the log's end, where there is none), which moves on meanwhile."""
+        for _ in range(_MOST_ROUNDS):
+            goal, started = self.ends() if live is None else self.offsets(live.generation), time.monotonic()
+            self.advance(builder, goal)
+            if time.monotonic() - started < _SHORT_S:
+                return
+
+    def advance(self, builder: Builder, goal: Targets) -> None:
+        """Fold to the goal, what is past it aside, and show how it goes."""
+        now, before = builder.offsets(), self.meter.events - builder.events
+        targets = {place: max(goal[place], now[place]) for place in self.places}
+
+        def look() -> None:
+            self.meter.count(before + builder.events)
+            self.display.show(builder.offsets(), targets, self.meter.rate)
+
+        builder.advance(targets, look)
+        look()
+        self.stopped()
+
+    def stopped(self) -> None:
+        """Raise when told to stop."""
+        if self.stop.is_set():
+            raise InterruptedReplayError("interrupted")
+
+
+def _named(offsets: Mapping[Place, int]) -> dict[str, int]:
+    return {f"{topic}/{partition}": offset for (topic, partition), offset in sorted(offsets.items())}

@@ -1,0 +1,268 @@
+"""Replay: build the next generation from the log beside the live one, compare the two, and switch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from processors.patience import TRANSIENT, patiently
+from processors.rebuild.builder import Builder
+from processors.rebuild.compare import Comparing, Comparison
+from processors.rebuild.job import Job
+from processors.rebuild.room import room
+from processors.rebuild.switching import NotYet, Switched, switch
+from processors.topics import Place
+from projections.generations import BUILDING, Build
+from schemas.errors import LogfoldError, NotFoundError, UsageError
+
+ALWAYS, IF_EQUAL, NEVER = "always", "if-equal", "never"
+_STILL_S = 1.0
+_MOST_FAULTS = 20
+
+log = structlog.get_logger("replay")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """How to replay.
+
+    switch: `always`, `if-equal`, `never`, or None for what fits: if equal, but always when the projection's version
+    changed, and never when it is not the whole history. show: how many differences to list. rate: most events a second.
+    keep_ms: how long to keep what was live. first, last: offsets to begin and end at, where that is not all of the log.
+    """
+
+    workers: int = 1
+    switch: str | None = None
+    show: int = 20
+    rate: float | None = None
+    keep_ms: int = 0
+    check_memory: bool = True
+    resume: bool = False
+    first: Mapping[Place, int] = field(default_factory=dict)
+    last: Mapping[Place, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What came of a replay. `why` it was not switched, where it was not."""
+
+    build: Build
+    events: int
+    seconds: float
+    offsets: Mapping[Place, int]
+    comparison: Comparison | None
+    switched: Switched | None
+    why: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        compared = self.comparison
+        return {
+            "projection": self.build.generation.projection,
+            "generation": self.build.id,
+            "version": self.build.generation.version,
+            "whole": self.build.whole,
+            "events": self.events,
+            "seconds": round(self.seconds, 3),
+            "events_per_s": round(self.events / self.seconds, 1) if self.seconds else 0.0,
+            "offsets": {f"{t}/{p}": offset for (t, p), offset in sorted(self.offsets.items())},
+            "compared": None if compared is None else compared.to_json(),
+            "switched": self.switched is not None,
+            "held_ms": None if self.switched is None else round(self.switched.held_ms, 1),
+            "why": self.why,
+        }
+
+
+class _Differs(LogfoldError):
+    """A slice that was equal is not any more."""
+
+
+class Replay:
+    """One replay. Killed at any moment it goes on where it was, with `resume`."""
+
+    def __init__(self, job: Job, wish: Wish) -> None:
+        self._job = job
+        self._wish = wish
+        self._comparing: Comparing | None = None
+        self._seconds = 0.0
+        self._faults = 0
+
+    def run(self) -> Report:
+        """Build, compare, switch. LogfoldError when it is refused, or an event cannot be folded."""
+        with self._job.claim("replay"), self._job.display:
+            live, build = self._job.live(), self._build()
+            how = self._how(live, build)
+            try:
+                return self._run(live, build, how)
+            except LogfoldError as error:
+                again = f"`logfold replay {self._job.projection.name} --resume` goes on from here, --abort drops it"
+                hinted = LogfoldError(f"{error}; {again}")
+                hinted.exit_code = error.exit_code
+                raise hinted from error
+
+    def _run(self, live: Build | None, build: Build, how: str) -> Report:
+        job, wish = self._job, self._wish
+        if wish.workers > 1:
+            job.build_by_workers(build, self._goal(live, build), wish.workers, wish.rate)
+        with job.builder(build, job.places, wish.rate) as builder:
+            while True:
+                try:
+                    return self._finish(live, build, builder, how)
+                except TRANSIENT as fault:
+                    self._faults += 1
+                    if self._faults > _MOST_FAULTS or job.stop.is_set():
+                        raise
+                    log.warning("going on from what is stored", fault=repr(fault))
+                    job.stop.wait(_STILL_S)
+                    live = patiently(job.live, job.stop)
+
+    def _finish(self, live: Build | None, build: Build, builder: Builder, how: str) -> Report:
+        """Fold what is left, compare, switch."""
+        job, why, switched = self._job, "", None
+        if live is not None and live.id == build.id:
+            # The switch was made, and only its answer was lost.
+            return self._report(build, builder, Switched(held_ms=0, kept=None), "")
+        if build.last:
+            job.advance(builder, self._goal(live, build))
+        else:
+            job.chase(builder, live)
+        self._seconds = self._seconds or job.meter.seconds
+        if live is not None and build.whole and live.whole:
+            self._compare(live, build, builder)
+        if how == NEVER:
+            why = "as was asked for" if build.whole else "it is not of the whole history"
+        elif how == IF_EQUAL and live is not None and self._comparing is None:
+            why = "the live generation is not of the whole history, so they cannot be compared"
+        elif how == IF_EQUAL and self._comparing is not None and self._comparing.found.different:
+            why = "it differs from the live one"
+        else:
+            self._pass_by(builder, live)
+            try:
+                switched = self._switch(live, build, builder, how)
+            except _Differs as differs:
+                why = str(differs)
+        return self._report(build, builder, switched, why)
+
+    def _report(self, build: Build, builder: Builder, switched: Switched | None, why: str) -> Report:
+        return Report(
+            build=build,
+            events=self._job.meter.events,
+            seconds=self._seconds,
+            offsets=builder.offsets(),
+            comparison=None if self._comparing is None else self._comparing.found,
+            switched=switched,
+            why=why,
+        )
+
+    def _build(self) -> Build:
+        """The generation to build: a new one, or the one that was interrupted."""
+        job, wish, name = self._job, self._wish, self._job.projection.name
+        begun = [build for build in job.generations.all(name) if build.state == BUILDING]
+        if wish.resume:
+            if not begun:
+                raise NotFoundError(f"no replay of {name!r} was interrupted")
+            build = begun[-1]
+            if build.generation.version != job.projection.version:
+                raise UsageError(
+                    f"the replay {build.id} was begun by version {build.generation.version} of {name!r}, this is version "
+                    f"{job.projection.version}: drop it with `logfold replay {name} --abort`"
+                )
+            job.prepare(build)
+            job.display.say(f"going on with {build.id}")
+            return build
+        if begun:
+            raise LogfoldError(
+                f"the replay {begun[-1].id} of {name!r} is not finished: go on with `logfold replay {name} --resume`, or drop "
+                f"it with `logfold replay {name} --abort`"
+            )
+        self._check_memory()
+        build = job.begin(BUILDING, wish.first, wish.last)
+        job.display.say(f"building {build.id}" + ("" if build.whole else ", which will not be of the whole history"))
+        return build
+
+    def _check_memory(self) -> None:
+        job, live = self._job, self._job.live()
+        folded = 0 if live is None else sum(job.offsets(live.generation).values())
+        found = room(job.runtime.redis, job.store, live, folded, sum(job.ends().values()))
+        job.display.say(str(found))
+        if self._wish.check_memory:
+            found.check()
+
+    def _how(self, live: Build | None, build: Build) -> str:
+        if not build.whole:
+            if build.last and self._wish.switch not in (None, NEVER):
+                raise UsageError("what ends before the log does cannot go live: projectors would fold on from there")
+            return ALWAYS if self._wish.switch == ALWAYS else NEVER
+        if self._wish.switch is not None:
+            return self._wish.switch
+        changed = live is not None and live.generation.version != build.generation.version
+        return ALWAYS if changed else IF_EQUAL
+
+    def _goal(self, live: Build | None, build: Build) -> dict[Place, int]:
+        job = self._job
+        now = job.offsets(build.generation)
+        if build.last:
+            goal = {(t, p): build.last.get(f"{t}/{p}", 0) for t, p in job.places}
+        else:
+            goal = job.ends() if live is None else job.offsets(live.generation)
+        return {place: max(goal[place], now[place]) for place in job.places}
+
+    def _compare(self, live: Build, build: Build, builder: Builder) -> None:
+        job = self._job
+        job.display.say("comparing with the live generation")
+        comparing = Comparing(
+            job.projection,
+            live.generation,
+            build.generation,
+            builder,
+            job.store,
+            limit=self._wish.show,
+            stopped=job.stopped,
+        )
+        self._comparing = comparing
+        for place in job.places:
+            comparing.slice(place, read=False)
+
+    def _pass_by(self, builder: Builder, live: Build | None) -> None:
+        """Where the live generation stands still (no projector runs, or an event stops it), go on without it."""
+        job = self._job
+        if live is None:
+            return
+        before, ends = job.offsets(live.generation), job.ends()
+        if all(before[place] >= ends[place] for place in job.places):
+            return
+        job.stop.wait(_STILL_S)
+        after, now = job.offsets(live.generation), builder.offsets()
+        still = [place for place in job.places if before[place] == after[place] < ends[place]]
+        if still:
+            builder.advance({**now, **{place: max(ends[place], now[place]) for place in still}})
+            job.stopped()
+
+    def _switch(self, live: Build | None, build: Build, builder: Builder, how: str) -> Switched:
+        job = self._job
+
+        def reach(offsets: dict[Place, int], left_s: float) -> None:
+            deadline = time.monotonic() + left_s
+
+            def look() -> None:
+                if time.monotonic() > deadline:
+                    raise NotYet(f"the new generation {build.id} did not catch up while the live one was held")
+
+            now = builder.offsets()
+            builder.advance({place: max(offsets.get(place, 0), now[place]) for place in job.places}, look)
+            job.stopped()
+            if how == IF_EQUAL and self._comparing is not None:
+                self._check(self._comparing, offsets, builder)
+
+        return switch(job.generations, job.store, live, build, reach, keep_ms=self._wish.keep_ms)
+
+    @staticmethod
+    def _check(comparing: Comparing, offsets: Mapping[Place, int], builder: Builder) -> None:
+        """What was equal by its digest must be so where the live slice is held now."""
+        now = builder.offsets()
+        for place in comparing.by_digest:
+            if now[place] == offsets[place] and not comparing.same_digests(place):
+                raise _Differs(f"it differs from the live one in {place[0]}/{place[1]} since they were compared: compare again")
