@@ -12,7 +12,7 @@ from redis import Redis
 from projections.generations import Generation, Generations, chosen
 from projections.projection import Projection, Row, Table
 from projections.slices import SliceId, SliceStore
-from schemas.errors import NotFoundError, TimedOutError, UsageError
+from schemas.errors import LogfoldError, NotFoundError, TimedOutError, UsageError
 from schemas.names import Names
 from schemas.partitioner import partition_of
 from schemas.position import Position
@@ -20,17 +20,23 @@ from schemas.position import Position
 _POLL_S = (0.001, 0.05)
 
 
+class GenerationGoneError(LogfoldError):
+    """The generation that is being read was dropped meanwhile: what is not found there may well be in the live one."""
+
+
 class Reader:
     """One projection's live generation, looked up once: everything read through one reader is of one build.
 
-    Reads over several slices are not one snapshot: each slice is whole at an offset of its own.
+    Reads over several slices are not one snapshot: each slice is whole at an offset of its own. GenerationGoneError when
+    rows are missing because the generation was dropped.
     """
 
-    def __init__(self, redis: Redis, projection: Projection, generation: Generation) -> None:
+    def __init__(self, redis: Redis, projection: Projection, generation: Generation, generations: Generations) -> None:
         self.projection = projection
         self.generation = generation
         self._redis = redis
         self._store = SliceStore(redis)
+        self._generations = generations
 
     def get(self, table: str, key: str) -> Row | None:
         """The row under `key`, or None."""
@@ -44,15 +50,20 @@ class Reader:
         pipe = self._redis.pipeline(transaction=False)
         for slice_ in slices:
             pipe.hget(slice_.key(table), key)
-        return _merged(declared, (orjson.loads(row) for row in pipe.execute() if row is not None))
+        found = [orjson.loads(row) for row in pipe.execute() if row is not None]
+        if not found:
+            self._refuse_gone(slices)
+        return _merged(declared, found)
 
     def all(self, table: str) -> dict[str, Row]:
         """Every row by key, in the order of the keys; for tables that are small, such as totals."""
         declared = self.projection.table(table)
         found: dict[str, list[Row]] = {}
-        for slice_ in self.generation.slices():
+        slices = self.generation.slices()
+        for slice_ in slices:
             for key, row in self._store.table(slice_, table).items():
                 found.setdefault(key.decode(), []).append(orjson.loads(row))
+        self._refuse_gone(slices)
         return {key: _merged(declared, found[key]) or {} for key in sorted(found)}
 
     def find(self, table: str, index: str, prefix: str) -> list[Row]:
@@ -70,6 +81,7 @@ class Reader:
             keys = [m.partition(b"\t")[2].decode() for m in members]
             rows = self._store.rows(slice_, table, keys) if keys else []
             found += [(m, orjson.loads(row)) for m, row in zip(members, rows, strict=True) if row is not None]
+        self._refuse_gone(slices)
         return [row for _, row in sorted(found, key=lambda pair: pair[0])]
 
     def rows(self, slice_: SliceId, table: str) -> Iterator[tuple[str, bytes]]:
@@ -91,8 +103,17 @@ class Reader:
                     raise TimedOutError(
                         f"{self.projection.name!r} has not folded {position} within {timeout_s:g} s: it is at offset {reached}"
                     )
+                if reached == 0:
+                    self._refuse_gone([slice_])
                 time.sleep(pause)
                 pause = min(pause * 2, _POLL_S[1])
+
+    def _refuse_gone(self, slices: Sequence[SliceId]) -> None:
+        """What lacks a slice may not have been built yet, or not be there any more."""
+        if all(progress.revision for progress in self._store.progress(slices)):
+            return
+        if all(build.id != self.generation.id for build in self._generations.all(self.projection.name)):
+            raise GenerationGoneError(f"the generation {self.generation.id} of {self.projection.name!r} was dropped: ask again")
 
 
 class Readers:
@@ -116,11 +137,12 @@ class Readers:
         """
         projection = self.projection(name)
         if generation_id is not None:
-            return Reader(self._redis, projection, chosen(self._generations.all(name), generation_id).generation)
+            found = chosen(self._generations.all(name), generation_id).generation
+            return Reader(self._redis, projection, found, self._generations)
         generation = self._generations.live(name)
         if generation is None:
             raise NotFoundError(f"the read model {name!r} was never built: start it with `logfold run projector {name}`")
-        return Reader(self._redis, projection, generation)
+        return Reader(self._redis, projection, generation, self._generations)
 
     def query(
         self,
@@ -133,15 +155,24 @@ class Readers:
         """Run a projection's query; NotFoundError when it answers None, UsageError for text that is not Unicode."""
         for value in params.values():
             _refuse_bytes(value)
-        reader = self.open(name, generation)
-        if reader.projection.query is None:
+        if self.projection(name).query is None:
             raise UsageError(f"the projection {name!r} declares no query")
-        reader.wait(after, timeout_s)
-        answer = reader.projection.query.run(reader, **params)
+        try:
+            answer = self._answer(name, params, after, timeout_s, generation)
+        except GenerationGoneError:
+            answer = self._answer(name, params, after, timeout_s, generation)
         if answer is None:
             given = " ".join(str(value) for value in params.values() if value is not None)
             raise NotFoundError(f"{name} has no {given!r}")
         return answer
+
+    def _answer(
+        self, name: str, params: dict[str, Any], after: Sequence[Position], timeout_s: float, generation: str | None
+    ) -> Any:
+        reader = self.open(name, generation)
+        reader.wait(after, timeout_s)
+        assert reader.projection.query is not None
+        return reader.projection.query.run(reader, **params)
 
 
 def _refuse_bytes(value: Any) -> None:

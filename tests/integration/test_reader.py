@@ -53,7 +53,7 @@ def reader(corner: Sandbox) -> Reader:
         for p, change in enumerate(changes)
     ]
     assert SliceStore(corner.redis).commit(commits) == [True] * PARTITIONS
-    return Reader(corner.redis, things, generation)
+    return Reader(corner.redis, things, generation, Generations(corner.redis, ""))
 
 
 def test_a_row_by_its_key(reader: Reader) -> None:
