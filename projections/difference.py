@@ -42,7 +42,10 @@ def between(topic: str, partition: int, part: str, key: str, is_: bytes | None, 
     if is_ == should:
         return None
     kind = MISSING if is_ is None else EXTRA if should is None else CHANGED
-    fields = dict(_fields(_parsed(is_), _parsed(should))) if kind == CHANGED else {}
+    fields: dict[str, tuple[Any, Any]] = {}
+    if kind == CHANGED:
+        # The same fields in other bytes, or one that is null here and absent there, is a difference as well.
+        fields = dict(_fields(_parsed(is_), _parsed(should))) or {"row": (_text(is_), _text(should))}
     return Difference(topic=topic, partition=partition, part=part, key=key, kind=kind, fields=fields)
 
 
@@ -61,4 +64,8 @@ def _parsed(row: bytes | None) -> Any:
     try:
         return orjson.loads(row)
     except ValueError:
-        return row.decode(errors="replace")
+        return _text(row)
+
+
+def _text(row: bytes | None) -> str:
+    return (row or b"").decode(errors="replace")

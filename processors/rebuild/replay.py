@@ -93,6 +93,7 @@ class Replay:
     def run(self) -> Report:
         """Build, compare, switch. LogfoldError when it is refused, or an event cannot be folded."""
         with self._job.claim("replay"), self._job.display:
+            self._refuse_wish()
             live, build = self._job.live(), self._build()
             how = self._how(live, build)
             try:
@@ -191,11 +192,13 @@ class Replay:
         if self._wish.check_memory:
             found.check()
 
+    def _refuse_wish(self) -> None:
+        if self._wish.last and self._wish.switch not in (None, NEVER):
+            raise UsageError("what ends before the log does cannot go live: projectors would fold on from there")
+
     def _how(self, live: Build | None, build: Build) -> str:
         if not build.whole:
-            if build.last and self._wish.switch not in (None, NEVER):
-                raise UsageError("what ends before the log does cannot go live: projectors would fold on from there")
-            return ALWAYS if self._wish.switch == ALWAYS else NEVER
+            return ALWAYS if self._wish.switch == ALWAYS and not build.last else NEVER
         if self._wish.switch is not None:
             return self._wish.switch
         changed = live is not None and live.generation.version != build.generation.version

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support import log
-from tests.support.local_stack import REPOSITORY, clean_environ
+from tests.support.parcels import install_parcels, python_path
 from tests.support.sandbox import OpenSandbox, Sandbox
 
-PACKAGE = REPOSITORY / "tests" / "parcels"
 BIRDS = [
     {"place": "Reykjavík", "kind": "puffin", "count": 12, "seen_at": 1_367_402_400_000},
     {"place": "Faroe", "kind": "puffin", "count": 30, "seen_at": 1_367_488_800_000},
@@ -26,20 +22,13 @@ BIRDS = [
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the package, installed as a user would."""
-    target = tmp_path_factory.mktemp("site")
-    source = tmp_path_factory.mktemp("source") / "parcels"
-    # A copy, since building leaves files beside the sources.
-    subprocess.run(["cp", "-r", str(PACKAGE), str(source)], check=True)
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), str(source)]
-    subprocess.run(command, check=True, env=clean_environ() | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"})
-    return target
+    return install_parcels(tmp_path_factory.mktemp("parcels"))
 
 
 @pytest.fixture(scope="module")
 def own(open_sandbox: OpenSandbox, installed: Path) -> Iterator[Sandbox]:
     """All three domains under `logfold run all`."""
-    path = os.pathsep.join(filter(None, [str(installed), os.environ.get("PYTHONPATH")]))
-    with open_sandbox(partitions=2, PYTHONPATH=path, LOGFOLD_DOMAINS="") as sandbox:
+    with open_sandbox(partitions=2, PYTHONPATH=python_path(installed), LOGFOLD_DOMAINS="") as sandbox:
         sandbox.start("run", "all").wait_for_log("event=assigned", times=8)
         yield sandbox
 

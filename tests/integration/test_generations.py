@@ -8,8 +8,19 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 
-from projections.generations import Generation, Generations
-from schemas.errors import LogfoldError
+from projections.generations import (
+    BUILDING,
+    KEPT,
+    LIVE,
+    Build,
+    Generation,
+    Generations,
+    OtherVersionError,
+    chosen,
+    new_build,
+)
+from projections.slices import Changes, Commit, Progress, SliceStore
+from schemas.errors import LogfoldError, NotFoundError
 from tests.support.sandbox import OpenSandbox, Sandbox
 
 PARTITIONS = {"flights.events": 3}
@@ -64,7 +75,7 @@ def test_prefixes_do_not_see_each_other(corner: Sandbox, generations: Generation
 
 def test_another_version_is_refused(generations: Generations) -> None:
     generations.ensure("flights", 1, PARTITIONS, PARTS)
-    with pytest.raises(LogfoldError, match=r"version 1 of the projection, this is version 2"):
+    with pytest.raises(OtherVersionError, match=r"version 1 of the projection, this is version 2"):
         generations.ensure("flights", 2, PARTITIONS, PARTS)
 
 
@@ -80,3 +91,76 @@ def test_an_id_is_not_used_again_after_redis_forgot_it(corner: Sandbox, generati
         ids.add(generations.ensure("flights", 1, PARTITIONS, PARTS).id)
         corner.redis.flushdb()
     assert len(ids) == 1_000
+
+
+def begun(generations: Generations) -> Build:
+    build = new_build("flights", 1, PARTITIONS, PARTS, BUILDING)
+    generations.begin(build)
+    return build
+
+
+def states(generations: Generations) -> dict[str, str]:
+    return {build.id: build.state for build in generations.all("flights")}
+
+
+def live_build(generations: Generations) -> Build:
+    live = generations.live("flights")
+    assert live is not None
+    return next(build for build in generations.all("flights") if build.id == live.id)
+
+
+def test_a_switch_moves_the_pointer_and_keeps_what_was_live(generations: Generations) -> None:
+    generations.ensure("flights", 1, PARTITIONS, PARTS)
+    old, new = live_build(generations), begun(generations)
+    assert generations.switch(old, new, now=1_000, keep_ms=500)
+    assert generations.live("flights") == new.generation
+    assert states(generations) == {old.id: KEPT, new.id: LIVE}
+    kept = chosen(generations.all("flights"), old.id)
+    assert (kept.switched, kept.expires) == (1_000, 1_500)
+
+
+def test_of_two_switches_from_one_generation_the_second_is_refused(generations: Generations) -> None:
+    generations.ensure("flights", 1, PARTITIONS, PARTS)
+    old, first, second = live_build(generations), begun(generations), begun(generations)
+    assert generations.switch(old, first, now=1, keep_ms=1)
+    before = states(generations)
+    assert not generations.switch(old, second, now=2, keep_ms=1)
+    assert generations.live("flights") == first.generation
+    assert states(generations) == before
+
+
+def test_the_next_switch_lets_the_one_before_the_last_expire(generations: Generations) -> None:
+    generations.ensure("flights", 1, PARTITIONS, PARTS)
+    oldest, old, new = live_build(generations), begun(generations), begun(generations)
+    generations.switch(oldest, old, now=1_000, keep_ms=10_000)
+    generations.switch(live_build(generations), new, now=2_000, keep_ms=10_000)
+    assert {build.id: build.expires for build in generations.all("flights")} == {oldest.id: 2_000, old.id: 12_000, new.id: None}
+
+
+def test_what_expired_is_dropped_whole_and_nothing_else(corner: Sandbox, generations: Generations) -> None:
+    generations.ensure("flights", 1, PARTITIONS, PARTS)
+    old, new = live_build(generations), begun(generations)
+    store = SliceStore(corner.redis)
+    for build in (old, new):
+        changes = Changes()
+        changes.put("flights", "a", b"1")
+        commits = [
+            Commit(slice=s, before=Progress(), after=Progress(offset=1), changes=changes) for s in build.generation.slices()
+        ]
+        assert store.commit(commits) == [True] * 3
+    generations.switch(old, new, now=1_000, keep_ms=500)
+    assert generations.sweep("flights", store, 1_499) == []
+    assert [build.id for build in generations.sweep("flights", store, 1_500)] == [old.id]
+    assert corner.redis.keys(f"*{old.id}*") == []
+    assert len(corner.redis.keys(f"*{new.id}*")) == 6
+    assert states(generations) == {new.id: LIVE}
+
+
+def test_a_generation_is_found_by_how_its_id_begins(generations: Generations) -> None:
+    first, second = begun(generations), begun(generations)
+    builds = generations.all("flights")
+    assert chosen(builds, first.id) == first
+    with pytest.raises(NotFoundError, match="2 generations"):
+        chosen(builds, second.id[:4])
+    with pytest.raises(NotFoundError, match=f"no generations have an id that begins with 'x'; there are: .*{first.id}"):
+        chosen(builds, "x")

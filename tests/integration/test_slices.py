@@ -14,6 +14,7 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from projections.slices import Changes, Commit, Progress, SliceId, SliceStore
 from schemas.errors import LogfoldError
+from tests.support.deadline import eventually
 from tests.support.sandbox import OpenSandbox, Sandbox
 
 TABLE, INDEX = "rows", "by_time"
@@ -245,3 +246,71 @@ def test_a_write_that_fails_midway_leaves_a_torn_slice_that_nobody_takes_for_who
     assert store.commit([commit]) == [False]
     store.drop(slice_, [TABLE, INDEX])
     assert store.progress([slice_]) == [Progress(digests={})]
+
+
+def test_a_held_slice_refuses_who_read_it_before_and_who_reads_it_now(store: SliceStore, slice_: SliceId) -> None:
+    before = written(store, slice_, 7, put(a=b"1"))
+    held = store.hold([slice_], 60_000)[0]
+    assert (held.offset, held.held) == (7, True)
+    assert held.revision > before.revision
+    for stored in (before, held, store.progress([slice_])[0]):
+        commit = Commit(slice=slice_, before=stored, after=reaching(9), changes=put(a=b"2"))
+        assert store.commit([commit]) == [False]
+    assert store.rows(slice_, TABLE, ["a"]) == [b"1"]
+
+
+def test_a_released_slice_still_refuses_who_read_it_before_it_was_held(store: SliceStore, slice_: SliceId) -> None:
+    before = written(store, slice_, 7, put(a=b"1"))
+    store.hold([slice_], 60_000)
+    store.release([slice_])
+    late = Commit(slice=slice_, before=before, after=reaching(9), changes=put(a=b"late"))
+    assert store.commit([late]) == [False]
+    assert written(store, slice_, 9, put(a=b"2")).held is False
+    assert store.rows(slice_, TABLE, ["a"]) == [b"2"]
+
+
+def test_a_hold_ends_by_itself(store: SliceStore, slice_: SliceId) -> None:
+    written(store, slice_, 7, put(a=b"1"))
+    held = store.hold([slice_], 1)[0]
+    commit = Commit(slice=slice_, before=held, after=reaching(9), changes=put(a=b"2"))
+    eventually(lambda: store.commit([commit]) == [True], "it can be written again")
+    assert store.progress([slice_])[0].held is False
+
+
+def test_holding_an_absent_slice_begins_it_so_that_nobody_else_can(store: SliceStore, slice_: SliceId) -> None:
+    nothing = store.progress([slice_])[0]
+    store.hold([slice_], 60_000)
+    store.release([slice_])
+    assert store.commit([Commit(slice=slice_, before=nothing, after=reaching(3), changes=put(a=b"1"))]) == [False]
+    assert store.progress([slice_])[0].offset == 0
+
+
+def test_a_torn_slice_is_not_held(store: SliceStore, slice_: SliceId, redis: Redis) -> None:
+    written(store, slice_, 7, put(a=b"1"))
+    redis.hset(slice_.key("slice"), "revision", "torn")
+    before = everything(redis, slice_)
+    with pytest.raises(LogfoldError, match="torn"):
+        store.hold([slice_], 1_000)
+    assert everything(redis, slice_) == before
+
+
+def test_digests_are_kept_with_the_offset_until_they_are_unknown(store: SliceStore, slice_: SliceId) -> None:
+    first = replace(reaching(7), digests={TABLE: 5, "other": 0})
+    store.commit([Commit(slice=slice_, before=Progress(digests={}), after=first, changes=put(a=b"1"))])
+    stored = store.progress([slice_])[0]
+    assert stored.digests == {TABLE: 5, "other": 0}
+    unknown = replace(stored, digests=None)
+    store.commit([Commit(slice=slice_, before=stored, after=unknown, changes=put(a=b"2"))])
+    assert store.progress([slice_])[0].digests is None
+
+
+def test_rows_are_read_with_the_offset_they_are_of(store: SliceStore, slice_: SliceId) -> None:
+    changes = put(a=b"1", b=b"2")
+    changes.move(INDEX, None, "x\ta")
+    written(store, slice_, 7, changes)
+    assert store.at(slice_, TABLE, ["b", "x"], index=False) == (7, {"b": b"2"})
+    assert store.at(slice_, INDEX, ["x\ta", "y\tb"], index=True) == (7, {"x\ta": b""})
+    assert [*store.scan(slice_, TABLE, index=False)] == [{"a": b"1", "b": b"2"}]
+    assert [*store.scan(slice_, INDEX, index=True)] == [{"x\ta": b""}]
+    assert (store.count(slice_, TABLE), store.count(slice_, INDEX, index=True)) == (2, 1)
+    assert store.size(slice_, [TABLE, INDEX, "absent"]) > 0

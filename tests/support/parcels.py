@@ -1,0 +1,30 @@
+"""The domain of one's own in tests/parcels, installed into a folder as a user would install it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.support.local_stack import REPOSITORY, clean_environ
+
+PACKAGE = REPOSITORY / "tests" / "parcels"
+
+
+def install_parcels(folder: Path, edit: Callable[[Path], None] = lambda _: None) -> Path:
+    """Install it below `folder`, after its source was edited; returns where."""
+    source, target = folder / "source", folder / "site"
+    # A copy, since building leaves files beside the sources.
+    shutil.copytree(PACKAGE, source)
+    edit(source)
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), str(source)]
+    subprocess.run(command, check=True, env=clean_environ() | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+    return target
+
+
+def python_path(installed: Path) -> str:
+    """A PYTHONPATH that leads there."""
+    return os.pathsep.join(filter(None, [str(installed), os.environ.get("PYTHONPATH")]))
