@@ -26,6 +26,7 @@ from producers.outcomes import Outcome
 from producers.publish import publish
 from producers.settings import LIBRDKAFKA, KafkaSettings
 from producers.write_side import WriteSide
+from projections.index import index_of
 from projections.projection import Projection
 from projections.reader import Readers
 from projections.settings import RedisSettings
@@ -71,7 +72,17 @@ class Installation:
                 if projection.name in found:
                     raise UsageError(f"two projections are called {projection.name!r}; rename the one of {domain!r}")
                 found[projection.name] = projection
+        for domain, index in self.indexes.items():
+            if index.name in found:
+                raise UsageError(f"two projections are called {index.name!r}: the index of {domain!r} is; rename the other")
+            found[index.name] = index
         return found
+
+    @cached_property
+    def indexes(self) -> dict[str, Projection]:
+        """The index of each domain that `LOGFOLD_INDEXES` names."""
+        names = plugins.indexed(self._environ, self.domain_names)
+        return {name: index_of(name, self.codec.catalog.types(name, "events")) for name in names}
 
     @cached_property
     def write_side(self) -> WriteSide:
