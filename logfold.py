@@ -15,11 +15,13 @@ from confluent_kafka import KafkaException
 from redis.exceptions import RedisError
 
 import processors.cli
+import processors.history_cli
 import processors.rebuild.cli
 import producers.cli
 import projections.cli
 from processors.doctor import doctor
 from processors.domain import Domain
+from processors.history import History
 from processors.runtime import Runtime
 from producers.commands import Command
 from producers.outcomes import Outcome
@@ -90,7 +92,18 @@ class Installation:
 
     @cached_property
     def readers(self) -> Readers:
-        return Readers(self.redis, self.names, list(self.projections.values()))
+        return Readers(self.redis, self.names, list(self.projections.values()), self.history)
+
+    @cached_property
+    def history(self) -> History:
+        return History(
+            kafka=self.kafka,
+            redis=self.redis,
+            names=self.names,
+            codec=lambda: self.codec,
+            domains=self.domain_names,
+            indexes=lambda: self.indexes,
+        )
 
     @cached_property
     def runtime(self) -> Runtime:
@@ -170,6 +183,7 @@ def front_door(ctx: click.Context, instance: str | None) -> None:
     ctx.meta[producers.cli.META] = installation.write_side
     ctx.meta[projections.cli.META] = installation.readers
     ctx.meta[processors.cli.META] = installation.runtime
+    ctx.meta[processors.history_cli.META] = installation.history
 
 
 for _command in (
@@ -179,6 +193,8 @@ for _command in (
     processors.cli.lag,
     processors.cli.status,
     processors.cli.topics,
+    processors.history_cli.history,
+    processors.history_cli.event,
     processors.rebuild.cli.replay,
     processors.rebuild.cli.verify,
     processors.rebuild.cli.generations,

@@ -92,7 +92,7 @@ def test_a_name_that_cannot_be_part_of_a_topic_is_a_usage_error(install: Install
         plugins.domains(None)
 
 
-@pytest.mark.parametrize("word", ["run", "query", "lag", "status", "topics", "doctor", "publish"])
+@pytest.mark.parametrize("word", ["run", "query", "lag", "status", "topics", "doctor", "publish", "history", "event"])
 def test_a_domain_called_like_a_command_is_a_usage_error(install: Install, word: str) -> None:
     install(word)
     with pytest.raises(UsageError, match=f"a domain cannot be called '{word}': that is a command of logfold"):
