@@ -245,6 +245,8 @@ def test_events_far_apart_are_each_read_at_their_place(indexed: Sandbox) -> None
             for _ in range(count):
                 headers = log.envelope("flights.FlightScheduled", key, sequence=version)
                 producer.produce(indexed.topic("flights.events"), key=key, value=value, headers=headers)
+            # What was not sent yet when a transaction is aborted never is.
+            assert producer.flush(30) == 0
             producer.commit_transaction(30) if committed else producer.abort_transaction(30)
     by_scan = [record.offset for record in log.read(indexed, "flights.events") if record.key == LONG]
     assert len(by_scan) == 7
