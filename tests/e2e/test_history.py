@@ -178,6 +178,20 @@ def test_an_event_that_cannot_be_decoded_is_shown_without_data(flown: Flown) -> 
     )
 
 
+def test_history_on_a_narrow_terminal_is_not_cut(flown: Flown) -> None:
+    main, terminal = pty.openpty()
+    try:
+        command = [sys.executable, "-m", "logfold", "history", "flights", flown.id]
+        environ = {**flown.sandbox.environ, "COLUMNS": "80"}
+        subprocess.run(command, env=environ, stdout=terminal, check=True, timeout=60)
+        os.close(terminal)
+        blocks = os.read(main, 100_000).decode().replace("\r", "").split("\n\n")
+    finally:
+        os.close(main)
+    assert [block.split()[1] for block in blocks] == ["1", "2", "3"]
+    assert all(record.header("ce_id") in block for record, block in zip(flown.records, blocks, strict=True))
+
+
 def test_progress_is_shown_on_a_terminal_and_never_on_stdout(flown: Flown) -> None:
     main, terminal = pty.openpty()
     try:
