@@ -15,17 +15,20 @@ from confluent_kafka import KafkaException
 from redis.exceptions import RedisError
 
 import processors.cli
+import processors.history_cli
 import processors.rebuild.cli
 import producers.cli
 import projections.cli
 from processors.doctor import doctor
 from processors.domain import Domain
+from processors.history import History
 from processors.runtime import Runtime
 from producers.commands import Command
 from producers.outcomes import Outcome
 from producers.publish import publish
 from producers.settings import LIBRDKAFKA, KafkaSettings
 from producers.write_side import WriteSide
+from projections.index import index_of
 from projections.projection import Projection
 from projections.reader import Readers
 from projections.settings import RedisSettings
@@ -71,7 +74,17 @@ class Installation:
                 if projection.name in found:
                     raise UsageError(f"two projections are called {projection.name!r}; rename the one of {domain!r}")
                 found[projection.name] = projection
+        for domain, index in self.indexes.items():
+            if index.name in found:
+                raise UsageError(f"two projections are called {index.name!r}: the index of {domain!r} is; rename the other")
+            found[index.name] = index
         return found
+
+    @cached_property
+    def indexes(self) -> dict[str, Projection]:
+        """The index of each domain that `LOGFOLD_INDEXES` names."""
+        names = plugins.indexed(self._environ, self.domain_names)
+        return {name: index_of(name, self.codec.catalog.types(name, "events")) for name in names}
 
     @cached_property
     def write_side(self) -> WriteSide:
@@ -79,7 +92,18 @@ class Installation:
 
     @cached_property
     def readers(self) -> Readers:
-        return Readers(self.redis, self.names, list(self.projections.values()))
+        return Readers(self.redis, self.names, list(self.projections.values()), self.history)
+
+    @cached_property
+    def history(self) -> History:
+        return History(
+            kafka=self.kafka,
+            redis=self.redis,
+            names=self.names,
+            codec=lambda: self.codec,
+            domains=self.domain_names,
+            indexes=lambda: self.indexes,
+        )
 
     @cached_property
     def runtime(self) -> Runtime:
@@ -159,6 +183,7 @@ def front_door(ctx: click.Context, instance: str | None) -> None:
     ctx.meta[producers.cli.META] = installation.write_side
     ctx.meta[projections.cli.META] = installation.readers
     ctx.meta[processors.cli.META] = installation.runtime
+    ctx.meta[processors.history_cli.META] = installation.history
 
 
 for _command in (
@@ -168,6 +193,8 @@ for _command in (
     processors.cli.lag,
     processors.cli.status,
     processors.cli.topics,
+    processors.history_cli.history,
+    processors.history_cli.event,
     processors.rebuild.cli.replay,
     processors.rebuild.cli.verify,
     processors.rebuild.cli.generations,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
 
 from projections.digest import digest
+from projections.past import Point
 from projections.projection import Param, Projection
 from projections.reader import Readers
 from projections.show import show
 from schemas.errors import UsageError
 from schemas.position import Position
+from schemas.times import millis
 
 META = "logfold.projections"
 pass_readers = click.decorators.pass_meta_key(META)
@@ -50,13 +53,47 @@ def _command(projection: Projection) -> click.Command:
         click.Option(["--json", "as_json"], is_flag=True, help="Print JSON."),
     ]
 
+    if declared.aggregate is not None:
+        params += _past_options()
+
     def run(after: tuple[str, ...], timeout: float, generation: str | None, as_json: bool, **given: Any) -> None:
         checked = {param.name: _checked(param, given[param.name.lower()]) for param in declared.params}
         positions = [Position.parse(text) for text in after]
-        answer = _readers(click.get_current_context()).query(projection.name, checked, positions, timeout, generation)
+        point = None if declared.aggregate is None else _point(given)
+        readers = _readers(click.get_current_context())
+        if point is None:
+            answer = readers.query(projection.name, checked, positions, timeout, generation)
+        elif positions or generation is not None:
+            raise UsageError("--after and --generation are of a read model, and the past is read from the log: leave them out")
+        else:
+            answer = readers.query_as_of(projection.name, checked, point)
         show(answer, as_json, declared.columns)
 
     return click.Command(projection.name, callback=run, params=params, help=declared.help)
+
+
+def _past_options() -> list[click.Parameter]:
+    return [
+        click.Option(["--as-of"], metavar="TIME", help="As it was at a time: the events that had happened by then (ce_time)."),
+        click.Option(["--recorded-as-of"], metavar="TIME", help="As the log knew it at a time: the events it had by then."),
+        click.Option(["--as-of-position"], metavar="POSITION", help="As of topic/partition@offset, inclusive."),
+        click.Option(["--as-of-version"], type=click.IntRange(min=1), help="As of a version of the aggregate, inclusive."),
+    ]
+
+
+def _point(given: Mapping[str, Any]) -> Point | None:
+    """The point of the past that the options name; None when they name none."""
+    read: dict[str, tuple[str, Callable[[Any], Any]]] = {
+        "as_of": ("happened", millis),
+        "recorded_as_of": ("recorded", millis),
+        "as_of_position": ("position", Position.parse),
+        "as_of_version": ("version", int),
+    }
+    named = [name for name in read if given[name] is not None]
+    if len(named) > 1:
+        options = " and ".join(f"--{name.replace('_', '-')}" for name in named)
+        raise UsageError(f"{options} name different points of the past: give one of them")
+    return Point(**{read[name][0]: read[name][1](given[name]) for name in named}) if named else None
 
 
 def _parameter(param: Param) -> click.Parameter:

@@ -15,6 +15,7 @@ class Record(Protocol):
     def partition(self) -> Any: ...
     def offset(self) -> Any: ...
     def headers(self) -> RawHeaders | None: ...
+    def timestamp(self) -> Any: ...
 
 
 class Event(NamedTuple):
@@ -36,6 +37,12 @@ class Event(NamedTuple):
         if record is None:
             return Position("none", 0, 0)
         return Position(record.topic(), record.partition(), record.offset())
+
+    @property
+    def recorded(self) -> int:
+        """When the log took it, milliseconds since 1970 UTC: the record's timestamp (0 for one that a test made)."""
+        recorded: int = 0 if self.record is None else self.record.timestamp()[1]
+        return recorded
 
     @property
     def envelope(self) -> Envelope:

@@ -53,6 +53,8 @@ class Param:
     """One parameter of a query. `positional` ones are its arguments, the others options.
 
     check: turns text into what the query takes, raising UsageError; by default the text itself.
+    aggregate: it is the id of the one aggregate that the query is about, which can then be asked about its past too
+    (`--as-of` and its like).
     """
 
     name: str
@@ -61,6 +63,7 @@ class Param:
     choices: tuple[str, ...] = ()
     default: str | None = None
     check: Callable[[str], Any] | None = None
+    aggregate: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,11 @@ class Query:
     params: tuple[Param, ...] = ()
     columns: tuple[str, ...] = ()
     help: str = ""
+
+    @property
+    def aggregate(self) -> Param | None:
+        """The parameter that names one aggregate, where there is one."""
+        return next((param for param in self.params if param.aggregate), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +149,9 @@ class Projection:
         return declare
 
     def answers(self, query: Callable[..., Any], *, params: Sequence[Param] = (), columns: Sequence[str] = ()) -> None:
-        """Let `logfold query <name>` run `query(reader, **params)`."""
+        """Let `logfold query <name>` run `query(reader, **params)`; at most one parameter names an aggregate."""
+        if any(param.aggregate for param in params) and (sum(p.aggregate for p in params) > 1 or len(self.topics) > 1):
+            raise UsageError(f"the projection {self.name!r}: a query is of one aggregate of one topic, or of none")
         self.query = Query(run=query, params=tuple(params), columns=tuple(columns), help=query.__doc__ or "")
 
 

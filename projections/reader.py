@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from redis import Redis
 
+from projections import past
 from projections.generations import Generation, Generations, chosen
 from projections.projection import Projection, Row, Table
 from projections.slices import SliceId, SliceStore
@@ -119,8 +120,9 @@ class Reader:
 class Readers:
     """Opens readers for the declared projections."""
 
-    def __init__(self, redis: Redis, names: Names, projections: Sequence[Projection]) -> None:
+    def __init__(self, redis: Redis, names: Names, projections: Sequence[Projection], log: past.Past | None = None) -> None:
         self._redis = redis
+        self._log = log
         self._generations = Generations(redis, names.prefix)
         self.projections = {p.name: p for p in projections}
 
@@ -153,18 +155,21 @@ class Readers:
         generation: str | None = None,
     ) -> Any:
         """Run a projection's query; NotFoundError when it answers None, UsageError for text that is not Unicode."""
-        for value in params.values():
-            _refuse_bytes(value)
+        _refuse_bytes(params)
         if self.projection(name).query is None:
             raise UsageError(f"the projection {name!r} declares no query")
         try:
             answer = self._answer(name, params, after, timeout_s, generation)
         except GenerationGoneError:
             answer = self._answer(name, params, after, timeout_s, generation)
-        if answer is None:
-            given = " ".join(str(value) for value in params.values() if value is not None)
-            raise NotFoundError(f"{name} has no {given!r}")
-        return answer
+        return _there(name, params, answer)
+
+    def query_as_of(self, name: str, params: dict[str, Any], point: past.Point) -> Any:
+        """As `query`, but of one aggregate's own events up to a point, folded from the log; see projections.past."""
+        if self._log is None:
+            raise UsageError("these readers know no log to read the past from")
+        _refuse_bytes(params)
+        return _there(name, params, past.answer_as_of(self.projection(name), params, point, self._log))
 
     def _answer(
         self, name: str, params: dict[str, Any], after: Sequence[Position], timeout_s: float, generation: str | None
@@ -175,12 +180,20 @@ class Readers:
         return reader.projection.query.run(reader, **params)
 
 
-def _refuse_bytes(value: Any) -> None:
+def _there(name: str, params: dict[str, Any], answer: Any) -> Any:
+    if answer is None:
+        given = " ".join(str(value) for value in params.values() if value is not None)
+        raise NotFoundError(f"{name} has no {given!r}")
+    return answer
+
+
+def _refuse_bytes(params: dict[str, Any]) -> None:
     """Refuse an argument of a command line that is not UTF-8: Python holds its bytes as text that nothing can encode."""
-    try:
-        str(value).encode()
-    except UnicodeEncodeError:
-        raise UsageError(f"{value!r} is not Unicode text") from None
+    for value in params.values():
+        try:
+            str(value).encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"{value!r} is not Unicode text") from None
 
 
 def _merged(table: Table, rows: Iterable[Row]) -> Row | None:

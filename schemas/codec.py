@@ -7,9 +7,12 @@ Format: `C3 01`, the 8-byte little-endian CRC-64-AVRO of the schema's Parsing Ca
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import suppress
+from decimal import Decimal
 from functools import partial
 from io import BytesIO
 from typing import Any
+from uuid import UUID
 
 import fastavro
 from fastavro import schemaless_reader, schemaless_writer
@@ -19,7 +22,7 @@ from fastavro.validation import validate
 from schemas.catalog import Catalog, MessageSchema
 from schemas.errors import DecodeError, LogfoldError, UsageError
 from schemas.message import Message
-from schemas.times import FIRST_DAY, FIRST_MS, LAST_DAY, LAST_MS, day, millis
+from schemas.times import FIRST_DAY, FIRST_MS, LAST_DAY, LAST_MS, day, iso, iso_day, millis
 
 MARKER = b"\xc3\x01"
 _HEADER = 10
@@ -31,6 +34,7 @@ _RANGES = {
     "timestamp-micros": (FIRST_MS * 1000, LAST_MS * 1000 + 999),
 }
 _TEXTS: dict[str, Callable[[str], int]] = {"date": day, "timestamp-millis": millis}
+_SHOWN: dict[str, Callable[[int], str]] = {"date": iso_day, "timestamp-millis": iso}
 _Bound = tuple[str, int, int]
 # What a NamedTuple's own constructor does, in a third of the time; it runs once an event.
 _message: Callable[[tuple[str, Any]], Message] = partial(tuple.__new__, Message)
@@ -46,10 +50,12 @@ class Codec:
         self._writers: dict[str, tuple[bytes, Any, list[_Bound]]] = {}
         self._texts: dict[str, dict[str, Callable[[str], int]]] = {}
         self._readers: dict[bytes, tuple[str, Any]] = {}
+        self._shown: dict[bytes, dict[str, Callable[[int], str]]] = {}
         newest: dict[str, int] = {}
         for message in catalog.schemas:
             header, schema = _compile(message)
             self._readers[header] = (message.type, schema)
+            self._shown[header] = {name: _SHOWN[kind] for name, kind in _kinds(message.schema) if kind in _SHOWN}
             if message.version > newest.get(message.type, 0):
                 newest[message.type] = message.version
                 self._writers[message.type] = (header, schema, _bounds(message.schema))
@@ -93,6 +99,19 @@ class Codec:
         message = self.decode_wanted(value, None)
         assert message is not None
         return message
+
+    def shown(self, value: bytes | None) -> Message:
+        """As `decode`, but with data that is JSON for people: times and dates of the record's own fields (not of records
+        inside of it) as the text that `from_json` reads, bytes as Avro's JSON has them, a character a byte.
+        """
+        message = self.decode(value)
+        assert value is not None
+        data: dict[str, Any] = _json(message.data)
+        for name, text in self._shown[value[:_HEADER]].items():
+            with suppress(ValueError, OverflowError, IndexError):  # a number that no calendar shows stays one
+                if data[name].__class__ is int:
+                    data[name] = text(data[name])
+        return _message((message.type, data))
 
     def decode_wanted(self, value: bytes | None, wanted: Container[str] | None) -> Message | None:
         """As `decode`, but None for a type that is not wanted, whose body is not looked at; None wants all."""
@@ -149,6 +168,16 @@ def _underlying(schema: Any) -> Any:
     if isinstance(schema, list):
         return [_underlying(branch) for branch in schema]
     return schema
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _json(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(inner) for inner in value]
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    return str(value) if isinstance(value, Decimal | UUID) else value
 
 
 def _why_unknown(value: bytes) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -18,8 +18,16 @@ OWN = "logfold"
 
 def enabled(environ: Mapping[str, str]) -> list[str] | None:
     """The domains that `LOGFOLD_DOMAINS` (separated by commas) allows, or None for all installed ones."""
-    text = environ.get("LOGFOLD_DOMAINS", "").strip()
-    return [name.strip() for name in text.split(",") if name.strip()] or None
+    return _listed(environ, "LOGFOLD_DOMAINS") or None
+
+
+def indexed(environ: Mapping[str, str], domains: Sequence[str]) -> list[str]:
+    """Those of the enabled domains whose log `LOGFOLD_INDEXES` (separated by commas) wants an index of, by default none."""
+    names = list(dict.fromkeys(_listed(environ, "LOGFOLD_INDEXES")))
+    for name in names:
+        if name not in domains:
+            raise UsageError(f"LOGFOLD_INDEXES names {name!r}, which is not enabled; there are: {', '.join(domains)}")
+    return names
 
 
 def domains(only: list[str] | None) -> list[str]:
@@ -38,6 +46,10 @@ def domains(only: list[str] | None) -> list[str]:
         if name not in found:
             raise UsageError(f"LOGFOLD_DOMAINS names {name!r}, which is not installed; there are: {', '.join(sorted(found))}")
     return sorted(found) if only is None else only
+
+
+def _listed(environ: Mapping[str, str], setting: str) -> list[str]:
+    return [name.strip() for name in environ.get(setting, "").split(",") if name.strip()]
 
 
 def load(group: str, domain: str) -> Any | None:

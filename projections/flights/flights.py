@@ -77,7 +77,7 @@ def flight(reader: Reader, id: str) -> Row | None:
 
 flights.answers(
     flight,
-    params=[Param(name="id", positional=True, help="e.g. UA1545:2013-01-01:EWR")],
+    params=[Param(name="id", positional=True, aggregate=True, help="e.g. UA1545:2013-01-01:EWR")],
     columns=[
         *("id", "status", "carrier", "flight_number", "flight_date", "origin", "destination", "tail_number"),
         *("scheduled_departure", "departed_at", "departure_delay_min"),

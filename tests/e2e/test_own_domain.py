@@ -51,6 +51,8 @@ def test_its_commands_and_its_query(own: Sandbox) -> None:
     assert shown == {"id": "P-1", "status": "posted", "depot": "Oslo", "weight_g": 1200}
     delivered = own.json("parcels", "deliver", "P-1", "--expect-version", "1")
     assert own.json("query", "parcels", "P-1", "--after", delivered["positions"][0])["status"] == "delivered"
+    assert own.json("query", "parcels", "P-1", "--as-of-version", "1") == shown
+    assert own.json("history", "parcels", "P-1")[0]["data"] == {"depot": "Oslo", "weight_g": 1200}
 
 
 def test_its_refusals(own: Sandbox) -> None:
@@ -74,6 +76,10 @@ def test_facts_are_published_and_folded(own: Sandbox) -> None:
     ]
     times = {record.header("ce_time") for record in log.read(own, "sightings.events")}
     assert times == {"2013-05-01T10:00:00Z", "2013-05-02T10:00:00Z"}
+    history = own.json("history", "sightings", "Faroe")
+    assert [(row["version"], row["happened"], row["data"]["seen_at"]) for row in history] == [
+        (None, "2013-05-02T10:00:00Z", "2013-05-02T10:00:00Z")
+    ] * 2
     first = {record.header("ce_id") for record in log.read(own, "sightings.events")}
     own.ok(*args, "--batch-id", id_, stdin=jsonl(*BIRDS))
     assert {record.header("ce_id") for record in log.read(own, "sightings.events")} == first

@@ -16,13 +16,14 @@ from tests.support.sandbox import Sandbox
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One record of a topic."""
+    """One record of a topic. timestamp: when it was appended, milliseconds since 1970 UTC."""
 
     partition: int
     offset: int
     key: str | None
     value: bytes | None
     headers: Mapping[str, str]
+    timestamp: int
 
     def header(self, name: str) -> str:
         return self.headers[name]
@@ -69,6 +70,7 @@ def _record(message: Any) -> Record:
         key=None if key is None else key.decode(errors="replace"),
         value=message.value(),
         headers={name: value.decode() for name, value in message.headers() or ()},
+        timestamp=message.timestamp()[1],
     )
 
 
@@ -105,10 +107,11 @@ def envelope(type_: str, key: str, **more: Any) -> Headers:
     return Envelope(type=type_, subject=key, **fields).to_headers()
 
 
-def write_event(sandbox: Sandbox, type_: str, key: str, data: Mapping[str, Any], *, partition: int = -1) -> None:
-    """Put one event into its log, as only a handler may."""
+def write_event(sandbox: Sandbox, type_: str, key: str, data: Mapping[str, Any], *, partition: int = -1, **more: Any) -> None:
+    """Put one event into its log, as only a handler may; `more` are other fields of its envelope."""
     value = sandbox.installation.codec.encode(type_, data)
-    write(sandbox, f"{type_.partition('.')[0]}.events", key, value, envelope(type_, key, sequence=1), partition=partition)
+    headers = envelope(type_, key, **{"sequence": 1, **more})
+    write(sandbox, f"{type_.partition('.')[0]}.events", key, value, headers, partition=partition)
 
 
 def committed(sandbox: Sandbox, group: str, name: str) -> dict[int, int]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,6 +79,45 @@ def test_the_header_is_marker_and_little_endian_fingerprint(codec: Codec) -> Non
 def test_times_are_numbers_not_datetimes(codec: Codec) -> None:
     decoded = codec.decode(codec.encode("flights.CancelFlight", {"cancelled_at": 1357034400000}))
     assert decoded.data == {"cancelled_at": 1357034400000}
+
+
+@pytest.mark.parametrize("type_", TYPES)
+def test_what_people_are_shown_is_json_that_can_be_read_back(codec: Codec, type_: str) -> None:
+    for data in messages(type_, 50):
+        shown = codec.shown(codec.encode(type_, data))
+        assert shown.type == type_
+        assert codec.from_json(type_, json.loads(json.dumps(shown.data))) == data
+
+
+def test_people_are_shown_times_and_dates_as_text(codec: Codec) -> None:
+    data = {"cancelled_at": 1357034400000}
+    assert codec.shown(codec.encode("flights.CancelFlight", data)).data == {"cancelled_at": "2013-01-01T10:00:00Z"}
+    header = codec.encode("flights.CancelFlight", data)[:10]
+    assert codec.shown(header + b"\xfe" + b"\xff" * 8 + b"\x01").data == {"cancelled_at": 2**63 - 1}
+
+
+def test_people_are_shown_what_json_lacks_as_text(tmp_path: Path) -> None:
+    fields = [
+        {"name": "raw", "type": "bytes"},
+        {"name": "price", "type": {"type": "bytes", "logicalType": "decimal", "precision": 6, "scale": 2}},
+        {"name": "by", "type": {"type": "string", "logicalType": "uuid"}},
+        {"name": "on", "type": ["null", {"type": "int", "logicalType": "date"}]},
+        {"name": "off", "type": ["null", {"type": "int", "logicalType": "date"}]},
+        {"name": "parts", "type": {"type": "array", "items": {"type": "map", "values": "bytes"}}},
+    ]
+    (tmp_path / "events").mkdir()
+    schema = {"type": "record", "namespace": "shop", "name": "Sold", "fields": fields}
+    (tmp_path / "events" / "Sold.v1.avsc").write_text(json.dumps(schema))
+    shop, by = Codec(Catalog({"shop": tmp_path})), "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
+    data = {"raw": b"\x00\xff", "price": Decimal("12.50"), "by": by, "on": 0, "off": None, "parts": [{"a": b"b"}]}
+    assert json.loads(json.dumps(shop.shown(shop.encode("shop.Sold", data)).data)) == {
+        "raw": "\x00\xff",
+        "price": "12.50",
+        "by": by,
+        "on": "1970-01-01",
+        "off": None,
+        "parts": [{"a": "b"}],
+    }
 
 
 @pytest.mark.parametrize(

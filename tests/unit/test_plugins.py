@@ -92,7 +92,7 @@ def test_a_name_that_cannot_be_part_of_a_topic_is_a_usage_error(install: Install
         plugins.domains(None)
 
 
-@pytest.mark.parametrize("word", ["run", "query", "lag", "status", "topics", "doctor", "publish"])
+@pytest.mark.parametrize("word", ["run", "query", "lag", "status", "topics", "doctor", "publish", "history", "event"])
 def test_a_domain_called_like_a_command_is_a_usage_error(install: Install, word: str) -> None:
     install(word)
     with pytest.raises(UsageError, match=f"a domain cannot be called '{word}': that is a command of logfold"):
@@ -103,6 +103,28 @@ def test_a_projections_name_used_twice_is_a_usage_error(install: Install) -> Non
     install("shop", PROJECTION.format("board"), projections="shop_pack:found")
     with pytest.raises(UsageError, match="two projections are called 'board'; rename the one of 'shop'"):
         _ = Installation({}).projections
+
+
+def test_an_index_is_a_projection_of_the_domains_that_want_one() -> None:
+    assert not any(name.endswith("-index") for name in Installation({}).projections)
+    index = Installation({"LOGFOLD_INDEXES": " flights, flights,"}).projections["flights-index"]
+    assert set(index.routes) == {
+        f"flights.Flight{name}" for name in ("Arrived", "Cancelled", "Departed", "Diverted", "Scheduled")
+    }
+
+
+def test_an_index_of_a_domain_that_is_not_enabled_is_a_usage_error(install: Install) -> None:
+    install("shop")
+    installation = Installation({"LOGFOLD_DOMAINS": "shop", "LOGFOLD_INDEXES": "flights"})
+    with pytest.raises(UsageError, match="LOGFOLD_INDEXES names 'flights', which is not enabled; there are: shop"):
+        _ = installation.projections
+
+
+def test_a_projection_called_like_an_index_is_a_usage_error(install: Install) -> None:
+    install("shop", PROJECTION.format("flights-index"), projections="shop_pack:found")
+    assert "flights-index" in Installation({}).projections
+    with pytest.raises(UsageError, match="two projections are called 'flights-index': the index of 'flights' is"):
+        _ = Installation({"LOGFOLD_INDEXES": "flights"}).projections
 
 
 @pytest.mark.parametrize(

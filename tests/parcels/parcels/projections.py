@@ -24,6 +24,6 @@ def parcel(reader: Reader, id: str) -> Row | None:
     return reader.get("parcels", id)
 
 
-parcels.answers(parcel, params=[Param(name="id", positional=True, help="e.g. P-1")])
+parcels.answers(parcel, params=[Param(name="id", positional=True, aggregate=True, help="e.g. P-1")])
 
 projections = [parcels]

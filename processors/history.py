@@ -1,0 +1,166 @@
+"""Looks back into the log: an aggregate's events, or one event by its id, through an index of offsets or by a scan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from confluent_kafka import Message
+from redis import Redis
+
+from processors.log_reader import LogReader
+from processors.topics import Place, TopicInfo, Topics
+from producers.settings import KafkaSettings
+from projections.event import Event
+from projections.index import Indexed, LogIndex
+from projections.past import Aggregate
+from projections.projection import Projection
+from schemas.codec import Codec
+from schemas.envelope import header
+from schemas.errors import DecodeError, LogError, NotFoundError, UsageError
+from schemas.names import Names
+from schemas.partitioner import partition_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The records of an aggregate, in the order of the log, that lie before `end`."""
+
+    place: Place
+    end: int
+    records: list[Message]
+
+
+class History:
+    """A `projections.past.Past` that reads Kafka.
+
+    What an index knows is read offset by offset; what lies behind the index, up to the end of what is committed, is
+    scanned. So an answer is whole whether the index is up to date, behind, or not there, and only its speed differs.
+    Redis is asked only where there is an index.
+    """
+
+    def __init__(
+        self,
+        *,
+        kafka: KafkaSettings,
+        redis: Redis,
+        names: Names,
+        codec: Callable[[], Codec],
+        domains: Iterable[str],
+        indexes: Callable[[], Mapping[str, Projection]],
+    ) -> None:
+        self._kafka = kafka
+        self._redis = redis
+        self._names = names
+        self._codec = codec
+        self._domains = list(domains)
+        self._indexes = indexes
+        self._log = LogReader(kafka, names.topic("logfold.history"))
+
+    @property
+    def codec(self) -> Codec:
+        """What its records are decoded by."""
+        return self._codec()
+
+    @cached_property
+    def _topics(self) -> Topics:
+        return Topics(self._kafka)
+
+    def aggregate(self, topic: str, key: str) -> Aggregate:
+        """The events under `key`, decoded; DecodeError for the first that cannot be."""
+        found = self.records(topic, key)
+        codec = self.codec
+        return Aggregate(
+            topic=found.place[0],
+            partition=found.place[1],
+            end=found.end,
+            events=[_event(codec, record, key) for record in found.records],
+        )
+
+    def of_domain(self, domain: str, key: str) -> Found:
+        """The records of an aggregate; NotFoundError when there is none, UsageError for a domain that is not enabled."""
+        found = self.records(self._topic(domain), key)
+        if not found.records:
+            raise NotFoundError(f"{key!r} has no event in {found.place[0]}/{found.place[1]}")
+        return found
+
+    def records(self, topic: str, key: str) -> Found:
+        """The committed records under `key` in the partition that it belongs to; `topic` without the prefix."""
+        name, raw = self._names.topic(topic), key.encode()
+        info = self._topics.describe([name])[name]
+        place = (name, partition_of(raw, info.partitions))
+        end = self._topics.ends([place], committed=True)[place]
+        index = self._index(topic)
+        known = Indexed() if index is None else index.aggregate(*place, info.id, key)
+        records = [*self._log.at(place, known.offsets)]
+        for record in records:
+            if record.key() != raw:
+                raise _unfit(topic, record, f"an event of {key!r}")
+        scan = self._log.scan({place: (known.until, end)}, f"{place[0]}/{place[1]}")
+        records += [record for record in scan if record.key() == raw]
+        return Found(place=place, end=max(end, known.until), records=records)
+
+    def event(self, id_: str, domain: str | None = None) -> Message:
+        """The event whose id is `id_`, in small letters, of one domain or of any; the first one where a fact was published
+        twice. NotFoundError when there is none, UsageError for a domain that is not enabled.
+        """
+        topics = [self._topic(name) for name in (self._domains if domain is None else [domain])]
+        infos = self._topics.existing([self._names.topic(topic) for topic in topics])
+        if not infos:
+            self._topics.describe([self._names.topic(topic) for topic in topics])
+        starts: dict[Place, int] = {}
+        for topic in topics:
+            info = infos.get(self._names.topic(topic))
+            if info is not None:
+                found = self._indexed_event(topic, info, id_, starts)
+                if found is not None:
+                    return found
+        ends = self._topics.ends(starts, committed=True)
+        spans = {place: (start, ends[place]) for place, start in starts.items()}
+        for record in self._log.scan(spans, f"looking for {id_}"):
+            if _id(record) == id_:
+                return record
+        raise NotFoundError(f"no event has the id {id_} in {', '.join(infos)}")
+
+    def _indexed_event(self, topic: str, info: TopicInfo, id_: str, starts: dict[Place, int]) -> Message | None:
+        """The event, if an index knows it; else `starts` is given from where on each partition is to be scanned."""
+        index = self._index(topic)
+        for place in ((info.name, partition) for partition in range(info.partitions)):
+            known = Indexed() if index is None else index.event(*place, info.id, id_)
+            for record in self._log.at(place, known.offsets):
+                if _id(record) != id_:
+                    raise _unfit(topic, record, f"the event {id_}")
+                return record
+            starts[place] = known.until
+        return None
+
+    def _topic(self, domain: str) -> str:
+        if domain not in self._domains:
+            raise UsageError(f"no domain is called {domain!r}; there are: {', '.join(self._domains)}")
+        return f"{domain}.events"
+
+    def _index(self, topic: str) -> LogIndex | None:
+        index = next((index for index in self._indexes().values() if index.topics == (topic,)), None)
+        return None if index is None else LogIndex(self._redis, self._names, index)
+
+
+def _event(codec: Codec, record: Message, key: str) -> Event:
+    try:
+        type_, data = codec.decode(record.value())
+    except DecodeError as error:
+        topic, partition, offset = record.topic(), record.partition(), record.offset()
+        assert topic is not None and partition is not None and offset is not None
+        raise error.at(topic, partition, offset, record.key()) from error
+    return Event(type_, key, data, record)
+
+
+def _id(record: Message) -> str:
+    return (header(record.headers(), "ce_id") or b"").decode(errors="replace").lower()
+
+
+def _unfit(topic: str, record: Message, what: str) -> LogError:
+    return LogError(
+        f"{record.topic()}/{record.partition()}@{record.offset()} is not {what}, as the index of {topic} has it: the index "
+        "is not of this log; let it be folded anew"
+    )
