@@ -229,7 +229,8 @@ EVENT_ID = str(uuid.uuid4())
             ("query", "flights", ID, "--as-of-version", "1", "--as-of", "2013-01-01T00:00:00Z"),
             "--as-of and --as-of-version name",
         ),
-        (("query", "flights", ID, "--as-of-version", "1", "--after", "flights.events/0@1"), "give one of them"),
+        (("query", "flights", ID, "--as-of-version", "1", "--after", "flights.events/0@1"), "leave them out"),
+        (("query", "flights", ID, "--as-of-version", "1", "--generation", "2026"), "leave them out"),
         (("query", "flights", os.fsdecode(b"\xff"), "--as-of-version", "1"), "is not Unicode text"),
         (("query", "board", "JFK", "--date", "2013-02-08", "--as-of", "2013-01-01T00:00:00Z"), "No such option"),
         (("query", "punctuality", "--as-of-version", "1"), "No such option"),
@@ -285,3 +286,19 @@ def test_without_a_topic_or_the_index_s_redis_one_sentence(open_sandbox: OpenSan
         assert "Redis" in message
         assert "hunter2" not in message
         assert "Redis" not in bare.fails(1, *args, environ=redis), "without an index, Redis is not needed"
+
+
+def test_an_index_is_rebuilt_like_any_read_model(open_sandbox: OpenSandbox) -> None:
+    with open_sandbox(partitions=2, LOGFOLD_INDEXES="flights") as sandbox:
+        for version in (1, 2):
+            log.write_event(sandbox, "flights.FlightScheduled", ID, flights.scheduled(1), sequence=version)
+        sandbox.projector("flights-index")
+        sandbox.caught_up("flights-index")
+        before = sandbox.generation("flights-index")
+        sandbox.ok("replay", "flights-index")
+        assert sandbox.generation("flights-index") != before
+        event_ids = [row["event_id"] for row in sandbox.json("history", "flights", ID)]
+        assert event_ids == [record.header("ce_id") for record in log.read(sandbox, "flights.events")]
+        sandbox.redis.hdel(sandbox.reader("flights-index").generation.slices()[0].key("events"), *event_ids)
+        sandbox.redis.hdel(sandbox.reader("flights-index").generation.slices()[1].key("events"), *event_ids)
+        assert "no event has the id" in sandbox.fails(1, "event", event_ids[0]), "the new generation is not what is read"
