@@ -10,12 +10,12 @@ from pathlib import Path
 
 import click
 
-from bench import handler, latency, projector, report
+from bench import handler, latency, projector, rebuild, replay, report
 from bench.log import create_topics, import_months, scan, with_prefix
 from bench.stack import own_stack
 from logfold import Installation
 
-ALL = ("projector", "memory", "handler", "latency")
+ALL = ("projector", "memory", "rebuild", "replay", "handler", "latency")
 _MONTHS = re.compile(r"(\d+)(?:-(\d+))?")
 
 
@@ -53,8 +53,12 @@ def main(
         os.environ.update(environ)
         redis = Installation(environ).redis
         on = report.machine(redis)
-        if "projector" in wanted or "memory" in wanted:
+        if {"projector", "memory", "rebuild"} & set(wanted):
             figures += _folding(environ, wanted, months, events, rounds, quick)
+        redis.flushall()
+        if "replay" in wanted:
+            _say("replay of all four with the daemons live and an import running")
+            figures += replay.measure(environ, months)
         redis.flushall()
         if "handler" in wanted:
             _say("handler")
@@ -92,6 +96,12 @@ def _folding(
         _say("memory")
         sizes = (20_000, min(80_000, folded)) if quick else (100_000, min(1_000_000, folded))
         figures += projector.memory(environ, installation, log, sizes, measured)
+    if "rebuild" in wanted:
+        _say(f"rebuild, {folded:,} events")
+        figures += rebuild.throughput(rebuild.measure(environ, installation, log, folded, rounds))
+        _say("rebuild of logs of several sizes")
+        few, times = (20_000, 2) if quick else (100_000, 4)
+        figures += rebuild.sizes(environ, installation, log, few, 1 if quick else 2, times)
     return figures
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -14,7 +15,9 @@ from bench.baselines import raw_decide, raw_fold
 from bench.log import DOMAIN, Log
 from logfold import Installation
 from processors.handover import ledger_name
-from projections.generations import Generations
+from processors.rebuild.job import Job
+from processors.runtime import calm_collector
+from projections.generations import SCRATCH, Generations
 from projections.slices import SliceId, SliceStore
 
 # The parts of the handler's slices that hold an entry for each decided command.
@@ -74,6 +77,44 @@ def fold(environ: Mapping[str, str], *, projection: str, log: dict[str, Any], ev
     return folded, stop.at - clock.started
 
 
+class _Silent:
+    """Shows nothing."""
+
+    def __enter__(self) -> _Silent:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def say(self, what: str) -> None:
+        return
+
+    def show(self, *_: object) -> None:
+        return
+
+
+def rebuild(
+    environ: Mapping[str, str], *, projection: str, log: dict[str, Any], events: int, workers: int
+) -> tuple[int, float]:
+    """The real rebuild of a generation that never goes live, from offset zero until that many events are folded."""
+    os.environ.update(environ)
+    runtime, measured = Installation(environ).runtime, Log(**log)
+    calm_collector()
+    job = Job(runtime, runtime.projection(projection), _Silent(), threading.Event())
+    share = min(1.0, events / measured.events)
+    targets = {(measured.topic, partition): int(end * share) for partition, end in enumerate(measured.ends)}
+    started = time.monotonic()
+    build = job.begin(SCRATCH, {}, {})
+    if workers > 1:
+        job.build_by_workers(build, targets, workers, None)
+    with job.builder(build, job.places) as builder:
+        builder.advance(targets)
+        seconds = time.monotonic() - started
+        folded = measured.folded([builder.offsets()[place] for place in sorted(targets)])
+    job.generations.drop(build, job.store)
+    return folded, seconds
+
+
 def decide(environ: Mapping[str, str], *, commands: int) -> tuple[int, float]:
     """The real handler, until so many commands are decided, remembered and, where wanted, answered."""
     installation = Installation(environ)
@@ -102,6 +143,7 @@ def decide(environ: Mapping[str, str], *, commands: int) -> tuple[int, float]:
 
 JOBS: dict[str, Callable[..., tuple[int, float]]] = {
     "fold": fold,
+    "rebuild": rebuild,
     "raw_fold": raw_fold,
     "decide": decide,
     "raw_decide": raw_decide,

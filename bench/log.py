@@ -11,13 +11,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from logfold import Installation
 from processors.topics import Topics, domain_topics
 
 PARTITIONS = 6
 DOMAIN = "flights"
+_DAY_MS = 24 * 3600 * 1000
+_YEAR = {
+    "flight_date": 365,
+    **dict.fromkeys(("scheduled_departure", "scheduled_arrival", "departed_at", "arrived_at"), 365 * _DAY_MS),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,18 +81,39 @@ def daemon(environ: Mapping[str, str], *args: str) -> Iterator[None]:
         process.wait(60)
 
 
+def repeated(source: Installation, target: Installation, times: int) -> None:
+    """Fill the target's log with the source's so many times over, each time for the same flights a year later."""
+    create_topics(target)
+    codec, topic = source.codec, target.names.events(DOMAIN)
+    producer = Producer(target.kafka.producer(**{"queue.buffering.max.messages": 1_000_000, "compression.type": "lz4"}))
+    for later in range(times):
+        consumer = _reader(source)
+        reading = set(range(PARTITIONS))
+        consumer.assign([TopicPartition(source.names.events(DOMAIN), partition, 0) for partition in reading])
+        while reading:
+            for message in consumer.consume(5_000, 1):
+                if message.error() is not None:
+                    reading.discard(message.partition())
+                    continue
+                type_, data = codec.decode(message.value())
+                moved = {name: value + later * _YEAR[name] if name in _YEAR else value for name, value in data.items()}
+                key: Any = message.key()
+                key = key.replace(b":2013-", b":%d-" % (2013 + later))
+                # As fast as it goes; where the queue is full, wait for what is on its way.
+                while True:
+                    try:
+                        headers: Any = message.headers()
+                        producer.produce(topic, codec.encode(type_, moved), key, headers=headers)
+                        break
+                    except BufferError:
+                        producer.poll(0.1)
+        consumer.close()
+        assert producer.flush(120) == 0
+
+
 def scan(installation: Installation, topic: str) -> Log:
     """Read a topic from offset zero to its end, read committed."""
-    settings = installation.kafka.client(
-        **{
-            "group.id": "bench.scan",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "isolation.level": "read_committed",
-            "auto.offset.reset": "earliest",
-        }
-    )
-    consumer = Consumer(settings)
+    consumer = _reader(installation)
     offsets: list[list[int]] = [[] for _ in range(PARTITIONS)]
     reading = set(range(PARTITIONS))
     try:
@@ -105,3 +131,17 @@ def scan(installation: Installation, topic: str) -> Log:
     ends = [found[-1] + 1 if found else 0 for found in offsets]
     gaps = [sorted(set(range(end)).difference(found)) for found, end in zip(offsets, ends, strict=True)]
     return Log(topic=topic, ends=ends, gaps=gaps)
+
+
+def _reader(installation: Installation) -> Consumer:
+    return Consumer(
+        installation.kafka.client(
+            **{
+                "group.id": "bench.scan",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "isolation.level": "read_committed",
+                "auto.offset.reset": "earliest",
+            }
+        )
+    )

@@ -46,11 +46,12 @@ def run(job: str, environ: Mapping[str, str], **args: Any) -> Result:
 
 
 def peak_mb() -> float:
-    """The peak resident memory of this process in MB."""
+    """The peak resident memory of this process in MB, and that of the largest of its workers, if it had any."""
     try:
         # getrusage's figure outlives exec: a small child of a large parent would be blamed for its parent.
         status = Path("/proc/self/status").read_text()
-        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+        workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        return (int(status.partition("VmHWM:")[2].split()[0]) + workers) / 1024
     except OSError:
         unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

@@ -152,10 +152,13 @@ class Builder:
         for place in [place for place in self._paused if self._seen[place] < targets[place]]:
             self._consumer.seek({place: self._seen[place]})
             self._paused.discard(place)
-        while sum(map(len, self._read.values())) < want and self._lacking(targets):
+        # What was read beyond a target waits for another one, and is no part of this batch.
+        gathered = sum(len(self._wanted(place, targets[place])) for place in self._places)
+        while gathered < want and self._lacking(targets):
             batch = self._consumer.poll(min(_POLLED, want), _WAIT_S)
             for place, records in batch.records.items():
                 unread = self._folding.slices[place].unread(records)
+                gathered += len(unread) if self._seen[place] < targets[place] else 0
                 self._read[place].extend(unread)
                 self._seen[place] = records[-1].offset() + 1  # type: ignore[operator]
                 if self._seen[place] >= targets[place] and len(self._read[place]) > self._bulk:
@@ -173,12 +176,16 @@ class Builder:
         return any(self._seen[place] < targets[place] for place in self._places)
 
     def _fold(self, place: Place, target: int) -> Write | None:
-        read, done = self._read[place], self._seen[place] >= target
-        wanted = read
-        if read and read[-1].offset() >= target:  # type: ignore[operator]
-            wanted = [record for record in read if record.offset() < target]  # type: ignore[operator]
-        self._read[place] = read[len(wanted) :]
+        wanted, done = self._wanted(place, target), self._seen[place] >= target
+        self._read[place] = self._read[place][len(wanted) :]
         return self._folding.fold(place, wanted, target if done else None)
+
+    def _wanted(self, place: Place, target: int) -> list[Message]:
+        """What was read and lies before the target."""
+        read = self._read[place]
+        if read and read[-1].offset() >= target:  # type: ignore[operator]
+            return [record for record in read if record.offset() < target]  # type: ignore[operator]
+        return read
 
     def _settle(self) -> None:
         refused = self._folding.settle().refused

@@ -7,26 +7,31 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
 from processors.cli import META, json_option, stopped_by_signals
+from processors.history import History
+from processors.history_cli import META as HISTORY
 from processors.rebuild.bounds import bounds
 from processors.rebuild.compare import Comparison
 from processors.rebuild.display import display
 from processors.rebuild.job import Job
+from processors.rebuild.repair import repair
 from processors.rebuild.replay import ALWAYS, IF_EQUAL, NEVER, Replay, Report, Wish
 from processors.rebuild.rollback import rollback as roll_back
 from processors.rebuild.verify import verify as verify_live
 from processors.rebuild.workers import COMMAND, told
 from processors.runtime import Runtime, calm_collector
+from projections.difference import Difference
 from projections.generations import BUILDING
 from projections.settings import refuse_eviction
 from projections.show import show
 from schemas.errors import FAILED, NotFoundError, UsageError
+from schemas.ids import checked_key
 from schemas.times import iso
 
 pass_runtime = click.decorators.pass_meta_key(META)
@@ -107,6 +112,9 @@ def replay(
     with _job(runtime, name, as_json, per_partition) as job:
         if abort:
             _abort(job)
+            return
+        if key is not None:
+            _mend(job, checked_key(key), as_json)
             return
         first, last = bounds(job, from_offset, from_time, to_time) if partly else ({}, {})
         wish = Wish(
@@ -222,6 +230,20 @@ def build_worker(runtime: Runtime, name: str, generation: str) -> None:
             print(builder.events, flush=True)  # noqa: T201
 
 
+def _mend(job: Job, key: str, as_json: bool) -> None:
+    history: History = click.get_current_context().meta[HISTORY]
+    found = repair(job, history, key)
+    if as_json:
+        differences = [difference.to_json() for difference in found.differences]
+        show({"projection": job.projection.name, "key": key, "events": found.events, "mended": differences}, True)
+        return
+    _list(found.differences)
+    what = f"{len(found.differences)} mended" if found.differences else "nothing was wrong"
+    click.echo(f"{key}: {found.events} events folded, {what}")
+    if found.left_alone:
+        click.echo(f"not looked at, since not keyed by the aggregate: {', '.join(found.left_alone)}")
+
+
 def _abort(job: Job) -> None:
     with job.claim("replay"):
         begun = [build for build in job.generations.all(job.projection.name) if build.state == BUILDING]
@@ -267,12 +289,16 @@ def _tell_differences(found: Comparison) -> None:
         return
     for (part, kind), count in sorted(found.counts.items()):
         click.echo(f"{part}: {count:,} {kind}")
-    rows = []
-    for difference in found.differences:
+    _list(found.differences)
+    if len(found.differences) < found.different:
+        click.echo(f"and {found.different - len(found.differences):,} more (--show)")
+
+
+def _list(differences: Sequence[Difference]) -> None:
+    rows: list[dict[str, Any]] = []
+    for difference in differences:
         common = {"table": difference.part, "key": difference.key.replace("\t", " "), "difference": difference.kind}
         for field, (is_, should) in list(difference.fields.items()) or [("", (None, None))]:
             rows.append({**common, "field": field, "is": json.dumps(is_), "should": json.dumps(should)} if field else common)
     if rows:
         show(rows, False)
-    if len(found.differences) < found.different:
-        click.echo(f"and {found.different - len(found.differences):,} more (--show)")

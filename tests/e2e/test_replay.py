@@ -393,3 +393,64 @@ def test_a_bad_event_stops_a_replay_and_the_live_model_stays(sandbox: Sandbox) -
     failed = sandbox.fails(1, "replay", "flights")
     assert "flights.events/0@" in failed and "--resume" in failed
     assert sandbox.generation("flights") == live
+
+
+# -- one aggregate -----------------------------------------------------------------------------------------------------------
+
+
+def test_one_aggregate_is_mended_in_place_and_a_running_projector_goes_on(sandbox: Sandbox) -> None:
+    sandbox.handler()
+    projector = sandbox.projector("flights", "board")
+    for number in (1, 2):
+        commands.schedule(sandbox, number)
+        commands.depart(sandbox, number)
+    sandbox.caught_up("flights", "board")
+    live, rows = sandbox.generation("flights"), sandbox.rows("flights")
+    id_ = flights.flight_id(1)
+    found = sandbox.json("replay", "flights", "--key", id_)
+    assert (found["events"], found["mended"]) == (2, [])
+
+    generation = sandbox.reader("flights").generation
+    partition = sandbox.json("history", "flights", id_)[0]["position"].partition("/")[2].partition("@")[0]
+    table = generation.slice(next(iter(generation.partitions)), int(partition)).key("flights")
+    sandbox.redis.hset(table, id_, json.dumps({**rows[id_], "status": "lost"}))
+    (mended,) = sandbox.json("replay", "flights", "--key", id_)["mended"]
+    assert mended["fields"] == {"status": {"is": "lost", "should": "departed"}}
+    assert sandbox.rows("flights") == rows
+    sandbox.redis.hdel(table, id_)
+    assert sandbox.json("replay", "flights", "--key", id_)["mended"][0]["difference"] == "missing"
+    assert sandbox.rows("flights") == rows
+
+    # What the projector held of the row is out of date; it must not write it back.
+    position = str(commands.arrive(sandbox, 1).positions[0])
+    assert sandbox.json("query", "flights", id_, "--after", position)["status"] == "arrived"
+    assert sandbox.json("verify", "flights")["equal"]
+    assert sandbox.generation("flights") == live
+    # The digest of that slice is not known any more, so its rows are read before a switch.
+    compared = sandbox.json("replay", "flights")["compared"]
+    assert compared["equal"] and compared["equal_by_digest"] == 1 and compared["rows_read"] > 0
+    assert projector.stop() == 0
+
+
+def test_the_index_of_one_aggregate_is_mended_with_its_row(sandbox: Sandbox) -> None:
+    handler, projector = sandbox.handler(), sandbox.projector("board")
+    commands.schedule(sandbox, 1)
+    sandbox.caught_up("board")
+    assert (handler.stop(), projector.stop()) == (0, 0)
+    generation, id_ = sandbox.reader("board").generation, flights.flight_id(1)
+    shown = sandbox.json("query", "board", "JFK", "--date", "2013-02-08")
+    for slice_ in generation.slices():
+        for member in sandbox.redis.zrange(slice_.key("by_time"), 0, -1):
+            sandbox.redis.zrem(slice_.key("by_time"), member)
+            sandbox.redis.zadd(slice_.key("by_time"), {f"LAX|2013-02-08|x\t{id_}": 0})
+    sandbox.fails(1, "query", "board", "JFK", "--date", "2013-02-08")
+    mended = sandbox.json("replay", "board", "--key", id_)["mended"]
+    assert sorted(row["difference"] for row in mended) == ["extra", "missing"]
+    assert sandbox.json("query", "board", "JFK", "--date", "2013-02-08") == shown
+    assert sandbox.json("verify", "board")["equal"]
+
+
+def test_what_cannot_be_mended(january: Sandbox) -> None:
+    assert "no table of 'punctuality' is keyed by the aggregate" in january.fails(2, "replay", "punctuality", "--key", "UA1")
+    assert "has neither events nor rows" in january.fails(1, "replay", "flights", "--key", "UA0:2013-01-01:EWR")
+    assert "only one of" in january.fails(2, "replay", "flights", "--key", "UA1", "--resume")

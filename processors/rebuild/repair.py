@@ -1,0 +1,119 @@
+"""Repair: make the rows of one aggregate what its events say, in the live generation and in place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from processors.following import stored
+from processors.history import History
+from processors.patience import Transient
+from processors.rebuild.job import Job
+from processors.topics import Place
+from projections.difference import Difference, between
+from projections.fold import Fold
+from projections.generations import Generation
+from projections.projection import Projection, Table, event_key
+from projections.slices import Changes, Commit, Progress, SliceId
+from schemas.errors import LogfoldError, NotFoundError, UsageError
+from schemas.partitioner import partition_of
+
+_TRIES = 100
+_PAUSE_S = 0.05
+
+
+@dataclass(slots=True)
+class Repaired:
+    """What was mended: rows and members of indexes, as they were and as they should be; and what could not be looked at."""
+
+    events: int = 0
+    differences: list[Difference] = field(default_factory=list)
+    left_alone: tuple[str, ...] = ()
+
+
+def repair(job: Job, history: History, key: str) -> Repaired:
+    """Fold the events of one aggregate up to where its slice stands, and write what differs, under compare-and-set.
+
+    A projector that runs is refused at its next write, and reloads. Only tables that are keyed by the aggregate: UsageError
+    when the projection has none. NotFoundError when the aggregate has neither events nor rows.
+    """
+    tables = _keyed(job.projection)
+    if not tables:
+        raise UsageError(f"no table of {job.projection.name!r} is keyed by the aggregate: rebuild it with `logfold replay`")
+    with job.claim("replay"):
+        live = job.needed_live()
+        if live.generation.version != job.projection.version or not live.whole:
+            what = f"of version {live.generation.version}, this is version {job.projection.version}"
+            raise LogfoldError(f"the live generation {live.id} is {what if live.whole else 'not of the whole history'}")
+        others = tuple(table.name for table in job.projection.tables if table not in tables)
+        repaired, there = Repaired(left_alone=others), False
+        for topic in job.projection.topics:
+            there |= _repair(job, history, live.generation, topic, key, tables, repaired)
+        if not there:
+            raise NotFoundError(f"{key!r} has neither events nor rows in {job.projection.name!r}")
+    return repaired
+
+
+def _repair(
+    job: Job, history: History, live: Generation, topic: str, key: str, tables: Sequence[Table], repaired: Repaired
+) -> bool:
+    """One topic's slice; whether there was anything of the aggregate."""
+    name = job.runtime.names.topic(topic)
+    place = (name, partition_of(key, live.partitions[name]))
+    for _ in range(_TRIES):
+        job.stopped()
+        progress = stored(job.store, live, [place])[place]
+        if not progress.held:
+            found = history.aggregate(topic, key)
+            events = [event for event in found.events if event.position.offset < progress.offset]
+            folded = Fold(job.projection, 1).apply(events, lambda _table, keys: [None] * len(keys))
+            differences, changes, there = _differences(job, live, place, key, tables, folded)
+            if not differences or _written(job, live.slice(*place), progress, changes):
+                repaired.events += len(events)
+                repaired.differences += differences
+                return there or bool(events)
+        time.sleep(_PAUSE_S)
+    raise Transient(f"{place[0]}/{place[1]} is written all the time: it could not be mended, try again")
+
+
+def _differences(
+    job: Job, live: Generation, place: Place, key: str, tables: Sequence[Table], folded: Changes
+) -> tuple[list[Difference], Changes, bool]:
+    """What differs from what was folded, the changes that mend it, and whether any row is stored."""
+    slice_, changes, found, there = live.slice(*place), Changes(), [], False
+    for table in tables:
+        is_ = job.store.at(slice_, table.name, [key], index=False)[1].get(key)
+        should = folded.rows.get(table.name, {}).get(key)
+        there |= is_ is not None
+        difference = between(*place, table.name, key, is_, should)
+        if difference is not None:
+            found.append(difference)
+            changes.put(table.name, key, should)
+        for index in table.indexes:
+            wanted = {member for member, stays in folded.members.get(index.name, {}).items() if stays}
+            for member in {*wanted, *_members(job, slice_, index.name, key)}:
+                has = job.store.at(slice_, index.name, [member], index=True)[1]
+                difference = between(*place, index.name, member, b"" if has else None, b"" if member in wanted else None)
+                if difference is not None:
+                    found.append(difference)
+                    changes.move(index.name, *((None, member) if member in wanted else (member, None)))
+    return found, changes, there
+
+
+def _members(job: Job, slice_: SliceId, index: str, key: str) -> list[str]:
+    """Whatever an index holds of a row; a scan, since a member is found by its text and not by its key."""
+    return [m for members in job.store.scan(slice_, index, index=True) for m in members if m.rpartition("\t")[2] == key]
+
+
+def _written(job: Job, slice_: SliceId, before: Progress, changes: Changes) -> bool:
+    # Whether the digests were of the row as it was or as it should have been cannot be told, so they are not known from now
+    # on: who compares this slice reads its rows.
+    after = replace(before, digests=None if changes.rows else before.digests)
+    return job.store.commit([Commit(slice=slice_, before=before, after=after, changes=changes)])[0]
+
+
+def _keyed(projection: Projection) -> list[Table]:
+    """The tables whose rows belong to one aggregate each, and are keyed by it."""
+    other = {route.table for routes in projection.routes.values() for route in routes if route.key_of is not event_key}
+    return [table for table in projection.tables if table.merge is None and table.name not in other]
