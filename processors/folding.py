@@ -18,7 +18,7 @@ from projections.fold import Fold
 from projections.generations import Generation
 from projections.projection import Projection
 from projections.slices import Changes, Commit, Progress, SliceStore
-from schemas.codec import Codec
+from schemas.codec import Codec, Decode
 from schemas.errors import DecodeError
 
 
@@ -42,7 +42,7 @@ class Folding:
         self._projection = projection
         self._store = store
         self._writer = Writer(store)
-        self._codec = codec
+        self._decode = codec.reader(projection.reads)
         self._held_rows = held_rows
         self._folds: dict[Place, Fold] = {}
         self.slices: dict[Place, OpenSlice] = {}
@@ -75,7 +75,7 @@ class Folding:
         slice_, changes = self.slices[place], Changes()
         if records:
             # The rows of a write that is under way are all held, so none of those that are read here is about to change.
-            events = decoded(self._codec, self._projection.routes, records)
+            events = decoded(self._decode, records)
             changes = self._folds[place].apply(events, lambda table, keys: self._store.rows(slice_.id, table, keys))
         after = slice_.after(records, end)
         if after == slice_.progress:
@@ -121,14 +121,14 @@ class Folding:
         return stored
 
 
-def decoded(codec: Codec, wanted: Mapping[str, Any], records: Sequence[Message]) -> list[Event]:
-    """The events among `records` whose type is wanted; DecodeError says where the first bad one lies."""
+def decoded(decode: Decode, records: Sequence[Message]) -> list[Event]:
+    """The events among `records` whose type is wanted (see Codec.reader); DecodeError says where the first bad one lies."""
     events: list[Event] = []
-    decode, add = codec.decode_wanted, events.append
+    add = events.append
     record: Message | None = None
     try:
         for record in records:
-            message = decode(record.value(), wanted)
+            message = decode(record.value())
             if message is not None:
                 type_, data = message
                 add(_event((type_, record.key().decode(), data, record)))  # type: ignore[union-attr]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,11 +86,15 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One step of the fold: the row of `table` under `key_of(event)` becomes `step(row, event)`."""
+    """One step of the fold: the row of `table` under `key_of(event)` becomes `step(row, event)`.
+
+    reads: the fields of the event's data that `key_of` and `step` read; None for all.
+    """
 
     table: str
     key_of: KeyOf
     step: Step
+    reads: frozenset[str] | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -131,19 +135,32 @@ class Projection:
                 return table
         raise UsageError(f"the projection {self.name!r} has no table {name!r}")
 
-    def on(self, *types: str, table: str | None = None, key: KeyOf = event_key) -> Callable[[Step], Step]:
+    @property
+    def reads(self) -> dict[str, frozenset[str] | None]:
+        """The types it folds, each with the fields that any of its steps reads; None for all."""
+        return {type_: _union([route.reads for route in routes]) for type_, routes in self.routes.items()}
+
+    def on(
+        self, *types: str, table: str | None = None, key: KeyOf = event_key, reads: Collection[str] | None = None
+    ) -> Callable[[Step], Step]:
         """Fold events of these types with the decorated step: (row or None, event) -> row, or None to delete it.
 
         The step owns the row it is given and may change it. It does no I/O and reads no clock; it is called once an
         event, in the log's order within a partition. Without `table`, the projection's first is meant; a `key` that
         gives None leaves the event out.
+
+        reads: the fields of the event's data that step and key read (`()` for none); without it, all. What no step of a
+        type reads is not decoded, which is worth a lot. The data of an event then lacks it: a step that reads a field
+        that was not declared fails with KeyError, so the fold stops with FoldError at that event, and no row is wrong.
+        Only `.get` would hide it. `projections.testing` leaves the same fields out, so tests show what was forgotten.
         """
         name = self.tables[0].name if table is None else table
         self.table(name)
 
         def declare(step: Step) -> Step:
             for type_ in types:
-                self.routes.setdefault(type_, []).append(Route(name, key, step))
+                route = Route(name, key, step, None if reads is None else frozenset(reads))
+                self.routes.setdefault(type_, []).append(route)
             return step
 
         return declare
@@ -153,6 +170,11 @@ class Projection:
         if any(param.aggregate for param in params) and (sum(p.aggregate for p in params) > 1 or len(self.topics) > 1):
             raise UsageError(f"the projection {self.name!r}: a query is of one aggregate of one topic, or of none")
         self.query = Query(run=query, params=tuple(params), columns=tuple(columns), help=query.__doc__ or "")
+
+
+def _union(declared: Sequence[frozenset[str] | None]) -> frozenset[str] | None:
+    fields = [names for names in declared if names is not None]
+    return frozenset().union(*fields) if len(fields) == len(declared) else None
 
 
 def sum_fields(left: Mapping[str, Any], right: Mapping[str, Any]) -> Row:

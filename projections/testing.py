@@ -2,6 +2,8 @@
 
 assert folded(flights, [scheduled, departed])["flights"]["UA1"]["status"] == "departed"
 assert_folds_alike(flights, events)
+
+Events hold only the fields that the projection declares to read (see Projection.on), as a projector's do.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ def folded(projection: Projection, events: Iterable[Event]) -> dict[str, dict[st
 
     Every table of the projection is there, an empty one too. FoldError when a step fails.
     """
-    tables = _fold(projection, [[*events]]).tables
+    tables = _fold(projection, [_as_read(projection, events)]).tables
     return {name: {key: orjson.loads(row) for key, row in rows.items()} for name, rows in tables.items()}
 
 
@@ -42,6 +44,7 @@ def assert_folds_alike(
     """
     seed = random.randrange(2**32) if seed is None else seed
     choice = random.Random(seed)
+    events = _as_read(projection, events)
     expected = _fold(projection, [events])
     batchings: list[list[Sequence[Event]]] = [[events], [[event] for event in events]]
     for batches in (*batchings, *(_cut(events, choice) for _ in range(rounds))):
@@ -63,6 +66,19 @@ def assert_folds_alike(
                 _merged(table, parts, choice),
                 f"{projection.name}, table {table.name}: another order, or other slices, give other rows (seed={seed})",
             )
+
+
+def _as_read(projection: Projection, events: Iterable[Event]) -> list[Event]:
+    """The events as a projector would decode them: without the fields that no step declares to read."""
+    reads = projection.reads
+
+    def as_read(event: Event) -> Event:
+        names = reads.get(event.type)
+        if names is None:
+            return event
+        return event._replace(data={name: value for name, value in event.data.items() if name in names})
+
+    return [as_read(event) for event in events]
 
 
 class _Slice:

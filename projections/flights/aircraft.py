@@ -38,12 +38,12 @@ aircraft = Projection(
 )
 
 
-@aircraft.on("flights.FlightDeparted", key=_tail)
+@aircraft.on("flights.FlightDeparted", key=_tail, reads=("tail_number", "origin", "departed_at"))
 def departed(row: Row | None, event: Event) -> Row:
     return _seen(row, event, event.data["origin"], event.data["departed_at"])
 
 
-@aircraft.on("flights.FlightArrived", key=_tail)
+@aircraft.on("flights.FlightArrived", key=_tail, reads=("tail_number", "destination", "arrived_at", "air_time_min"))
 def arrived(row: Row | None, event: Event) -> Row:
     row = _seen(row, event, event.data["destination"], event.data["arrived_at"])
     row["legs"] += 1
@@ -51,7 +51,7 @@ def arrived(row: Row | None, event: Event) -> Row:
     return row
 
 
-@aircraft.on("flights.FlightDiverted", key=_tail)
+@aircraft.on("flights.FlightDiverted", key=_tail, reads=("tail_number", "origin"))
 def diverted(row: Row | None, event: Event) -> Row:
     """A leg that ended elsewhere: where, and how long it flew, the event does not say."""
     row = _seen(row, event, event.data["origin"], 0)

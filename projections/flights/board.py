@@ -20,7 +20,10 @@ board = Projection(
 )
 
 
-@board.on("flights.FlightScheduled")
+@board.on(
+    "flights.FlightScheduled",
+    reads=("carrier", "flight_number", "flight_date", "origin", "destination", "scheduled_departure"),
+)
 def scheduled(row: Row | None, event: Event) -> Row:
     data = event.data
     return {
@@ -36,7 +39,7 @@ def scheduled(row: Row | None, event: Event) -> Row:
     }
 
 
-@board.on("flights.FlightDeparted")
+@board.on("flights.FlightDeparted", reads=("departed_at", "departure_delay_min"))
 def departed(row: Row | None, event: Event) -> Row:
     row = _became(row, "departed")
     row["departed_at"] = iso(event.data["departed_at"])
@@ -44,17 +47,17 @@ def departed(row: Row | None, event: Event) -> Row:
     return row
 
 
-@board.on("flights.FlightArrived")
+@board.on("flights.FlightArrived", reads=())
 def arrived(row: Row | None, event: Event) -> Row:
     return _became(row, "arrived")
 
 
-@board.on("flights.FlightDiverted")
+@board.on("flights.FlightDiverted", reads=())
 def diverted(row: Row | None, event: Event) -> Row:
     return _became(row, "diverted")
 
 
-@board.on("flights.FlightCancelled")
+@board.on("flights.FlightCancelled", reads=())
 def cancelled(row: Row | None, event: Event) -> Row:
     return _became(row, "cancelled")
 

@@ -34,7 +34,7 @@ def scheduled(row: Row | None, event: Event) -> Row:
     }
 
 
-@flights.on("flights.FlightDeparted")
+@flights.on("flights.FlightDeparted", reads=("tail_number", "departed_at", "departure_delay_min"))
 def departed(row: Row | None, event: Event) -> Row:
     row, data = _next(row, "departed"), event.data
     row["tail_number"] = data["tail_number"]
@@ -43,7 +43,7 @@ def departed(row: Row | None, event: Event) -> Row:
     return row
 
 
-@flights.on("flights.FlightArrived")
+@flights.on("flights.FlightArrived", reads=("arrived_at", "arrival_delay_min", "air_time_min"))
 def arrived(row: Row | None, event: Event) -> Row:
     row, data = _next(row, "arrived"), event.data
     row["arrived_at"] = iso(data["arrived_at"])
@@ -52,12 +52,12 @@ def arrived(row: Row | None, event: Event) -> Row:
     return row
 
 
-@flights.on("flights.FlightDiverted")
+@flights.on("flights.FlightDiverted", reads=())
 def diverted(row: Row | None, event: Event) -> Row:
     return _next(row, "diverted")
 
 
-@flights.on("flights.FlightCancelled")
+@flights.on("flights.FlightCancelled", reads=())
 def cancelled(row: Row | None, event: Event) -> Row:
     return _next(row, "cancelled")
 

@@ -19,10 +19,11 @@ def _month(days: int) -> str:
     return iso_day(days)[:7]
 
 
-_BY: dict[str, KeyOf] = {
-    "carrier": lambda event: event.data["carrier"],
-    "origin": lambda event: event.data["origin"],
-    "month": lambda event: _month(event.data["flight_date"]),
+# The field that a table's key is made of, and how.
+_BY: dict[str, tuple[str, KeyOf]] = {
+    "carrier": ("carrier", lambda event: event.data["carrier"]),
+    "origin": ("origin", lambda event: event.data["origin"]),
+    "month": ("flight_date", lambda event: _month(event.data["flight_date"])),
 }
 
 punctuality = Projection(
@@ -87,12 +88,12 @@ def cancelled(row: Row | None, event: Event) -> Row:
     return row
 
 
-for _table, _key in _BY.items():
-    punctuality.on("flights.FlightScheduled", table=_table, key=_key)(scheduled)
-    punctuality.on("flights.FlightDeparted", table=_table, key=_key)(departed)
-    punctuality.on("flights.FlightArrived", table=_table, key=_key)(arrived)
-    punctuality.on("flights.FlightDiverted", table=_table, key=_key)(diverted)
-    punctuality.on("flights.FlightCancelled", table=_table, key=_key)(cancelled)
+for _table, (_field, _key) in _BY.items():
+    punctuality.on("flights.FlightScheduled", table=_table, key=_key, reads=(_field,))(scheduled)
+    punctuality.on("flights.FlightDeparted", table=_table, key=_key, reads=(_field, "departure_delay_min"))(departed)
+    punctuality.on("flights.FlightArrived", table=_table, key=_key, reads=(_field, "arrival_delay_min"))(arrived)
+    punctuality.on("flights.FlightDiverted", table=_table, key=_key, reads=(_field,))(diverted)
+    punctuality.on("flights.FlightCancelled", table=_table, key=_key, reads=(_field,))(cancelled)
 
 
 def _count(histogram: dict[str, int], delay: int) -> None:

@@ -13,32 +13,10 @@ import pytest
 from schemas.catalog import Catalog
 from schemas.codec import MARKER, Codec
 from schemas.errors import DecodeError, UsageError
+from tests.support.avro import sample
 
 CATALOG = Catalog.installed(["flights"])
 TYPES = sorted({schema.type for schema in CATALOG.schemas})
-
-
-def sample(schema: Any, choice: random.Random) -> Any:
-    """A value of a schema."""
-    if isinstance(schema, list):
-        return sample(choice.choice(schema), choice)
-    if isinstance(schema, dict) and schema["type"] == "record":
-        return {field["name"]: sample(field["type"], choice) for field in schema["fields"]}
-    kind = schema.get("logicalType", schema["type"]) if isinstance(schema, dict) else schema
-    match kind:
-        case "null":
-            return None
-        case "date":
-            return choice.randint(-719_162, 2_932_896)
-        case "timestamp-millis":
-            return choice.randint(-62_135_596_800_000, 253_402_300_799_999)
-        case "int":
-            return choice.randint(-(2**31), 2**31 - 1)
-        case "long":
-            return choice.randint(-(2**63), 2**63 - 1)
-        case "string":
-            return "".join(choice.choices("abcXYZ 0129\u00e9\u4e2d\U0001f6eb", k=choice.randrange(20)))
-    raise AssertionError(f"no samples of {schema}: add them")
 
 
 def messages(type_: str, count: int, seed: int = 1) -> list[dict[str, Any]]:

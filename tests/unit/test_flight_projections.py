@@ -16,6 +16,7 @@ from projections.flights.punctuality import percentile
 from projections.fold import FoldError
 from projections.projection import Projection
 from projections.testing import assert_folds_alike, folded
+from schemas.codec import Codec
 from tests.support.expected import month
 from tests.support.flights import ARRIVAL, DEPARTURE, MINUTE_MS, departed, scheduled
 
@@ -48,6 +49,16 @@ def test_real_days_fold_alike(projection: Projection, two_days: list[Event]) -> 
     events = [event for event in two_days if event.key in chosen]
     assert len({event.type for event in events}) == 5
     assert_folds_alike(projection, events, rounds=3)
+
+
+@pytest.mark.parametrize("projection", projections, ids=lambda projection: projection.name)
+def test_what_the_codec_reads_of_events_is_folded_into_the_same_rows(
+    projection: Projection, two_days: list[Event], codec: Codec
+) -> None:
+    read = codec.reader(projection.reads)
+    found = [(read(codec.encode(event.type, event.data)), event.key) for event in two_days]
+    events = [Event(message[0], key, message[1]) for message, key in found if message is not None]
+    assert folded(projection, events) == folded(projection, two_days)
 
 
 # -- flights -------------------------------------------------------------------------------------------------------------

@@ -116,6 +116,16 @@ def test_a_key_of_none_leaves_the_event_out() -> None:
     assert Fold(stock, 10).apply([put("a", None), put("b", "2")], Reads()).rows == {"stock": {"2": b'{"by":"b"}'}}
 
 
+def test_what_is_read_of_a_type_is_what_any_of_its_steps_reads() -> None:
+    stock = Projection(name="stock", version=1, topics=("shop.events",), tables=(Table(name="stock"), Table(name="shelves")))
+    step = stock.on("shop.Put", "shop.Taken", reads=["shelf"])(lambda row, event: {})
+    stock.on("shop.Put", table="shelves", reads=("by", "shelf"))(step)
+    stock.on("shop.SoldOut", reads=())(step)
+    assert stock.reads == {"shop.Put": {"shelf", "by"}, "shop.Taken": {"shelf"}, "shop.SoldOut": frozenset()}
+    stock.on("shop.Put")(step)
+    assert stock.reads["shop.Put"] is None
+
+
 # -- rows in memory ------------------------------------------------------------------------------------------------------
 
 

@@ -114,6 +114,24 @@ def test_a_step_that_fails_is_a_fold_error() -> None:
         folded(shelf(lambda row, event: row["count"]), EVENTS)
 
 
+def test_a_field_that_is_read_but_not_declared_is_caught() -> None:
+    events = [Event("shop.WasPut", "a", {"count": 1, "shelf": "x"})]
+
+    def declared(*reads: str) -> Projection:
+        projection = Projection(name="shelf", version=1, topics=("shop.events",), tables=(Table(name="shelf"),))
+        projection.on("shop.WasPut", key=lambda event: event.data["shelf"], reads=reads)(count)
+        return projection
+
+    assert folded(declared("count", "shelf"), events) == {"shelf": {"x": {"count": 1}}}
+    assert_folds_alike(declared("count", "shelf"), events)
+    for missing, projection in (("count", declared("shelf")), ("shelf", declared("count"))):
+        with pytest.raises(FoldError, match=f"KeyError: '{missing}'"):
+            folded(projection, events)
+        with pytest.raises(FoldError, match=f"KeyError: '{missing}'"):
+            assert_folds_alike(projection, events)
+    assert events[0].data == {"count": 1, "shelf": "x"}
+
+
 def test_good_projections_fold_alike() -> None:
     assert_folds_alike(shelf(count), EVENTS)
     assert_folds_alike(shelf(count, merge=sum_fields), EVENTS)
