@@ -15,6 +15,7 @@ from bench.baselines import raw_decide, raw_fold
 from bench.log import DOMAIN, Log
 from logfold import Installation
 from processors.handover import ledger_name
+from processors.rebuild.display import Silent
 from processors.rebuild.job import Job
 from processors.runtime import calm_collector
 from projections.generations import SCRATCH, Generations
@@ -77,22 +78,6 @@ def fold(environ: Mapping[str, str], *, projection: str, log: dict[str, Any], ev
     return folded, stop.at - clock.started
 
 
-class _Silent:
-    """Shows nothing."""
-
-    def __enter__(self) -> _Silent:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return
-
-    def say(self, what: str) -> None:
-        return
-
-    def show(self, *_: object) -> None:
-        return
-
-
 def rebuild(
     environ: Mapping[str, str], *, projection: str, log: dict[str, Any], events: int, workers: int
 ) -> tuple[int, float]:
@@ -100,7 +85,7 @@ def rebuild(
     os.environ.update(environ)
     runtime, measured = Installation(environ).runtime, Log(**log)
     calm_collector()
-    job = Job(runtime, runtime.projection(projection), _Silent(), threading.Event())
+    job = Job(runtime, runtime.projection(projection), Silent(), threading.Event())
     share = min(1.0, events / measured.events)
     targets = {(measured.topic, partition): int(end * share) for partition, end in enumerate(measured.ends)}
     started = time.monotonic()

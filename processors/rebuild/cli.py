@@ -18,7 +18,7 @@ from processors.history import History
 from processors.history_cli import META as HISTORY
 from processors.rebuild.bounds import bounds
 from processors.rebuild.compare import Comparison
-from processors.rebuild.display import display
+from processors.rebuild.display import Display, Silent, display
 from processors.rebuild.job import Job
 from processors.rebuild.repair import repair
 from processors.rebuild.replay import ALWAYS, IF_EQUAL, NEVER, Replay, Report, Wish
@@ -109,7 +109,7 @@ def replay(
     partly = bool(from_offset or from_time or to_time)
     if resume + abort + partly + (key is not None) > 1:
         raise UsageError("use only one of --resume, --abort, --key and the points to begin and end at")
-    with _job(runtime, name, as_json, per_partition) as job:
+    with _job(runtime, name, display(as_json=as_json, by_partition=per_partition)) as job:
         if abort:
             _abort(job)
             return
@@ -157,7 +157,7 @@ def verify(
     as_json: bool,
 ) -> None:
     """Compare every row of PROJECTION with the log, without touching it; exit code 1 when something differs."""
-    with _job(runtime, name, as_json, per_partition) as job:
+    with _job(runtime, name, display(as_json=as_json, by_partition=per_partition)) as job:
         found = verify_live(job, show=listed, workers=workers, rate=rate, check_memory=not ignore_memory)
     if as_json:
         show({"projection": name, **found.to_json()}, True)
@@ -173,7 +173,7 @@ def verify(
 @pass_runtime
 def generations(runtime: Runtime, name: str, as_json: bool) -> None:
     """List the generations of PROJECTION: which is live, how far each is, its size and its age."""
-    with _job(runtime, name, as_json=True, per_partition=False) as job:
+    with _job(runtime, name) as job:
         now = int(time.time() * 1000)
         job.generations.sweep(name, job.store, now)
         rows: list[dict[str, Any]] = []
@@ -204,7 +204,7 @@ def generations(runtime: Runtime, name: str, as_json: bool) -> None:
 @pass_runtime
 def rollback(runtime: Runtime, name: str, keep: int, stale: bool, as_json: bool) -> None:
     """Make the generation of PROJECTION that was live before live again."""
-    with _job(runtime, name, as_json, per_partition=False) as job:
+    with _job(runtime, name) as job:
         to, switched = roll_back(job, keep_ms=keep, stale=stale)
     if as_json:
         held_ms = round(switched.held_ms, 1)
@@ -219,7 +219,7 @@ def rollback(runtime: Runtime, name: str, keep: int, stale: bool, as_json: bool)
 @pass_runtime
 def build_worker(runtime: Runtime, name: str, generation: str) -> None:
     """Build some slices of a generation; what `replay --workers` starts."""
-    with _job(runtime, name, as_json=True, per_partition=False) as job:
+    with _job(runtime, name) as job:
         work = told(sys.stdin, job.stop)
         targets = {(topic, partition): offset for topic, partition, offset in work["targets"]}
         build = next((build for build in job.generations.all(name) if build.id == generation), None)
@@ -255,7 +255,7 @@ def _abort(job: Job) -> None:
 
 
 @contextmanager
-def _job(runtime: Runtime, name: str, as_json: bool, per_partition: bool) -> Iterator[Job]:
+def _job(runtime: Runtime, name: str, shown: Display | None = None) -> Iterator[Job]:
     """What a command works with; it is told to stop by SIGTERM and Ctrl-C."""
     projection = runtime.projection(name)
     refuse_eviction(runtime.redis)
@@ -263,7 +263,7 @@ def _job(runtime: Runtime, name: str, as_json: bool, per_partition: bool) -> Ite
         # These are commands of people, not daemons: only what went wrong is worth a line.
         logging.getLogger().setLevel(logging.WARNING)
         calm_collector()
-        yield Job(runtime, projection, display(as_json=as_json, by_partition=per_partition), stop)
+        yield Job(runtime, projection, shown or Silent(), stop)
 
 
 def _tell(report: Report, keep_ms: int) -> None:

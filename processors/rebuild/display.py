@@ -35,6 +35,22 @@ def display(*, as_json: bool, by_partition: bool) -> Display:
     return _Bars(by_partition) if sys.stderr.isatty() else _Lines(by_partition)
 
 
+class Silent:
+    """Shows nothing."""
+
+    def __enter__(self) -> Silent:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def say(self, what: str) -> None:
+        return
+
+    def show(self, done: Offsets, targets: Offsets, rate: float) -> None:
+        return
+
+
 class _Bars:
     def __init__(self, by_partition: bool) -> None:
         self._by_partition = by_partition

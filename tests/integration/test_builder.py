@@ -9,28 +9,13 @@ from collections.abc import Iterator
 import pytest
 
 from processors.rebuild.builder import GoneError
+from processors.rebuild.display import Silent
 from processors.rebuild.job import Job
 from processors.topics import Place
 from projections.generations import SCRATCH, Build
 from tests.support.sandbox import OpenSandbox, Sandbox
 
 BULK = 700
-
-
-class Nothing:
-    """Shows nothing."""
-
-    def __enter__(self) -> Nothing:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return
-
-    def say(self, what: str) -> None:
-        return
-
-    def show(self, *_: object) -> None:
-        return
 
 
 @pytest.fixture
@@ -42,7 +27,7 @@ def corner(open_sandbox: OpenSandbox, january: Sandbox) -> Iterator[Sandbox]:
 @pytest.fixture
 def job(corner: Sandbox) -> Job:
     runtime = corner.installation.runtime
-    return Job(runtime, runtime.projection("flights"), Nothing(), threading.Event())
+    return Job(runtime, runtime.projection("flights"), Silent(), threading.Event())
 
 
 def rows(job: Job, build: Build) -> dict[tuple[str, int, str], bytes]:
