@@ -79,15 +79,20 @@ class Projecting:
             except RedisError as fault:
                 log.warning("trying again", fault=repr(fault))
                 continue
-            mine = [b for b in builds if b.state == KEPT and b.generation.version == self._projection.version and b.expires]
-            if mine and mine[-1].expires > time.time() * 1000:  # type: ignore[operator]
-                self._keep(mine[-1])
+            if (due := self._due(builds)) is not None:
+                self._keep(due)
+
+    def _due(self, builds: Sequence[Build]) -> Build | None:
+        """The one to feed: the newest that is kept, made by this version, and has not expired."""
+        now, version = time.time() * 1000, self._projection.version
+        kept = [build for build in builds if build.state == KEPT and build.expires is not None and build.expires > now]
+        return next((build for build in reversed(kept) if build.generation.version == version), None)
 
     def _keep(self, build: Build) -> None:
         """Feed one generation until it is no longer kept. What is wrong with it must not end the daemon."""
         runtime, ended = self._runtime, threading.Event()
         follow, topics = Kept(build, self._generations), Topics(runtime.kafka)
-        watcher = threading.Thread(target=self._until_retired, args=(follow, build, ended), daemon=True)
+        watcher = threading.Thread(target=self._until_retired, args=(build, ended), daemon=True)
         watcher.start()
         group = runtime.names.replay_group(self._projection.name, build.id)
         try:
@@ -101,12 +106,12 @@ class Projecting:
             ended.set()
             watcher.join()
 
-    def _until_retired(self, follow: Kept, build: Build, ended: threading.Event) -> None:
-        """Set `ended` once the daemon stops, or the generation is not kept any more or has expired."""
+    def _until_retired(self, build: Build, ended: threading.Event) -> None:
+        """Set `ended` once the daemon stops, or the generation is not the one to feed any more: the next switch ends that too."""
         while not ended.wait(_LOOK_S / 2):
             try:
-                expired = build.expires is not None and build.expires <= time.time() * 1000
-                if self._stop.is_set() or expired or not follow.still(build.generation):
+                due = self._due(self._generations.all(self._projection.name))
+                if self._stop.is_set() or due is None or due.id != build.id:
                     ended.set()
             except RedisError as fault:
                 log.warning("trying again", fault=repr(fault))
