@@ -20,19 +20,33 @@ from projections.slices import SliceId, SliceStore
 from schemas.errors import LogfoldError, NotFoundError
 
 BUILDING, LIVE, KEPT, SCRATCH = "building", "live", "kept", "scratch"
-# Writes the pointer and some entries, if the pointer is still the one that was seen.
+# Writes the pointer and some entries, if the pointer is still the one that was seen, the entry that must be there is, and
+# it is not too late by Redis' own clock.
 _POINT = """
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then
-  return 0
+  return 'other'
+end
+if ARGV[3] ~= '' and redis.call('HEXISTS', KEYS[2], ARGV[3]) == 0 then
+  return 'gone'
+end
+if ARGV[4] ~= '' then
+  local time = redis.call('TIME')
+  if time[1] * 1000 + time[2] / 1000 > tonumber(ARGV[4]) then
+    return 'late'
+  end
 end
 redis.call('SET', KEYS[1], ARGV[2])
-redis.call('HSET', KEYS[2], unpack(ARGV, 3))
-return 1
+redis.call('HSET', KEYS[2], unpack(ARGV, 5))
+return 'done'
 """
 
 
 class OtherVersionError(LogfoldError):
     """The live generation was made by another version of the projection; nothing may be written to it."""
+
+
+class TooLateError(LogfoldError):
+    """The time in which a switch had to be made is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,10 +145,11 @@ class Generations:
         """Enter a build that is not live."""
         self._redis.hset(self._registry(build.generation.projection), build.id, build.to_json())
 
-    def switch(self, live: Build | None, to: Build, *, now: int, keep_ms: int) -> bool:
+    def switch(self, live: Build | None, to: Build, *, now: int, keep_ms: int, until: int | None = None) -> bool:
         """Make `to` the live generation, if `live` still is; that one is kept for so long, whatever was kept before expires.
 
-        False when another is live by now.
+        until: not after this time, in milliseconds of Redis' clock. False when another is live by now; TooLateError;
+        NotFoundError when `to` was dropped meanwhile.
         """
         projection = to.generation.projection
         before = b"" if live is None else _pointer(live.generation)
@@ -142,7 +157,12 @@ class Generations:
         entries += [replace(old, expires=now) for old in self.all(projection) if old.state == KEPT and old.id != to.id]
         if live is not None:
             entries.append(replace(live, state=KEPT, switched=now, expires=now + keep_ms))
-        return self._set(projection, before, to.generation, entries)
+        came = self._set(projection, before, to.generation, entries, there=to.id, until=until)
+        if came == b"late":
+            raise TooLateError(f"there was no time left to make {to.id} of {projection!r} live")
+        if came == b"gone":
+            raise NotFoundError(f"the generation {to.id} of {projection!r} was dropped meanwhile")
+        return came == b"done"
 
     def forget(self, build: Build) -> None:
         """Take a build that is not live out of the registry; the first step of dropping it."""
@@ -167,10 +187,20 @@ class Generations:
         """Make a live one where there is none."""
         self._set(build.generation.projection, b"", build.generation, [build])
 
-    def _set(self, projection: str, before: bytes, live: Generation, entries: Sequence[Build]) -> bool:
+    def _set(
+        self,
+        projection: str,
+        before: bytes,
+        live: Generation,
+        entries: Sequence[Build],
+        there: str = "",
+        until: int | None = None,
+    ) -> bytes:
         fields = [part for entry in entries for part in (entry.id, entry.to_json())]
         keys = [self._key(projection), self._registry(projection)]
-        return bool(self._point(keys=keys, args=[before, _pointer(live), *fields]))
+        args = [before, _pointer(live), there, "" if until is None else until, *fields]
+        came: bytes = self._point(keys=keys, args=args)
+        return came
 
     def _key(self, projection: str) -> str:
         return f"{{{self._prefix}{projection}}}:live"
