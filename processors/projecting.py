@@ -69,24 +69,22 @@ class Projecting:
 
     def kept(self) -> None:
         """Fold into what is kept for a rollback, and drop what has expired."""
-        name = self._projection.name
         while not self._stop.wait(_LOOK_S):
             try:
-                builds = self._generations.all(name)
-                if any(build.expires is not None for build in builds):
-                    for build in self._generations.sweep(name, self._store, int(time.time() * 1000)):
-                        log.info("dropped", projection=name, generation=build.id)
+                due = self._due()
             except RedisError as fault:
                 log.warning("trying again", fault=repr(fault))
                 continue
-            if (due := self._due(builds)) is not None:
+            if due is not None:
                 self._keep(due)
 
-    def _due(self, builds: Sequence[Build]) -> Build | None:
-        """The one to feed: the newest that is kept, made by this version, and has not expired."""
-        now, version = time.time() * 1000, self._projection.version
-        kept = [build for build in builds if build.state == KEPT and build.expires is not None and build.expires > now]
-        return next((build for build in reversed(kept) if build.generation.version == version), None)
+    def _due(self) -> Build | None:
+        """Drop what has expired; of what is kept, the one to feed: the newest that was made by this version."""
+        name, now = self._projection.name, int(time.time() * 1000)
+        for build in self._generations.sweep(name, self._store, now):
+            log.info("dropped", projection=name, generation=build.id)
+        kept = [b for b in self._generations.all(name) if b.state == KEPT and b.expires is not None and b.expires > now]
+        return next((build for build in reversed(kept) if build.generation.version == self._projection.version), None)
 
     def _keep(self, build: Build) -> None:
         """Feed one generation until it is no longer kept. What is wrong with it must not end the daemon."""
@@ -107,10 +105,10 @@ class Projecting:
             watcher.join()
 
     def _until_retired(self, build: Build, ended: threading.Event) -> None:
-        """Set `ended` once the daemon stops, or the generation is not the one to feed any more: the next switch ends that too."""
+        """Set `ended` once the daemon stops, or the generation is not the one to feed any more, as after the next switch."""
         while not ended.wait(_LOOK_S / 2):
             try:
-                due = self._due(self._generations.all(self._projection.name))
+                due = self._due()
                 if self._stop.is_set() or due is None or due.id != build.id:
                     ended.set()
             except RedisError as fault:

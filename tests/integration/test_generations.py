@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 from redis import Redis
@@ -20,7 +20,7 @@ from projections.generations import (
     chosen,
     new_build,
 )
-from projections.slices import Changes, Commit, Progress, SliceStore
+from projections.slices import Changes, Commit, Progress, SliceId, SliceStore
 from schemas.errors import LogfoldError, NotFoundError
 from tests.support.sandbox import OpenSandbox, Sandbox
 
@@ -167,6 +167,35 @@ def test_a_generation_is_found_by_how_its_id_begins(generations: Generations) ->
         chosen(builds, second.id[:4])
     with pytest.raises(NotFoundError, match=f"no generations have an id that begins with 'x'; there are: .*{first.id}"):
         chosen(builds, "x")
+
+
+def test_what_is_live_is_not_dropped(corner: Sandbox, generations: Generations) -> None:
+    """A rollback may have made it live since it was seen to expire."""
+    generations.ensure("flights", 1, PARTITIONS, PARTS)
+    live, store = live_build(generations), SliceStore(corner.redis)
+    assert written(store, live)
+    before = dict(states(generations)), sorted(corner.redis.keys())
+    assert not generations.drop(live, store)
+    assert (dict(states(generations)), sorted(corner.redis.keys())) == before
+
+
+def test_who_dies_while_dropping_leaves_the_rest_to_the_next_sweep(corner: Sandbox, generations: Generations) -> None:
+    class Dying(SliceStore):
+        def drop(self, slice_: SliceId, parts: Iterable[str]) -> None:
+            if slice_.partition == 1:
+                raise InterruptedError
+            super().drop(slice_, parts)
+
+    generations.ensure("flights", 1, PARTITIONS, PARTS)
+    build, store = begun(generations), SliceStore(corner.redis)
+    assert written(store, build)
+    with pytest.raises(InterruptedError):
+        generations.drop(build, Dying(corner.redis))
+    assert build.id not in states(generations)
+    assert len(corner.redis.keys(f"*{build.id}*")) == 4
+    assert generations.sweep("flights", store, 0) == []
+    assert corner.redis.keys(f"*{build.id}*") == []
+    assert corner.redis.keys("*:dropped") == []
 
 
 def test_a_switch_that_comes_too_late_or_to_what_was_dropped_changes_nothing(corner: Sandbox, generations: Generations) -> None:
