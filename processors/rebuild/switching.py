@@ -84,7 +84,17 @@ def _once(
     except TooLateError as error:
         raise NotYet(f"while the live one was held, {error}") from error
     finally:
-        try:
-            store.release(slices)
-        except RedisError as fault:
-            log.warning("the hold is left to end by itself", fault=repr(fault))
+        if live is not None:
+            _release(generations, store, live)
+
+
+def _release(generations: Generations, store: SliceStore, live: Build) -> None:
+    slices = live.generation.slices()
+    try:
+        store.release(slices)
+        if all(build.id != live.id for build in generations.all(live.generation.projection)):
+            # Redis forgot it before it was held, and what holding it made anew nobody else would delete.
+            for slice_ in slices:
+                store.drop(slice_, live.parts)
+    except RedisError as fault:
+        log.warning("the hold is left to end by itself", fault=repr(fault))
