@@ -69,25 +69,28 @@ class Projecting:
 
     def kept(self) -> None:
         """Fold into what is kept for a rollback, and drop what has expired."""
-        name = self._projection.name
         while not self._stop.wait(_LOOK_S):
             try:
-                builds = self._generations.all(name)
-                if any(build.expires is not None for build in builds):
-                    for build in self._generations.sweep(name, self._store, int(time.time() * 1000)):
-                        log.info("dropped", projection=name, generation=build.id)
+                due = self._due()
             except RedisError as fault:
                 log.warning("trying again", fault=repr(fault))
                 continue
-            mine = [b for b in builds if b.state == KEPT and b.generation.version == self._projection.version and b.expires]
-            if mine and mine[-1].expires > time.time() * 1000:  # type: ignore[operator]
-                self._keep(mine[-1])
+            if due is not None:
+                self._keep(due)
+
+    def _due(self) -> Build | None:
+        """Drop what has expired; of what is kept, the one to feed: the newest that was made by this version."""
+        name, now = self._projection.name, int(time.time() * 1000)
+        for build in self._generations.sweep(name, self._store, now):
+            log.info("dropped", projection=name, generation=build.id)
+        kept = [b for b in self._generations.all(name) if b.state == KEPT and b.expires is not None and b.expires > now]
+        return next((build for build in reversed(kept) if build.generation.version == self._projection.version), None)
 
     def _keep(self, build: Build) -> None:
         """Feed one generation until it is no longer kept. What is wrong with it must not end the daemon."""
         runtime, ended = self._runtime, threading.Event()
         follow, topics = Kept(build, self._generations), Topics(runtime.kafka)
-        watcher = threading.Thread(target=self._until_retired, args=(follow, build, ended), daemon=True)
+        watcher = threading.Thread(target=self._until_retired, args=(build, ended), daemon=True)
         watcher.start()
         group = runtime.names.replay_group(self._projection.name, build.id)
         try:
@@ -101,12 +104,12 @@ class Projecting:
             ended.set()
             watcher.join()
 
-    def _until_retired(self, follow: Kept, build: Build, ended: threading.Event) -> None:
-        """Set `ended` once the daemon stops, or the generation is not kept any more or has expired."""
+    def _until_retired(self, build: Build, ended: threading.Event) -> None:
+        """Set `ended` once the daemon stops, or the generation is not the one to feed any more, as after the next switch."""
         while not ended.wait(_LOOK_S / 2):
             try:
-                expired = build.expires is not None and build.expires <= time.time() * 1000
-                if self._stop.is_set() or expired or not follow.still(build.generation):
+                due = self._due()
+                if self._stop.is_set() or due is None or due.id != build.id:
                     ended.set()
             except RedisError as fault:
                 log.warning("trying again", fault=repr(fault))

@@ -204,13 +204,19 @@ class Projector:
                 unread, end = self._stand_still(place, unread, error), None
 
     def _stand_still(self, place: Place, records: Sequence[Message], error: DecodeError | FoldError) -> Sequence[Message]:
-        """Policy `stop`: leave the partition standing at the event that failed; returns what lies before it."""
+        """Policy `stop`: leave the partition standing at the event that failed; returns what lies before it.
+
+        Overtaken when the rows it was folded into are not those that this process wrote: where they are gone, any event is a
+        bad one.
+        """
+        self._folding.wait()
+        if self._watch.changed({place: self._folding.slices[place]}):
+            raise Overtaken(f"the slice changed in Redis: {named([place])}") from error
         log.error("the partition stands still", projection=self._projection.name, error=str(error))
         self._stalled[place] = str(error)
         assert self._consumer is not None
         self._consumer.pause([place])
-        # The new fold holds nothing: it may read only what is written.
-        self._folding.wait()
+        # The new fold holds nothing: it may read only what is written, which by now it is.
         self._folding.forget_rows(place)
         bad = error.position.offset if isinstance(error, FoldError) else error.offset
         return [record for record in records if record.offset() < bad]  # type: ignore[operator]

@@ -1,8 +1,9 @@
 """Generations: complete builds of a projection, of which exactly one is live.
 
 Keys: `{<prefix><projection>}:live`, JSON with `generation`, `version` and `partitions` (the number of partitions of
-each topic, with the prefix), so that a query needs no Kafka; and `{<prefix><projection>}:generations`, a hash with what
-is known of each by its id. Both lie in one hash slot, so that a switch is one atomic step.
+each topic, with the prefix), so that a query needs no Kafka; `{<prefix><projection>}:generations`, a hash with what is
+known of each by its id; and `{<prefix><projection>}:dropped`, the same of those whose slices are being deleted. All lie
+in one hash slot, so that a switch is one atomic step.
 """
 
 from __future__ import annotations
@@ -20,19 +21,45 @@ from projections.slices import SliceId, SliceStore
 from schemas.errors import LogfoldError, NotFoundError
 
 BUILDING, LIVE, KEPT, SCRATCH = "building", "live", "kept", "scratch"
-# Writes the pointer and some entries, if the pointer is still the one that was seen.
+# Writes the pointer and some entries, if the pointer is still the one that was seen, the entry that must be there is, and
+# it is not too late by Redis' own clock.
 _POINT = """
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then
-  return 0
+  return 'other'
+end
+if ARGV[3] ~= '' and redis.call('HEXISTS', KEYS[2], ARGV[3]) == 0 then
+  return 'gone'
+end
+if ARGV[4] ~= '' then
+  local time = redis.call('TIME')
+  if time[1] * 1000 + time[2] / 1000 > tonumber(ARGV[4]) then
+    return 'late'
+  end
 end
 redis.call('SET', KEYS[1], ARGV[2])
-redis.call('HSET', KEYS[2], unpack(ARGV, 3))
+redis.call('HSET', KEYS[2], unpack(ARGV, 5))
+return 'done'
+"""
+# Moves an entry to those whose slices are being deleted, unless it is live.
+_RETIRE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  return 0
+end
+local entry = redis.call('HGET', KEYS[2], ARGV[2])
+if entry then
+  redis.call('HSET', KEYS[3], ARGV[2], entry)
+  redis.call('HDEL', KEYS[2], ARGV[2])
+end
 return 1
 """
 
 
 class OtherVersionError(LogfoldError):
     """The live generation was made by another version of the projection; nothing may be written to it."""
+
+
+class TooLateError(LogfoldError):
+    """The time in which a switch had to be made is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +123,7 @@ class Generations:
         self._redis = redis
         self._prefix = prefix
         self._point = redis.register_script(_POINT)
+        self._retire = redis.register_script(_RETIRE)
 
     def live(self, projection: str) -> Generation | None:
         """The live generation, or None when the projection was never built (or Redis lost it)."""
@@ -104,9 +132,7 @@ class Generations:
 
     def all(self, projection: str) -> list[Build]:
         """Every generation, oldest first."""
-        stored: dict[bytes, bytes] = self._redis.hgetall(self._registry(projection))  # type: ignore[assignment]
-        found = [_entry(projection, id_.decode(), orjson.loads(body)) for id_, body in stored.items()]
-        return sorted(found, key=lambda build: (build.made, build.id))
+        return self._entries(projection, self._registry(projection))
 
     def ensure(self, projection: str, version: int, partitions: Mapping[str, int], parts: Sequence[str]) -> Generation:
         """The live generation; the first daemon to ask makes one.
@@ -131,10 +157,11 @@ class Generations:
         """Enter a build that is not live."""
         self._redis.hset(self._registry(build.generation.projection), build.id, build.to_json())
 
-    def switch(self, live: Build | None, to: Build, *, now: int, keep_ms: int) -> bool:
+    def switch(self, live: Build | None, to: Build, *, now: int, keep_ms: int, until: int | None = None) -> bool:
         """Make `to` the live generation, if `live` still is; that one is kept for so long, whatever was kept before expires.
 
-        False when another is live by now.
+        until: not after this time, in milliseconds of Redis' clock. False when another is live by now; TooLateError;
+        NotFoundError when `to` was dropped meanwhile.
         """
         projection = to.generation.projection
         before = b"" if live is None else _pointer(live.generation)
@@ -142,41 +169,69 @@ class Generations:
         entries += [replace(old, expires=now) for old in self.all(projection) if old.state == KEPT and old.id != to.id]
         if live is not None:
             entries.append(replace(live, state=KEPT, switched=now, expires=now + keep_ms))
-        return self._set(projection, before, to.generation, entries)
+        came = self._set(projection, before, to.generation, entries, there=to.id, until=until)
+        if came == b"late":
+            raise TooLateError(f"there was no time left to make {to.id} of {projection!r} live")
+        if came == b"gone":
+            raise NotFoundError(f"the generation {to.id} of {projection!r} was dropped meanwhile")
+        return came == b"done"
 
-    def forget(self, build: Build) -> None:
-        """Take a build that is not live out of the registry; the first step of dropping it."""
-        self._redis.hdel(self._registry(build.generation.projection), build.id)
+    def drop(self, build: Build, store: SliceStore) -> bool:
+        """Remove a build: nobody takes it up from now on, and each slice goes in one UNLINK. False when it is live.
 
-    def drop(self, build: Build, store: SliceStore) -> None:
-        """Remove a build that is not live: nobody takes it up from now on, and each slice goes in one UNLINK."""
-        self.forget(build)
-        for slice_ in build.generation.slices():
-            store.drop(slice_, build.parts)
+        Who dies in the midst of it leaves the rest to the next `sweep`.
+        """
+        projection = build.generation.projection
+        keys = [self._key(projection), self._registry(projection), self._dropped(projection)]
+        if not self._retire(keys=keys, args=[_pointer(build.generation), build.id]):
+            return False
+        self._delete(build, store)
+        return True
 
     def sweep(self, projection: str, store: SliceStore, now: int) -> list[Build]:
-        """Drop what has expired."""
-        live = self.live(projection)
+        """Drop what has expired, and what another began to drop."""
+        for build in self._entries(projection, self._dropped(projection)):
+            self._delete(build, store)
         due = [build for build in self.all(projection) if build.expires is not None and build.expires <= now]
-        expired = [build for build in due if live is None or build.id != live.id]
-        for build in expired:
-            self.drop(build, store)
-        return expired
+        return [build for build in due if self.drop(build, store)]
+
+    def _delete(self, build: Build, store: SliceStore) -> None:
+        for slice_ in build.generation.slices():
+            store.drop(slice_, build.parts)
+        self._redis.hdel(self._dropped(build.generation.projection), build.id)
+
+    def _entries(self, projection: str, key: str) -> list[Build]:
+        stored: dict[bytes, bytes] = self._redis.hgetall(key)  # type: ignore[assignment]
+        found = [_entry(projection, id_.decode(), orjson.loads(body)) for id_, body in stored.items()]
+        return sorted(found, key=lambda build: (build.made, build.id))
 
     def _make(self, build: Build) -> None:
         """Make a live one where there is none."""
         self._set(build.generation.projection, b"", build.generation, [build])
 
-    def _set(self, projection: str, before: bytes, live: Generation, entries: Sequence[Build]) -> bool:
+    def _set(
+        self,
+        projection: str,
+        before: bytes,
+        live: Generation,
+        entries: Sequence[Build],
+        there: str = "",
+        until: int | None = None,
+    ) -> bytes:
         fields = [part for entry in entries for part in (entry.id, entry.to_json())]
         keys = [self._key(projection), self._registry(projection)]
-        return bool(self._point(keys=keys, args=[before, _pointer(live), *fields]))
+        args = [before, _pointer(live), there, "" if until is None else until, *fields]
+        came: bytes = self._point(keys=keys, args=args)
+        return came
 
     def _key(self, projection: str) -> str:
         return f"{{{self._prefix}{projection}}}:live"
 
     def _registry(self, projection: str) -> str:
         return f"{{{self._prefix}{projection}}}:generations"
+
+    def _dropped(self, projection: str) -> str:
+        return f"{{{self._prefix}{projection}}}:dropped"
 
 
 def new_build(

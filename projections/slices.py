@@ -88,8 +88,9 @@ class Progress:
 
     offset: the next offset to fold. revision: the number of writes. topic_id: of the topic it was folded from.
     last_offset, last_id: the last event folded, by which a log that was cut short or made again is recognised.
-    digests: of its tables; None when they are not known (a row was written past the fold). held: whether a switch of
-    generations holds it, so that nobody may write it. An absent slice has offset 0 and revision 0.
+    digests: of its tables; None when they are not known (a row was written past the fold). held_until: when a switch of
+    generations ends to hold it, in milliseconds of Redis' clock; 0 when none does. An absent slice has offset 0 and
+    revision 0.
     """
 
     offset: int = 0
@@ -98,7 +99,12 @@ class Progress:
     last_offset: int | None = None
     last_id: str = ""
     digests: Digests | None = None
-    held: bool = False
+    held_until: int = 0
+
+    @property
+    def held(self) -> bool:
+        """Whether a switch of generations holds it, so that nobody may write it; a hold that ran out may still say so."""
+        return self.held_until > 0
 
 
 class Changes:
@@ -260,7 +266,7 @@ def _progress(slice_: SliceId, stored: dict[bytes, bytes]) -> Progress:
             last_offset=None if last is None else int(last),
             last_id=stored.get(b"last_id", b"").decode(),
             digests=_digests(stored),
-            held=_HELD.encode() in stored,
+            held_until=int(stored.get(_HELD.encode(), 0)),
         )
     except (KeyError, ValueError) as error:
         raise LogfoldError(

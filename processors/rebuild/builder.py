@@ -16,6 +16,7 @@ from processors.patience import TRANSIENT, Transient, patiently
 from processors.topics import Place, Topics
 from processors.writer import Write
 from producers.settings import KafkaSettings
+from projections.fold import FoldError
 from projections.generations import Build, Generations
 from projections.projection import Projection
 from projections.slices import SliceStore
@@ -121,6 +122,7 @@ class Builder:
             try:
                 if self._reached(targets):
                     self._settle()
+                    self._look_back()
                     if self._reached(targets):
                         return
                 if self._step(targets):
@@ -178,7 +180,13 @@ class Builder:
     def _fold(self, place: Place, target: int) -> Write | None:
         wanted, done = self._wanted(place, target), self._seen[place] >= target
         self._read[place] = self._read[place][len(wanted) :]
-        return self._folding.fold(place, wanted, target if done else None)
+        try:
+            return self._folding.fold(place, wanted, target if done else None)
+        except FoldError:
+            # Where the rows are gone, any event is a bad one.
+            self._folding.wait()
+            self._look_back()
+            raise
 
     def _wanted(self, place: Place, target: int) -> list[Message]:
         """What was read and lies before the target."""
@@ -191,6 +199,12 @@ class Builder:
         refused = self._folding.settle().refused
         if refused:
             raise Transient(f"another writer was there first: {refused}")
+
+    def _look_back(self) -> None:
+        """Redis may have lost what was written last, and where nothing is left to write, nothing else would tell."""
+        now = stored(self._store, self._build.generation, self._places)
+        if any(of.revision != self._folding.slices[place].progress.revision for place, of in now.items()):
+            raise Transient("slices changed in Redis")
 
     def _note(self, writes: Iterable[Write]) -> None:
         if self.touched is None:

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from processors.patience import TRANSIENT, patiently
-from processors.rebuild.builder import Builder
+from processors.rebuild.builder import Builder, GoneError
 from processors.rebuild.compare import Comparing, Comparison
 from processors.rebuild.job import Job
 from processors.rebuild.room import room
@@ -76,10 +76,6 @@ class Report:
         }
 
 
-class _Differs(LogfoldError):
-    """A slice that was equal is not any more."""
-
-
 class Replay:
     """One replay. Killed at any moment it goes on where it was, with `resume`."""
 
@@ -98,6 +94,8 @@ class Replay:
             how = self._how(live, build)
             try:
                 return self._run(live, build, how)
+            except (GoneError, NotFoundError):
+                raise
             except LogfoldError as error:
                 again = f"`logfold replay {self._job.projection.name} --resume` goes on from here, --abort drops it"
                 hinted = LogfoldError(f"{error}; {again}")
@@ -141,10 +139,7 @@ class Replay:
             why = "it differs from the live one"
         else:
             self._pass_by(builder, live)
-            try:
-                switched = self._switch(live, build, builder, how)
-            except _Differs as differs:
-                why = str(differs)
+            switched = self._switch(live, build, builder, how)
         return self._report(build, builder, switched, why)
 
     def _report(self, build: Build, builder: Builder, switched: Switched | None, why: str) -> Report:
@@ -268,4 +263,4 @@ class Replay:
         now = builder.offsets()
         for place in comparing.by_digest:
             if now[place] == offsets[place] and not comparing.same_digests(place):
-                raise _Differs(f"it differs from the live one in {place[0]}/{place[1]} since they were compared: compare again")
+                raise LogfoldError(f"{place[0]}/{place[1]} differs from the live one since they were compared: compare again")

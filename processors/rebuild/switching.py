@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from processors.patience import Transient
 from processors.topics import Place
-from projections.generations import Build, Generations
+from projections.generations import Build, Generations, TooLateError
 from projections.slices import HOLD_MS, SliceStore
 from schemas.errors import LogfoldError
 
@@ -75,15 +75,26 @@ def _once(
     try:
         held = store.hold(slices, HOLD_MS)
         offsets = {(slice_.topic, slice_.partition): of.offset for slice_, of in zip(slices, held, strict=True)}
+        # Once the hold has ended by itself the live generation may move on.
+        until = min((of.held_until - _LEFT_MS // 2 for of in held), default=None)
         reach(offsets, (HOLD_MS - _LEFT_MS) / 1000)
-        if (time.monotonic() - started) * 1000 > HOLD_MS - _LEFT_MS / 2:
-            # The hold is about to end by itself, and the live generation may then move on.
-            raise NotYet(f"the new generation of {to.generation.projection!r} did not catch up while the live one was held")
-        if not generations.switch(live, to, now=int(time.time() * 1000), keep_ms=keep_ms):
+        if not generations.switch(live, to, now=int(time.time() * 1000), keep_ms=keep_ms, until=until):
             raise LogfoldError(f"another generation of {to.generation.projection!r} went live meanwhile: nothing was switched")
         return Switched(held_ms=(time.monotonic() - started) * 1000, kept=live)
+    except TooLateError as error:
+        raise NotYet(f"while the live one was held, {error}") from error
     finally:
-        try:
-            store.release(slices)
-        except RedisError as fault:
-            log.warning("the hold is left to end by itself", fault=repr(fault))
+        if live is not None:
+            _release(generations, store, live)
+
+
+def _release(generations: Generations, store: SliceStore, live: Build) -> None:
+    slices = live.generation.slices()
+    try:
+        store.release(slices)
+        if all(build.id != live.id for build in generations.all(live.generation.projection)):
+            # Redis forgot it before it was held, and what holding it made anew nobody else would delete.
+            for slice_ in slices:
+                store.drop(slice_, live.parts)
+    except RedisError as fault:
+        log.warning("the hold is left to end by itself", fault=repr(fault))

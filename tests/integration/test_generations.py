@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 from redis import Redis
@@ -16,10 +16,11 @@ from projections.generations import (
     Generation,
     Generations,
     OtherVersionError,
+    TooLateError,
     chosen,
     new_build,
 )
-from projections.slices import Changes, Commit, Progress, SliceStore
+from projections.slices import Changes, Commit, Progress, SliceId, SliceStore
 from schemas.errors import LogfoldError, NotFoundError
 from tests.support.sandbox import OpenSandbox, Sandbox
 
@@ -103,6 +104,14 @@ def states(generations: Generations) -> dict[str, str]:
     return {build.id: build.state for build in generations.all("flights")}
 
 
+def written(store: SliceStore, build: Build) -> bool:
+    """Whether a row could be written into each slice."""
+    changes = Changes()
+    changes.put("flights", "a", b"1")
+    commits = [Commit(slice=s, before=Progress(), after=Progress(offset=1), changes=changes) for s in build.generation.slices()]
+    return all(store.commit(commits))
+
+
 def live_build(generations: Generations) -> Build:
     live = generations.live("flights")
     assert live is not None
@@ -141,13 +150,7 @@ def test_what_expired_is_dropped_whole_and_nothing_else(corner: Sandbox, generat
     generations.ensure("flights", 1, PARTITIONS, PARTS)
     old, new = live_build(generations), begun(generations)
     store = SliceStore(corner.redis)
-    for build in (old, new):
-        changes = Changes()
-        changes.put("flights", "a", b"1")
-        commits = [
-            Commit(slice=s, before=Progress(), after=Progress(offset=1), changes=changes) for s in build.generation.slices()
-        ]
-        assert store.commit(commits) == [True] * 3
+    assert written(store, old) and written(store, new)
     generations.switch(old, new, now=1_000, keep_ms=500)
     assert generations.sweep("flights", store, 1_499) == []
     assert [build.id for build in generations.sweep("flights", store, 1_500)] == [old.id]
@@ -164,3 +167,47 @@ def test_a_generation_is_found_by_how_its_id_begins(generations: Generations) ->
         chosen(builds, second.id[:4])
     with pytest.raises(NotFoundError, match=f"no generations have an id that begins with 'x'; there are: .*{first.id}"):
         chosen(builds, "x")
+
+
+def test_what_is_live_is_not_dropped(corner: Sandbox, generations: Generations) -> None:
+    """A rollback may have made it live since it was seen to expire."""
+    generations.ensure("flights", 1, PARTITIONS, PARTS)
+    live, store = live_build(generations), SliceStore(corner.redis)
+    assert written(store, live)
+    before = dict(states(generations)), sorted(corner.redis.keys())
+    assert not generations.drop(live, store)
+    assert (dict(states(generations)), sorted(corner.redis.keys())) == before
+
+
+def test_who_dies_while_dropping_leaves_the_rest_to_the_next_sweep(corner: Sandbox, generations: Generations) -> None:
+    class Dying(SliceStore):
+        def drop(self, slice_: SliceId, parts: Iterable[str]) -> None:
+            if slice_.partition == 1:
+                raise InterruptedError
+            super().drop(slice_, parts)
+
+    generations.ensure("flights", 1, PARTITIONS, PARTS)
+    build, store = begun(generations), SliceStore(corner.redis)
+    assert written(store, build)
+    with pytest.raises(InterruptedError):
+        generations.drop(build, Dying(corner.redis))
+    assert build.id not in states(generations)
+    assert len(corner.redis.keys(f"*{build.id}*")) == 4
+    assert generations.sweep("flights", store, 0) == []
+    assert corner.redis.keys(f"*{build.id}*") == []
+    assert corner.redis.keys("*:dropped") == []
+
+
+def test_a_switch_that_comes_too_late_or_to_what_was_dropped_changes_nothing(corner: Sandbox, generations: Generations) -> None:
+    generations.ensure("flights", 1, PARTITIONS, PARTS)
+    live, late, gone = live_build(generations), begun(generations), begun(generations)
+    generations.drop(gone, SliceStore(corner.redis))
+    before = states(generations)
+    seconds, _ = corner.redis.time()
+    with pytest.raises(TooLateError):
+        generations.switch(live, late, now=1, keep_ms=1, until=seconds * 1000 - 1)
+    with pytest.raises(NotFoundError, match="was dropped meanwhile"):
+        generations.switch(live, gone, now=1, keep_ms=1)
+    assert generations.live("flights") == live.generation
+    assert states(generations) == before
+    assert generations.switch(live, late, now=1, keep_ms=1, until=seconds * 1000 + 60_000)
