@@ -84,11 +84,12 @@ def status(runtime: Runtime, as_json: bool) -> None:
     rows: list[dict[str, Any]] = []
     for name, body in found.items():
         stalled = ", ".join(body.get("stalled", {}))
+        state = "waits: the live generation is of another version" if body.get("waits") else "runs"
         rows.append(
             {
                 "name": name,
                 "role": body["role"],
-                "state": "silent" if not body["alive"] else f"stands still: {stalled}" if stalled else "runs",
+                "state": "silent" if not body["alive"] else f"stands still: {stalled}" if stalled else state,
                 "seen_s_ago": body["age_s"],
                 "pid": body["pid"],
                 "partitions": len(body["partitions"]),

@@ -17,9 +17,9 @@ class RetiredError(LogfoldError):
 
 
 class Followed(Protocol):
-    """What a projector folds into. begins: whether a slice that is absent is one that begins at offset zero."""
+    """What a projector folds into. live: then an absent slice begins at offset zero, and the group is told the offsets."""
 
-    begins: bool
+    live: bool
 
     def generation(self) -> Generation:
         """The generation to fold into now; an error ends the projector."""
@@ -37,7 +37,7 @@ class Followed(Protocol):
 class Live:
     """The live generation of a projection; the first to ask makes one. OtherVersionError when it is of another version."""
 
-    begins = True
+    live = True
 
     def __init__(self, projection: Projection, generations: Generations, partitions: Callable[[], Mapping[str, int]]) -> None:
         self._projection = projection
@@ -59,7 +59,7 @@ class Live:
 class Kept:
     """A generation that was live and is kept as it would be; RetiredError when it is not kept any more."""
 
-    begins = False
+    live = False
 
     def __init__(self, build: Build, generations: Generations) -> None:
         self._build = build

@@ -97,7 +97,10 @@ class Projecting:
             self._run(follow, topics, group, Quiet(), ended)
         except RetiredError:
             log.info("no longer kept", projection=self._projection.name, generation=build.id)
-        except (LogfoldError, *TRANSIENT) as error:
+        except TRANSIENT as fault:
+            # It is taken up again soon.
+            log.warning("trying again", projection=self._projection.name, generation=build.id, fault=repr(fault))
+        except LogfoldError as error:
             log.error("a kept generation is not fed", projection=self._projection.name, generation=build.id, error=str(error))
             ended.wait()
         finally:
@@ -126,7 +129,7 @@ class Projecting:
             heartbeat=pulse,
             stop=stop,
         )
-        partitions = self._partitions(topics)
+        partitions = patiently(lambda: self._partitions(topics), stop)
         consumer = BatchConsumer(runtime.kafka, group, starts=projector.starts, gone=projector.gone, protocol=runtime.protocol)
         projector.attach(consumer)
         try:

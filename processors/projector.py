@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -100,7 +100,7 @@ class Projector:
         while not self._stop.is_set():
             generation = self._follow.generation()
             progress = stored(self._store, generation, places)
-            if not self._follow.begins and any(of.revision == 0 for of in progress.values()):
+            if not self._follow.live and any(of.revision == 0 for of in progress.values()):
                 raise RetiredError(f"slices of the generation {generation.id} of {generation.projection!r} are gone")
             held = [place for place, of in progress.items() if of.held]
             # A hold that outlived who made it has ended, though it is still written there.
@@ -172,9 +172,8 @@ class Projector:
 
     def _settle(self) -> int:
         """Wait for the write under way and tell the group; Overtaken when another writer was there."""
-        assert self._consumer is not None
         written = self._folding.settle()
-        self._consumer.commit(written.offsets)
+        self._tell(written.offsets)
         if written.refused:
             self._refused_at = self._refused_at or time.monotonic()
             raise Overtaken(f"another writer was there first: {named(written.refused)}")
@@ -184,6 +183,12 @@ class Projector:
                 waited_ms, self._refused_at = round((time.monotonic() - self._refused_at) * 1000), None
                 log.info("writing again", projection=self._projection.name, waited_ms=waited_ms)
         return written.events
+
+    def _tell(self, offsets: Mapping[Place, int]) -> None:
+        """Tell the group; a group that commits nothing is gone with its last member."""
+        assert self._consumer is not None
+        if self._follow.live:
+            self._consumer.commit(offsets)
 
     def _folded(self, batch: Batch) -> list[Write]:
         writes = []
@@ -227,7 +232,7 @@ class Projector:
         if self._watch.due():
             self._watch.topics(self._folding.slices)
             # The group's offsets follow each write without waiting; one that was lost is made good here.
-            self._consumer.commit({place: slice_.progress.offset for place, slice_ in self._folding.slices.items()})
+            self._tell({place: slice_.progress.offset for place, slice_ in self._folding.slices.items()})
         if self._generation is not None and not self._follow.still(self._generation):
             log.warning("the live generation is another one, reloading", projection=self._projection.name)
             self._reload(list(self._folding.slices))

@@ -26,11 +26,16 @@ class Difference:
     kind: str
     fields: dict[str, tuple[Any, Any]]
 
+    @property
+    def shown(self) -> str:
+        """The key as text that can be printed, whatever bytes it is stored under."""
+        return self.key.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
     def to_json(self) -> dict[str, Any]:
         fields = {name: {"is": is_, "should": should} for name, (is_, should) in self.fields.items()}
         return {
             "table": self.part,
-            "key": self.key,
+            "key": self.shown,
             "difference": self.kind,
             "slice": f"{self.topic}/{self.partition}",
             "fields": fields,

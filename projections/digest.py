@@ -20,7 +20,7 @@ Digests = Mapping[str, int]
 
 def row_digest(key: str, row: bytes) -> int:
     """128 bits of one row under its key; canonical JSON has no NUL, so key and row cannot run into each other."""
-    return xxh3_128_intdigest(key.encode() + b"\0" + row)
+    return xxh3_128_intdigest(key.encode(errors="surrogateescape") + b"\0" + row)
 
 
 def moved(digests: Digests | None, by: Digests) -> Digests | None:

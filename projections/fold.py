@@ -24,6 +24,10 @@ class FoldError(LogfoldError):
         )
 
 
+class RowError(LogfoldError):
+    """A stored row that cannot be read."""
+
+
 class Rows:
     """The rows of one table that are held in memory: at least the last `limit` used ones; between batches, at most
     twice as many and those of one batch.
@@ -32,10 +36,11 @@ class Rows:
     `digests` are those of the rows as they are stored, by which a change of a row moves its table's.
     """
 
-    __slots__ = ("_limit", "_old_digests", "digests", "old", "young")
+    __slots__ = ("_limit", "_old_digests", "_table", "digests", "old", "young")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, table: str = "") -> None:
         self._limit = limit
+        self._table = table
         self.young: dict[str, Row | None] = {}
         self.digests: dict[str, int] = {}
         self.old: dict[str, Row | None] = {}
@@ -46,7 +51,7 @@ class Rows:
         if stored is None:
             self.young[key], self.digests[key] = None, 0
         else:
-            self.young[key], self.digests[key] = orjson.loads(stored), row_digest(key, stored)
+            self.young[key], self.digests[key] = parsed(stored, self._table, key), row_digest(key, stored)
 
     def missing(self, keys: Iterable[str]) -> list[str]:
         """Which of these are not held; those that are stay for this batch."""
@@ -80,7 +85,7 @@ class Fold:
 
     def __init__(self, projection: Projection, held_rows: int) -> None:
         self._projection = projection
-        self._rows = {table.name: Rows(held_rows) for table in projection.tables}
+        self._rows = {table.name: Rows(held_rows, table.name) for table in projection.tables}
         # For the usual key, that of the event, no function is called.
         self._routes = {
             type_: [(r.table, None if r.key_of is event_key else r.key_of, r.step) for r in routes]
@@ -187,6 +192,20 @@ def _keys(steps: list[_Planned]) -> dict[str, None]:
 
 def _first(steps: Iterable[_Planned], key: str) -> Event:
     return next(event for of, _, event in steps if of == key)
+
+
+def parsed(stored: bytes, table: str, key: str) -> Row:
+    """A row as it is stored; RowError for what is no JSON object, and so was written by someone else."""
+    try:
+        row = orjson.loads(stored)
+    except ValueError:
+        row = None
+    if not isinstance(row, dict):
+        raise RowError(
+            f"the row {key!r} of the table {table!r} is not what logfold wrote ({stored[:60]!r}): mend it with "
+            "`logfold replay PROJECTION --key ID`, or rebuild it"
+        )
+    return row
 
 
 def to_json(row: Mapping[str, Any]) -> bytes:

@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import orjson
 from redis import Redis
 
 from projections import past
+from projections.fold import parsed
 from projections.generations import Generation, Generations, chosen
 from projections.projection import Projection, Row, Table
-from projections.slices import SliceId, SliceStore
+from projections.slices import SliceId, SliceStore, key_text
 from schemas.errors import LogfoldError, NotFoundError, TimedOutError, UsageError
 from schemas.names import Names
 from schemas.partitioner import partition_of
@@ -51,7 +51,7 @@ class Reader:
         pipe = self._redis.pipeline(transaction=False)
         for slice_ in slices:
             pipe.hget(slice_.key(table), key)
-        found = [orjson.loads(row) for row in pipe.execute() if row is not None]
+        found = [parsed(row, table, key) for row in pipe.execute() if row is not None]
         if not found:
             self._refuse_gone(slices)
         return _merged(declared, found)
@@ -63,7 +63,7 @@ class Reader:
         slices = self.generation.slices()
         for slice_ in slices:
             for key, row in self._store.table(slice_, table).items():
-                found.setdefault(key.decode(), []).append(orjson.loads(row))
+                found.setdefault(key_text(key), []).append(parsed(row, table, key_text(key)))
         self._refuse_gone(slices)
         return {key: _merged(declared, found[key]) or {} for key in sorted(found)}
 
@@ -79,16 +79,16 @@ class Reader:
             pipe.zrangebylex(slice_.key(index), low, low + b"\xff")
         found: list[tuple[bytes, Row]] = []
         for slice_, members in zip(slices, pipe.execute(), strict=True):
-            keys = [m.partition(b"\t")[2].decode() for m in members]
+            keys = [key_text(m.partition(b"\t")[2]) for m in members]
             rows = self._store.rows(slice_, table, keys) if keys else []
-            found += [(m, orjson.loads(row)) for m, row in zip(members, rows, strict=True) if row is not None]
+            found += [(m, parsed(row, table, key)) for m, key, row in zip(members, keys, rows, strict=True) if row is not None]
         self._refuse_gone(slices)
         return [row for _, row in sorted(found, key=lambda pair: pair[0])]
 
     def rows(self, slice_: SliceId, table: str) -> Iterator[tuple[str, bytes]]:
         """Every stored row of one slice, (key, canonical JSON), by HSCAN and in no order; a row may come twice."""
         for key, row in self._redis.hscan_iter(slice_.key(table), count=1000):
-            yield key.decode(), row
+            yield key_text(key), row
 
     def wait(self, positions: Iterable[Position], timeout_s: float) -> None:
         """Return once every position is folded; TimedOutError after `timeout_s`, saying how far the slice is."""

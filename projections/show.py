@@ -10,6 +10,7 @@ import click
 import orjson
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 
 def show(answer: Any, as_json: bool, columns: Sequence[str] = (), empty: str = "nothing to show") -> None:
@@ -37,7 +38,8 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
         numeric = all(isinstance(row.get(column), int | float | None) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*(_text(row.get(column)) for column in columns))
+        # Not as text with markup: a row may hold anything.
+        table.add_row(*(Text(_text(row.get(column))) for column in columns))
     # Through a pipe nothing is cut to a terminal's width.
     Console(width=None if sys.stdout.isatty() else 400).print(table)
 

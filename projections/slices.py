@@ -22,6 +22,7 @@ META = "slice"
 _DIGEST = "digest."
 _HELD = "held"
 HOLD_MS = 5_000
+_ESCAPED = "surrogateescape"
 _SCANNED = 2_000
 _SAMPLES = 50
 # Redis undoes nothing of a script that fails midway (a part that is no hash, a command that an ACL forbids), so the
@@ -218,19 +219,24 @@ class SliceStore:
             found: Any
             if index:
                 cursor, found = self._redis.zscan(slice_.key(part), cursor, count=_SCANNED)
-                yield {member.decode(): b"" for member, _ in found}
+                yield {key_text(member): b"" for member, _ in found}
             else:
                 cursor, found = self._redis.hscan(slice_.key(part), cursor, count=_SCANNED)
-                yield {key.decode(): row for key, row in found.items()}
+                yield {key_text(key): row for key, row in found.items()}
             if cursor == 0:
                 return
 
     def at(self, slice_: SliceId, part: str, keys: Sequence[str], *, index: bool) -> tuple[int, dict[str, bytes]]:
         """The slice's next offset, and those of the rows (or members) that are there, in one atomic read."""
         command = "ZMSCORE" if index else "HMGET"
-        offset, rows = self._read(keys=[slice_.key(META), slice_.key(part)], args=[command, *keys])
+        wanted = [key.encode(errors=_ESCAPED) for key in keys]
+        offset, rows = self._read(keys=[slice_.key(META), slice_.key(part)], args=[command, *wanted])
         there = {key: b"" if index else row for key, row in zip(keys, rows, strict=True) if row is not None}
         return int(offset or 0), there
+
+    def is_index(self, slice_: SliceId, part: str) -> bool:
+        """Whether a part is stored as an index, not as a table; of an empty one, no."""
+        return self._redis.type(slice_.key(part)) == b"zset"
 
     def count(self, slice_: SliceId, part: str, *, index: bool = False) -> int:
         """How many rows a table has, or members an index."""
@@ -247,6 +253,11 @@ class SliceStore:
     def drop(self, slice_: SliceId, parts: Iterable[str]) -> None:
         """Remove a slice whole, its offset included, in one UNLINK."""
         self._redis.unlink(slice_.key(META), *(slice_.key(part) for part in parts))
+
+
+def key_text(key: bytes) -> str:
+    """A key as it is stored; bytes that are no UTF-8, which only someone else can have written, are escaped."""
+    return key.decode(errors=_ESCAPED)
 
 
 def member(text: str, key: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import math
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,16 +17,15 @@ from processors.cli import META, json_option, stopped_by_signals
 from processors.history import History
 from processors.history_cli import META as HISTORY
 from processors.rebuild.bounds import bounds
-from processors.rebuild.compare import Comparison
 from processors.rebuild.display import Display, Silent, display
 from processors.rebuild.job import Job
 from processors.rebuild.repair import repair
-from processors.rebuild.replay import ALWAYS, IF_EQUAL, NEVER, Replay, Report, Wish
+from processors.rebuild.replay import ALWAYS, IF_EQUAL, NEVER, Replay, Wish
 from processors.rebuild.rollback import rollback as roll_back
 from processors.rebuild.verify import verify as verify_live
+from processors.rebuild.words import list_differences, tell, tell_differences
 from processors.rebuild.workers import COMMAND, told
 from processors.runtime import Runtime, calm_collector
-from projections.difference import Difference
 from projections.generations import BUILDING
 from projections.settings import refuse_eviction
 from projections.show import show
@@ -36,6 +35,7 @@ from schemas.times import iso
 
 pass_runtime = click.decorators.pass_meta_key(META)
 _DURATION = re.compile(r"(\d+)([smhd])")
+_LONGEST = 3_650 * 86_400_000
 _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
@@ -43,7 +43,15 @@ def _duration(_ctx: click.Context, _param: click.Parameter, text: str) -> int:
     match = _DURATION.fullmatch(text)
     if match is None:
         raise click.BadParameter(f"{text!r} is no duration; write it as 90s, 30m, 24h or 7d")
-    return int(match[1]) * _UNITS[match[2]]
+    if (duration := int(match[1]) * _UNITS[match[2]]) > _LONGEST:
+        raise click.BadParameter(f"{text!r} is more than {_LONGEST // _UNITS['d']} days")
+    return duration
+
+
+def _rate(_ctx: click.Context, _param: click.Parameter, rate: float | None) -> float | None:
+    if rate is not None and not (math.isfinite(rate) and rate > 0):
+        raise click.BadParameter("it must be a number above zero")
+    return rate
 
 
 workers_option = click.option(
@@ -52,7 +60,8 @@ workers_option = click.option(
 rate_option = click.option(
     "--max-events-per-second",
     "rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=float,
+    callback=_rate,
     help="Fold no faster, to spare others.",
 )
 show_option = click.option("--show", "listed", default=20, show_default=True, type=click.IntRange(0), help="List so many.")
@@ -111,7 +120,7 @@ def replay(
         raise UsageError("use only one of --resume, --abort, --key and the points to begin and end at")
     with _job(runtime, name, display(as_json=as_json, by_partition=per_partition)) as job:
         if abort:
-            _abort(job)
+            _abort(job, as_json)
             return
         if key is not None:
             _mend(job, checked_key(key), as_json)
@@ -132,8 +141,9 @@ def replay(
     if as_json:
         show(report.to_json(), True)
     else:
-        _tell(report, keep)
-    if report.switched is None and report.comparison is not None and report.comparison.different:
+        tell(report)
+    different = report.comparison is not None and report.comparison.different
+    if report.switched is None and (report.wanted or different):
         sys.exit(FAILED)
 
 
@@ -162,7 +172,7 @@ def verify(
     if as_json:
         show({"projection": name, **found.to_json()}, True)
     else:
-        _tell_differences(found)
+        tell_differences(found)
     if found.different:
         sys.exit(FAILED)
 
@@ -210,7 +220,10 @@ def rollback(runtime: Runtime, name: str, keep: int, stale: bool, as_json: bool)
         held_ms = round(switched.held_ms, 1)
         show({"projection": name, "generation": to.id, "version": to.generation.version, "held_ms": held_ms}, True)
     else:
-        click.echo(f"{to.id} (version {to.generation.version}) is live again; events waited {switched.held_ms:.0f} ms")
+        held = f"the live slices were held for {switched.held_ms:.0f} ms"
+        click.echo(f"{to.id} (version {to.generation.version}) is live again; {held}")
+        if not to.whole:
+            click.echo("this is not the whole history")
 
 
 @click.command(COMMAND, hidden=True)
@@ -237,21 +250,24 @@ def _mend(job: Job, key: str, as_json: bool) -> None:
         differences = [difference.to_json() for difference in found.differences]
         show({"projection": job.projection.name, "key": key, "events": found.events, "mended": differences}, True)
         return
-    _list(found.differences)
+    list_differences(found.differences)
     what = f"{len(found.differences)} mended" if found.differences else "nothing was wrong"
     click.echo(f"{key}: {found.events} events folded, {what}")
     if found.left_alone:
         click.echo(f"not looked at, since not keyed by the aggregate: {', '.join(found.left_alone)}")
 
 
-def _abort(job: Job) -> None:
+def _abort(job: Job, as_json: bool) -> None:
+    name = job.projection.name
     with job.claim("replay"):
-        begun = [build for build in job.generations.all(job.projection.name) if build.state == BUILDING]
+        begun = [build for build in job.generations.all(name) if build.state == BUILDING]
         for build in begun:
             job.generations.drop(build, job.store)
             click.echo(f"dropped {build.id}", err=True)
         if not begun:
-            click.echo(f"no replay of {job.projection.name} was interrupted: there is nothing to drop", err=True)
+            click.echo(f"no replay of {name} was interrupted: there is nothing to drop", err=True)
+    if as_json:
+        show({"projection": name, "dropped": [build.id for build in begun]}, True)
 
 
 @contextmanager
@@ -263,42 +279,7 @@ def _job(runtime: Runtime, name: str, shown: Display | None = None) -> Iterator[
         # These are commands of people, not daemons: only what went wrong is worth a line.
         logging.getLogger().setLevel(logging.WARNING)
         calm_collector()
-        yield Job(runtime, projection, shown or Silent(), stop)
-
-
-def _tell(report: Report, keep_ms: int) -> None:
-    rate = report.events / report.seconds if report.seconds else 0
-    click.echo(f"folded {report.events:,} events in {report.seconds:.1f} s ({rate:,.0f} events/s) into {report.build.id}")
-    if not report.build.whole:
-        click.echo("this is not the whole history")
-    if report.comparison is not None:
-        _tell_differences(report.comparison)
-    if report.switched is None:
-        name = report.build.generation.projection
-        click.echo(f"not live, {report.why}; look at it with `logfold query {name} --generation {report.build.id}`, then")
-        click.echo(f"`logfold replay {name} --resume --switch always` or `logfold replay {name} --abort`")
-        return
-    kept = f"; {report.switched.kept.id} is kept for {keep_ms / _UNITS['h']:g} h" if report.switched.kept else ""
-    click.echo(f"live now, events waited {report.switched.held_ms:.0f} ms{kept}")
-
-
-def _tell_differences(found: Comparison) -> None:
-    if not found.different:
-        how = "every row is the same" if found.rows else "all digests are the same"
-        click.echo(f"equal: {how} ({found.slices} slices{f', {found.rows:,} rows read' if found.rows else ''})")
-        return
-    for (part, kind), count in sorted(found.counts.items()):
-        click.echo(f"{part}: {count:,} {kind}")
-    _list(found.differences)
-    if len(found.differences) < found.different:
-        click.echo(f"and {found.different - len(found.differences):,} more (--show)")
-
-
-def _list(differences: Sequence[Difference]) -> None:
-    rows: list[dict[str, Any]] = []
-    for difference in differences:
-        common = {"table": difference.part, "key": difference.key.replace("\t", " "), "difference": difference.kind}
-        for field, (is_, should) in list(difference.fields.items()) or [("", (None, None))]:
-            rows.append({**common, "field": field, "is": json.dumps(is_), "should": json.dumps(should)} if field else common)
-    if rows:
-        show(rows, False)
+        job = Job(runtime, projection, shown or Silent(), stop)
+        # A Kafka that is away at the start is said at once; one that goes away later is waited for.
+        _ = job.partitions
+        yield job

@@ -18,7 +18,7 @@ from processors.following import stored
 from processors.rebuild.builder import Builder, Touched
 from processors.topics import Place
 from projections.difference import Difference, between
-from projections.generations import Generation
+from projections.generations import Build
 from projections.projection import Projection
 from projections.slices import SliceStore
 from schemas.errors import LogfoldError
@@ -77,8 +77,8 @@ class Comparing:
     def __init__(
         self,
         projection: Projection,
-        live: Generation,
-        built: Generation,
+        live: Build,
+        built: Build,
         builder: Builder,
         store: SliceStore,
         *,
@@ -86,12 +86,15 @@ class Comparing:
         stopped: Callable[[], None],
     ) -> None:
         self._projection = projection
-        self._live = live
-        self._built = built
+        self._live = live.generation
+        self._built = built.generation
         self._builder = builder
         self._store = store
         self._stopped = stopped
-        self._indexes = {index.name for table in projection.tables for index in table.indexes}
+        # What only one side has is a difference as well.
+        self._parts = list(dict.fromkeys((*projection.parts, *live.parts)))
+        # Digests are of tables: they do not tell of indexes, nor of a table that is no more.
+        self._by_digest = set(live.parts) == set(projection.parts) and self._live.version == self._built.version
         self.found = Comparison(limit)
         self.by_digest: set[Place] = set()
         """Those that were equal by their digests."""
@@ -110,7 +113,7 @@ class Comparing:
     def same_digests(self, place: Place) -> bool:
         """Whether both slices stand at the same offset with the same digests; of those that are unknown, no."""
         live, built = (stored(self._store, generation, [place])[place] for generation in (self._live, self._built))
-        if live.offset != built.offset or live.digests is None or built.digests is None:
+        if not self._by_digest or live.offset != built.offset or live.digests is None or built.digests is None:
             return False
         return all(live.digests.get(table.name, 0) == built.digests.get(table.name, 0) for table in self._projection.tables)
 
@@ -142,7 +145,7 @@ class Comparing:
         self.found.rows += sum(self._store.count(built, table.name) for table in self._projection.tables)
         checked: dict[str, set[str]] = {}
         try:
-            suspects = {part: set(self._differing(place, part)) for part in self._projection.parts}
+            suspects = {part: set(self._differing(place, part)) for part in self._parts}
             while True:
                 for part, keys in touched.pop(place, {}).items():
                     suspects[part] |= keys
@@ -152,7 +155,7 @@ class Comparing:
                     return
                 some = sorted(keys)[:_AT_ONCE]
                 checked.setdefault(part, set()).update(some)
-                index = part in self._indexes
+                index = self._is_index(place, part)
                 offset, is_ = self._store.at(live, part, some, index=index)
                 self._builder_to(place, offset)
                 self.found.offsets[place] = offset
@@ -163,6 +166,9 @@ class Comparing:
                         self.found.add(difference)
         finally:
             self._builder.touched = None
+
+    def _is_index(self, place: Place, part: str) -> bool:
+        return any(self._store.is_index(of.slice(*place), part) for of in (self._live, self._built))
 
     def _builder_to(self, place: Place, offset: int) -> None:
         if offset < self._builder.offsets()[place]:
@@ -175,7 +181,7 @@ class Comparing:
     def _differing(self, place: Place, part: str) -> Iterator[str]:
         """The keys of a part that do not have the same row on both sides, as far as can be told while one side moves."""
         live, built = self._live.slice(*place), self._built.slice(*place)
-        index = part in self._indexes
+        index = self._is_index(place, part)
         for rows in self._store.scan(live, part, index=index):
             self._stopped()
             if rows:

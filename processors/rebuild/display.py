@@ -72,7 +72,7 @@ class _Bars:
         self._progress.stop()
 
     def say(self, what: str) -> None:
-        self._progress.console.print(what, highlight=False)
+        self._progress.console.print(what, highlight=False, markup=False)
 
     def show(self, done: Offsets, targets: Offsets, rate: float) -> None:
         self._row("all", sum(done.values()), sum(targets.values()), f"{rate:,.0f} events/s")

@@ -106,7 +106,8 @@ class Job:
 
     def offsets(self, generation: Generation) -> dict[Place, int]:
         """The next offset of each slice of a generation."""
-        found = patiently(lambda: stored(self.store, generation, self.places), self.stop)
+        places = [(slice_.topic, slice_.partition) for slice_ in generation.slices()]
+        found = patiently(lambda: stored(self.store, generation, places), self.stop)
         return {place: of.offset for place, of in found.items()}
 
     def ends(self) -> dict[Place, int]:

@@ -30,9 +30,10 @@ log = structlog.get_logger("replay")
 class Wish:
     """How to replay.
 
-    switch: `always`, `if-equal`, `never`, or None for what fits: if equal, but always when the projection's version
-    changed, and never when it is not the whole history. show: how many differences to list. rate: most events a second.
-    keep_ms: how long to keep what was live. first, last: offsets to begin and end at, where that is not all of the log.
+    switch: `always`, `if-equal`, `never`, or None for what fits: if equal, but always when the projection's version is a
+    newer one or the live generation is not of the whole history, and never when the new one is not. show: how many
+    differences to list. rate: most events a second. keep_ms: how long to keep what was live. first, last: offsets to begin
+    and end at, where that is not all of the log.
     """
 
     workers: int = 1
@@ -48,7 +49,7 @@ class Wish:
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What came of a replay. `why` it was not switched, where it was not."""
+    """What came of a replay. `why` it was not switched, where it was not; `wanted`: whether it was to go live at all."""
 
     build: Build
     events: int
@@ -57,6 +58,7 @@ class Report:
     comparison: Comparison | None
     switched: Switched | None
     why: str = ""
+    wanted: bool = True
 
     def to_json(self) -> dict[str, Any]:
         compared = self.comparison
@@ -89,8 +91,9 @@ class Replay:
     def run(self) -> Report:
         """Build, compare, switch. LogfoldError when it is refused, or an event cannot be folded."""
         with self._job.claim("replay"), self._job.display:
-            self._refuse_wish()
-            live, build = self._job.live(), self._build()
+            live = self._job.live()
+            self._refuse_wish(live)
+            build = self._build()
             how = self._how(live, build)
             try:
                 return self._run(live, build, how)
@@ -123,7 +126,7 @@ class Replay:
         job, why, switched = self._job, "", None
         if live is not None and live.id == build.id:
             # The switch was made, and only its answer was lost.
-            return self._report(build, builder, Switched(held_ms=0, kept=None), "")
+            return self._report(build, builder, how, Switched(held_ms=0, kept=None), "")
         if build.last:
             job.advance(builder, self._goal(live, build))
         else:
@@ -140,9 +143,9 @@ class Replay:
         else:
             self._pass_by(builder, live)
             switched = self._switch(live, build, builder, how)
-        return self._report(build, builder, switched, why)
+        return self._report(build, builder, how, switched, why)
 
-    def _report(self, build: Build, builder: Builder, switched: Switched | None, why: str) -> Report:
+    def _report(self, build: Build, builder: Builder, how: str, switched: Switched | None, why: str) -> Report:
         return Report(
             build=build,
             events=self._job.meter.events,
@@ -151,6 +154,7 @@ class Replay:
             comparison=None if self._comparing is None else self._comparing.found,
             switched=switched,
             why=why,
+            wanted=how != NEVER,
         )
 
     def _build(self) -> Build:
@@ -187,7 +191,12 @@ class Replay:
         if self._wish.check_memory:
             found.check()
 
-    def _refuse_wish(self) -> None:
+    def _refuse_wish(self, live: Build | None) -> None:
+        if live is not None and live.generation.version > self._job.projection.version and self._wish.switch is None:
+            raise UsageError(
+                f"the live generation of {self._job.projection.name!r} was made by version {live.generation.version}, this is "
+                f"version {self._job.projection.version}: go back to it by --switch always, or try it by --switch never"
+            )
         if self._wish.last and self._wish.switch not in (None, NEVER):
             raise UsageError("what ends before the log does cannot go live: projectors would fold on from there")
 
@@ -196,7 +205,7 @@ class Replay:
             return ALWAYS if self._wish.switch == ALWAYS and not build.last else NEVER
         if self._wish.switch is not None:
             return self._wish.switch
-        changed = live is not None and live.generation.version != build.generation.version
+        changed = live is not None and (live.generation.version != build.generation.version or not live.whole)
         return ALWAYS if changed else IF_EQUAL
 
     def _goal(self, live: Build | None, build: Build) -> dict[Place, int]:
@@ -213,8 +222,8 @@ class Replay:
         job.display.say("comparing with the live generation")
         comparing = Comparing(
             job.projection,
-            live.generation,
-            build.generation,
+            live,
+            build,
             builder,
             job.store,
             limit=self._wish.show,

@@ -49,9 +49,7 @@ def _compared(job: Job, live: Build, scratch: Build, show: int, workers: int, ra
     with job.builder(scratch, job.places, rate) as builder:
         job.chase(builder, live)
         job.display.say("comparing every row")
-        comparing = Comparing(
-            job.projection, live.generation, scratch.generation, builder, job.store, limit=show, stopped=job.stopped
-        )
+        comparing = Comparing(job.projection, live, scratch, builder, job.store, limit=show, stopped=job.stopped)
         for place in job.places:
             comparing.slice(place, read=True)
     return comparing.found

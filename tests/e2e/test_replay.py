@@ -146,7 +146,7 @@ def test_progress_for_programs_and_for_people(folded: Sandbox) -> None:
     assert progress and len(progress[-1]["partitions"]) == 6 and progress[-1]["end"] >= progress[-1]["offset"]
     assert json.loads(done.stdout)["switched"]
     done = folded.run("replay", "flights")
-    assert "events waited" in done.stdout and "equal: all digests are the same (6 slices)" in done.stdout
+    assert "the live slices were held for" in done.stdout and "equal by their digests (6 slices" in done.stdout
     assert "the new generation will take about" in done.stderr
 
 
@@ -176,6 +176,23 @@ def test_verify_finds_an_edited_a_deleted_and_an_extra_row(folded: Sandbox) -> N
     shown = folded.run("verify", "flights", "--show", "1")
     assert shown.returncode == 1 and "and 2 more (--show)" in shown.stdout
     assert contents(folded) == before, "it left something behind, or touched what is live"
+
+
+def test_whatever_someone_wrote_is_found_and_shown(folded: Sandbox) -> None:
+    table = table_key(folded, "flights", "flights")
+    marked, broken = (key.decode() for key in folded.redis.hrandfield(table, 2))
+    row = json.loads(folded.redis.hget(table, marked))
+    folded.redis.hset(table, marked, json.dumps({**row, "status": "[/b]", "origin": "x" * 300}, sort_keys=True))
+    folded.redis.hset(table, broken, b"not json")
+    folded.redis.hset(table, b"\xff\x00", b"{}")
+    shown = folded.run("verify", "flights")
+    assert shown.returncode == 1 and "Traceback" not in shown.stderr
+    assert "[/b]" in shown.stdout and marked in shown.stdout and "\\xff" in shown.stdout and '"not json"' in shown.stdout
+    differences = json.loads(folded.run("verify", "flights", "--json").stdout)["differences"]
+    assert {d["key"]: d["difference"] for d in differences} == {marked: "changed", broken: "changed", "\\xff\x00": "extra"}
+    assert "is not what logfold wrote (b'not json')" in folded.fails(1, "query", "flights", broken)
+    assert folded.json("replay", "flights", "--key", broken)["mended"][0]["difference"] == "changed"
+    assert folded.json("query", "flights", broken)["id"] == broken
 
 
 def test_verify_reads_the_members_of_indexes(open_sandbox: OpenSandbox, january: Sandbox) -> None:
@@ -281,6 +298,9 @@ def test_too_little_memory_is_refused_before_anything_is_built(folded: Sandbox) 
         (["replay", "punctuality", "--from-time", "yesterday"], "is not a time"),
         (["replay", "punctuality", "--to-time", LATER, "--switch", "always"], "cannot go live"),
         (["replay", "flights", "--keep", "soon"], "is no duration"),
+        (["replay", "flights", "--keep", "99999999d"], "is more than 3650 days"),
+        (["replay", "flights", "--max-events-per-second", "nan"], "above zero"),
+        (["replay", "flights", "--max-events-per-second", "0"], "above zero"),
         (["replay", "flights", "--workers", "0"], "workers"),
     ],
 )
@@ -375,6 +395,14 @@ def test_a_part_of_the_history_is_built_to_be_looked_at(folded: Sandbox) -> None
     (building,) = in_state(folded, "punctuality", "building")
     assert folded.json("query", "punctuality", "--generation", building) == folded.json("query", "punctuality")
     folded.ok("replay", "punctuality", "--abort")
+    # Once a part is live, the whole history takes its place without being compared with it.
+    part = folded.json("replay", "punctuality", "--from-offset", "5000", "--switch", "always")
+    assert part["switched"] and folded.generation("punctuality") == part["generation"]
+    assert "is not of the whole history" in folded.fails(1, "verify", "punctuality")
+    done = folded.run("replay", "punctuality", "--switch", "if-equal")
+    assert done.returncode == 1 and "not live, the live generation is not of the whole history" in done.stdout
+    whole_again = folded.json("replay", "punctuality", "--resume")
+    assert whole_again["switched"] and whole_again["whole"]
     assert "nothing was recorded before" in folded.fails(2, "replay", "punctuality", "--to-time", "2013-01-01T00:00:00Z")
 
 

@@ -74,6 +74,7 @@ def test_old_and_new_side_by_side(old: Sandbox, paths: dict[int, str]) -> None:
     assert shown(old, "P-2", post(old, "P-2", 2500)) == {"id": "P-2", "status": "posted", "depot": "Oslo", "weight_g": 2500}
     (status,) = [row for row in old.status() if row["name"] == "parcels@new"]
     assert "version 2" in status["waits"]
+    assert "waits: the live generation is of another version" in old.ok("status")
 
     done = old.run("replay", "parcels", "--json", environ=new_path)
     assert done.returncode == 0, done.stderr
@@ -112,3 +113,45 @@ def test_a_different_model_goes_live_only_if_it_may(old: Sandbox, paths: dict[in
     done = old.run("replay", "parcels", "--resume", "--switch", "always", environ=new_path)
     assert done.returncode == 0 and "live now" in done.stdout, done.stderr
     assert states(old) == {1: "kept", 2: "live"}
+
+
+def test_an_older_version_does_not_take_over_unasked(old: Sandbox, paths: dict[int, str]) -> None:
+    new_path = {"PYTHONPATH": paths[2]}
+    assert old.run("replay", "parcels", environ=new_path).returncode == 0
+    live = old.generation("parcels")
+    assert "--switch always" in old.fails(2, "replay", "parcels")
+    assert old.generation("parcels") == live
+    assert old.json("replay", "parcels", "--switch", "always")["version"] == 1
+
+
+def test_a_table_and_an_index_that_are_no_more_are_differences(
+    open_sandbox: OpenSandbox, tmp_path_factory: pytest.TempPathFactory, paths: dict[int, str]
+) -> None:
+    """The live generation has a table and an index that the new version lacks."""
+
+    def more(source: Path) -> None:
+        file = source / "parcels" / "projections.py"
+        tables = 'tables=(Table(name="parcels"),)'
+        wider = (
+            'tables=(Table(name="parcels", indexes=(Index(name="by_depot", member=lambda key, row: row["depot"]),)), '
+            'Table(name="depots"))'
+        )
+        text = file.read_text().replace(tables, wider).replace("import Event, ", "import Event, Index, ")
+        text += """
+
+@parcels.on("parcels.ParcelPosted", table="depots")
+def counted(row, event):
+    return {"depot": event.data["depot"]}
+"""
+        assert wider in text
+        file.write_text(text)
+
+    wide = python_path(install_parcels(tmp_path_factory.mktemp("wide"), more))
+    with open_sandbox(partitions=2, PYTHONPATH=wide, LOGFOLD_DOMAINS="parcels") as sandbox:
+        sandbox.handler(domain="parcels")
+        sandbox.projector("parcels")
+        post(sandbox, "P-1", 1200)
+        sandbox.caught_up_by_command("parcels")
+        done = sandbox.run("replay", "parcels", "--json", "--switch", "always", environ={"PYTHONPATH": paths[2]})
+        counts = json.loads(done.stdout)["compared"]["counts"]
+        assert counts == {"by_depot": {"extra": 1}, "depots": {"extra": 1}, "parcels": {"changed": 1}}

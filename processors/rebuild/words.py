@@ -1,0 +1,67 @@
+"""What a replay or a comparison came to, as people are told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from processors.rebuild.compare import Comparison
+from processors.rebuild.replay import Report
+from projections.difference import Difference
+from projections.show import show
+
+_SHORT = 60
+
+
+def tell(report: Report) -> None:
+    """What came of a replay."""
+    rate = report.events / report.seconds if report.seconds else 0
+    click.echo(f"folded {report.events:,} events in {report.seconds:.1f} s ({rate:,.0f} events/s) into {report.build.id}")
+    if not report.build.whole:
+        click.echo("this is not the whole history")
+    if report.comparison is not None:
+        tell_differences(report.comparison)
+    if report.switched is None:
+        name = report.build.generation.projection
+        click.echo(f"not live, {report.why}; look at it with `logfold query {name} --generation {report.build.id}`, then")
+        live = "" if report.build.last else f"`logfold replay {name} --resume --switch always` or "
+        click.echo(f"{live}`logfold replay {name} --abort`")
+        return
+    kept = report.switched.kept
+    click.echo(f"live now; the live slices were held for {report.switched.held_ms:.0f} ms")
+    if kept is not None:
+        click.echo(f"{kept.id} is kept for a rollback; `logfold generations {kept.generation.projection}` says until when")
+
+
+def tell_differences(found: Comparison) -> None:
+    """What came of a comparison."""
+    if not found.different:
+        if found.by_digest == found.slices:
+            click.echo(f"equal by their digests ({found.slices} slices; no row was read, `logfold verify` reads them)")
+        else:
+            click.echo(f"equal: every row is the same ({found.slices} slices, {found.rows:,} rows read)")
+        return
+    for (part, kind), count in sorted(found.counts.items()):
+        click.echo(f"{part}: {count:,} {kind}")
+    list_differences(found.differences)
+    if len(found.differences) < found.different:
+        click.echo(f"and {found.different - len(found.differences):,} more (--show)")
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHORT else f"{text[:_SHORT]}…"
+
+
+def list_differences(differences: Sequence[Difference]) -> None:
+    """A line a field that differs; what is long is cut, JSON has all of it."""
+    rows: list[dict[str, Any]] = []
+    for difference in differences:
+        common = {"table": difference.part, "key": difference.shown.replace("\t", " "), "difference": difference.kind}
+        for field, (is_, should) in list(difference.fields.items()) or [("", (None, None))]:
+            rows.append({**common, "field": field, "is": _short(is_), "should": _short(should)} if field else common)
+    if rows:
+        show(rows, False)
