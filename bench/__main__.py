@@ -101,7 +101,7 @@ def _folding(
         figures += rebuild.throughput(rebuild.measure(environ, installation, log, folded, rounds))
         _say("rebuild of logs of several sizes")
         few, times = (20_000, 2) if quick else (100_000, 4)
-        figures += rebuild.sizes(environ, installation, log, few, 1 if quick else 2, times)
+        figures += rebuild.sizes(environ, installation, log, few, 1 if rounds < 3 else 2, times)
     return figures
 
 
