@@ -42,7 +42,8 @@ def measure(environ: Mapping[str, str], months: Sequence[int]) -> Iterator[Figur
     own = with_prefix(environ, "bench-replay.")
     installation = Installation(own)
     create_topics(installation)
-    first, rest = months[: max(1, len(months) - 2)], months[max(1, len(months) - 2) :] or months
+    half = max(1, len(months) // 2)
+    first, rest = months[:half], months[half:] or months
     import_months(own, f"{first[0]}-{first[-1]}")
     with daemon(own, "run", "all"):
         _caught_up(own)

@@ -185,7 +185,7 @@ def generations(runtime: Runtime, name: str, as_json: bool) -> None:
     """List the generations of PROJECTION: which is live, how far each is, its size and its age."""
     with _job(runtime, name) as job:
         now = int(time.time() * 1000)
-        job.generations.sweep(name, job.store, now)
+        job.sweep()
         rows: list[dict[str, Any]] = []
         ends = job.ends()
         for build in job.generations.all(name):

@@ -114,6 +114,10 @@ class Job:
         """Where the log ends, read committed."""
         return patiently(lambda: self.topics.ends(self.places, committed=True), self.stop)
 
+    def sweep(self) -> None:
+        """Drop what has expired, where no projector runs that would."""
+        self.generations.sweep(self.projection.name, self.store, int(time.time() * 1000))
+
     def begin(self, state: str, first: Targets, last: Targets, expires: int | None = None) -> Build:
         """Enter a new generation and its slices."""
         build = new_build(

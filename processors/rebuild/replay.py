@@ -93,6 +93,7 @@ class Replay:
         with self._job.claim("replay"), self._job.display:
             live = self._job.live()
             self._refuse_wish(live)
+            self._job.sweep()
             build = self._build()
             how = self._how(live, build)
             try:
@@ -143,6 +144,7 @@ class Replay:
         else:
             self._pass_by(builder, live)
             switched = self._switch(live, build, builder, how)
+            job.sweep()
         return self._report(build, builder, how, switched, why)
 
     def _report(self, build: Build, builder: Builder, how: str, switched: Switched | None, why: str) -> Report:
