@@ -54,6 +54,8 @@ class Projecting:
         runtime, name = self._runtime, self._projection.name
         heartbeat = Heartbeat(runtime.redis, runtime.names.prefix, f"{name}@{runtime.instance}", "projector")
         group = runtime.names.projection_group(name)
+        # A Kafka that is away at the start, a topic or a partition that is not there: said at once, before anything is made.
+        _places(self._partitions(Topics(runtime.kafka)), self._pinned or ())
         while not self._stop.is_set():
             topics = Topics(runtime.kafka)
             follow = Live(self._projection, self._generations, lambda topics=topics: self._partitions(topics))  # type: ignore[misc]

@@ -86,6 +86,7 @@ class Builder:
         self._store = store
         self._generations = generations
         self._throttle = throttle
+        self._unthrottled = Throttle(None, stop)
         self._stop = stop
         self._bulk = bulk
         self._topics = Topics(kafka)
@@ -111,11 +112,12 @@ class Builder:
         """The next offset of each slice, as written or being written."""
         return {place: slice_.progress.offset for place, slice_ in self._folding.slices.items()}
 
-    def advance(self, targets: Targets, look: Callable[[], None] = lambda: None) -> None:
+    def advance(self, targets: Targets, look: Callable[[], None] = lambda: None, *, urgent: bool = False) -> None:
         """Fold until each slice's next offset is its target, or was past it before; all is written then.
 
-        look: called after each batch. DecodeError or FoldError at an event that cannot be folded; what was written stays.
-        TimedOutError when Kafka brings nothing for a minute. When it is told to stop it returns early.
+        look: called after each batch. urgent: as fast as it goes, since others wait. DecodeError or FoldError at an event that
+        cannot be folded; what was written stays. TimedOutError when Kafka brings nothing for a minute. When it is told to
+        stop it returns early.
         """
         moved = time.monotonic()
         while not self._stop.is_set():
@@ -125,7 +127,7 @@ class Builder:
                     self._look_back()
                     if self._reached(targets):
                         return
-                if self._step(targets):
+                if self._step(targets, self._unthrottled if urgent else self._throttle):
                     moved = time.monotonic()
                 elif time.monotonic() - moved > _SILENT_S:
                     raise TimedOutError(
@@ -136,21 +138,21 @@ class Builder:
                 patiently(self._start_over, self._stop)
             look()
 
-    def _step(self, targets: Targets) -> bool:
+    def _step(self, targets: Targets, throttle: Throttle) -> bool:
         """Read, fold and begin to write one batch; whether anything came."""
-        came = self._gather(targets)
+        came = self._gather(targets, throttle.limit(self._bulk))
         writes = [write for place in self._places if (write := self._fold(place, targets[place])) is not None]
         self._settle()
         self._folding.begin(writes)
         self._note(writes)
         events = sum(write.events for write in writes)
         self.events += events
-        self._throttle.took(events)
+        throttle.took(events)
         return came or bool(writes)
 
-    def _gather(self, targets: Targets) -> bool:
+    def _gather(self, targets: Targets, want: int) -> bool:
         """Read until there is enough for a batch, or all that is wanted, or Kafka has no more for now."""
-        want, came = self._throttle.limit(self._bulk), False
+        came = False
         for place in [place for place in self._paused if self._seen[place] < targets[place]]:
             self._consumer.seek({place: self._seen[place]})
             self._paused.discard(place)

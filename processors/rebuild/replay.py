@@ -261,7 +261,7 @@ class Replay:
                     raise NotYet(f"the new generation {build.id} did not catch up while the live one was held")
 
             now = builder.offsets()
-            builder.advance({place: max(offsets.get(place, 0), now[place]) for place in job.places}, look)
+            builder.advance({place: max(offsets.get(place, 0), now[place]) for place in job.places}, look, urgent=True)
             job.stopped()
             if how == IF_EQUAL and self._comparing is not None:
                 self._check(self._comparing, offsets, builder)
