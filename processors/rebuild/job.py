@@ -177,12 +177,15 @@ class Job:
                 self.stop.wait(_LOOK_S)
             self.meter.count(running.events)
 
-    def chase(self, builder: Builder, live: Build | None) -> None:
-        """Fold until close behind the live generation (the log's end, where there is none), which moves on meanwhile."""
+    def chase(self, builder: Builder, live: Build | None, near_s: float = _SHORT_S) -> None:
+        """Fold until close behind the live generation (the log's end, where there is none), which moves on meanwhile.
+
+        near_s: close is what takes no longer than this to fold.
+        """
         for _ in range(_MOST_ROUNDS):
             goal, started = self.ends() if live is None else self.offsets(live.generation), time.monotonic()
             self.advance(builder, goal)
-            if time.monotonic() - started < _SHORT_S:
+            if time.monotonic() - started < near_s:
                 return
 
     def advance(self, builder: Builder, goal: Targets) -> None:

@@ -21,6 +21,7 @@ from schemas.errors import LogfoldError, NotFoundError, UsageError
 
 ALWAYS, IF_EQUAL, NEVER = "always", "if-equal", "never"
 _STILL_S = 1.0
+_NEAR_S = 0.1
 _MOST_FAULTS = 20
 
 log = structlog.get_logger("replay")
@@ -143,6 +144,8 @@ class Replay:
             why = "it differs from the live one"
         else:
             self._pass_by(builder, live)
+            # Whatever is folded before the hold is not waited for during it.
+            job.chase(builder, live, _NEAR_S)
             switched = self._switch(live, build, builder, how)
             job.sweep()
         return self._report(build, builder, how, switched, why)
