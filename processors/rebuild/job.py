@@ -118,6 +118,10 @@ class Job:
         """Drop what has expired, where no projector runs that would."""
         self.generations.sweep(self.projection.name, self.store, int(time.time() * 1000))
 
+    def goal(self, live: Build | None) -> dict[Place, int]:
+        """Where to fold to: where the live generation is now; where there is none, the end of the log."""
+        return self.ends() if live is None else self.offsets(live.generation)
+
     def begin(self, state: str, first: Targets, last: Targets, expires: int | None = None) -> Build:
         """Enter a new generation and its slices."""
         build = new_build(
@@ -183,7 +187,7 @@ class Job:
         near_s: close is what takes no longer than this to fold.
         """
         for _ in range(_MOST_ROUNDS):
-            goal, started = self.ends() if live is None else self.offsets(live.generation), time.monotonic()
+            goal, started = self.goal(live), time.monotonic()
             self.advance(builder, goal)
             if time.monotonic() - started < near_s:
                 return

@@ -216,10 +216,7 @@ class Replay:
     def _goal(self, live: Build | None, build: Build) -> dict[Place, int]:
         job = self._job
         now = job.offsets(build.generation)
-        if build.last:
-            goal = {(t, p): build.last.get(f"{t}/{p}", 0) for t, p in job.places}
-        else:
-            goal = job.ends() if live is None else job.offsets(live.generation)
+        goal = {(t, p): build.last.get(f"{t}/{p}", 0) for t, p in job.places} if build.last else job.goal(live)
         return {place: max(goal[place], now[place]) for place in job.places}
 
     def _compare(self, live: Build, build: Build, builder: Builder) -> None:
@@ -247,11 +244,10 @@ class Replay:
         if all(before[place] >= ends[place] for place in job.places):
             return
         job.stop.wait(_STILL_S)
-        after, now = job.offsets(live.generation), builder.offsets()
-        still = [place for place in job.places if before[place] == after[place] < ends[place]]
+        after = job.offsets(live.generation)
+        still = {place: ends[place] for place in job.places if before[place] == after[place] < ends[place]}
         if still:
-            builder.advance({**now, **{place: max(ends[place], now[place]) for place in still}})
-            job.stopped()
+            job.advance(builder, {**builder.offsets(), **still})
 
     def _switch(self, live: Build | None, build: Build, builder: Builder, how: str) -> Switched:
         job = self._job

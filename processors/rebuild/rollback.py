@@ -28,29 +28,25 @@ def rollback(job: Job, *, keep_ms: int, stale: bool) -> tuple[Build, Switched]:
             raise NotFoundError(f"no generation of {job.projection.name!r} is kept: there is nothing to go back to")
         to = kept[-1]
 
-        def behind(offsets: dict[Place, int]) -> int:
-            mine = job.offsets(to.generation)
-            return sum(max(0, offset - mine[place]) for place, offset in offsets.items())
-
         def reach(offsets: dict[Place, int], left_s: float) -> None:
-            deadline = time.monotonic() + left_s
-            while not stale and behind(offsets):
-                if time.monotonic() > deadline:
-                    raise NotYet(f"the generation {to.id} did not come to where the live one is held")
-                time.sleep(_LOOK_S)
+            if not stale and _behind(job, to, offsets, left_s):
+                raise NotYet(f"the generation {to.id} did not come to where the live one is held")
 
-        _wait_until_fed(job, to, live, behind, stale)
-        return to, switch(job.generations, job.store, live, to, reach, keep_ms=keep_ms)
-
-
-def _wait_until_fed(job: Job, to: Build, live: Build, behind: object, stale: bool) -> None:
-    """Before anything is held: the generation must come to where the live one is now."""
-    goal, deadline = job.offsets(live.generation), time.monotonic() + _FED_S
-    assert callable(behind)
-    while not stale and (left := behind(goal)):
-        if time.monotonic() > deadline:
+        # Before anything is held it must come to where the live one is now.
+        if not stale and (left := _behind(job, to, job.offsets(live.generation), _FED_S)):
             raise LogfoldError(
                 f"the generation {to.id} is {left} offsets behind the live one and is not fed: run a projector of version "
                 f"{to.generation.version} of {job.projection.name!r}, or go back to it as it is with --stale"
             )
+        return to, switch(job.generations, job.store, live, to, reach, keep_ms=keep_ms)
+
+
+def _behind(job: Job, to: Build, offsets: dict[Place, int], wait_s: float) -> int:
+    """How far the generation still is from these offsets, once it has come there or the time is over."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        mine = job.offsets(to.generation)
+        left = sum(max(0, offset - mine[place]) for place, offset in offsets.items())
+        if not left or time.monotonic() > deadline:
+            return left
         time.sleep(_LOOK_S)
