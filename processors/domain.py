@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from processors.process_manager import ProcessManager
 from producers.decider import Decider
 from schemas.names import checked_name
 
@@ -12,11 +13,13 @@ from schemas.names import checked_name
 class Domain:
     """A domain with a write side of its own: its handler alone writes `<name>.events`, by this decider.
 
+    process_managers: those that the domain brings along; they may react to other domains too.
     A domain of pure facts declares none; its events are published directly.
     """
 
     name: str
     decider: Decider
+    process_managers: tuple[ProcessManager, ...] = ()
 
     def __post_init__(self) -> None:
         checked_name(self.name, "domain")

@@ -9,6 +9,7 @@ from typing import Any
 from projections.event import Event
 from projections.slices import META
 from schemas.errors import UsageError
+from schemas.failure import Policy, Stop
 from schemas.names import checked_name
 
 Row = dict[str, Any]
@@ -104,6 +105,7 @@ class Projection:
     version: raise it when the fold or the form of its rows changes.
     topics: without the prefix (`flights.events`).
     from_any_point: whether its rows make sense when folded from a later event than the first, as counts of a year do.
+    on_failure: what to do about an event that cannot be decoded or folded.
     """
 
     name: str
@@ -112,6 +114,7 @@ class Projection:
     tables: tuple[Table, ...]
     query: Query | None = None
     from_any_point: bool = False
+    on_failure: Policy = field(default_factory=Stop)
     routes: dict[str, list[Route]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -46,5 +46,9 @@ class Names:
         """Who feeds a generation that is not live."""
         return f"{self.prefix}{projection}.replay.{generation}"
 
+    def process_manager_group(self, name: str) -> str:
+        """Not the bare name: a process manager and the read model of its processes may well be called alike."""
+        return f"{self.prefix}{name}.process-manager"
+
     def handler_group(self, domain: str) -> str:
         return f"{self.prefix}{domain}.handler"

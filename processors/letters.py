@@ -1,0 +1,105 @@
+"""Dead letters: the records of `<domain>.dead-letters`, each in the partition that its origin has.
+
+A letter is a record as it came, key, value and headers, and these headers more: `logfold-owner` (the projection, the process
+manager, or `<domain>.handler`), `logfold-generation` (of a projection), `logfold-origin` (`topic/partition@offset`),
+`logfold-error`, and `logfold-state`: `parked`. One with the state `retried` or `discarded` has no value and ends the
+letter of the same owner and origin.
+Who parks may do it twice (its write is not atomic with Redis): owner, generation and origin say that it is the same one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from confluent_kafka import Message as Kafka
+
+from processors.records import Record
+from schemas.envelope import Headers, as_mapping
+from schemas.position import Position
+
+PARKED, RETRIED, DISCARDED = "parked", "retried", "discarded"
+_OWN = "logfold-"
+_LONGEST = 4_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """One dead letter.
+
+    owner: who could not work on it. generation: of an owner that is a projection, else empty. origin: where the record
+    lies, key and value as they are there. headers: those of the record. error: what went wrong.
+    """
+
+    owner: str
+    generation: str = ""
+    origin: Position
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    error: str
+    state: str = PARKED
+
+    @property
+    def identity(self) -> tuple[str, str, Position]:
+        """By which two records are of one letter."""
+        return self.owner, self.generation, self.origin
+
+    def to_record(self, topic: str) -> Record:
+        """What to write to the dead-letter topic, into the partition of the origin."""
+        headers: Headers = [
+            *((name, value) for name, value in self.headers if not name.startswith(_OWN)),
+            (f"{_OWN}owner", self.owner.encode()),
+            (f"{_OWN}origin", str(self.origin).encode()),
+            (f"{_OWN}error", self.error[:_LONGEST].encode(errors="replace")),
+            (f"{_OWN}state", self.state.encode()),
+        ]
+        if self.generation:
+            headers.append((f"{_OWN}generation", self.generation.encode()))
+        return Record(topic, self.key, self.value if self.state == PARKED else None, headers)
+
+
+def parked(owner: str, record: Kafka, error: str, generation: str = "") -> Letter:
+    """The letter of a record that `owner` could not work on."""
+    topic, partition, offset, key = record.topic(), record.partition(), record.offset(), record.key()
+    assert topic is not None and partition is not None and offset is not None
+    return Letter(
+        owner=owner,
+        generation=generation,
+        origin=Position(topic, partition, offset),
+        key=key.encode() if isinstance(key, str) else key,
+        value=record.value(),
+        headers=list(as_mapping(record.headers()).items()),
+        error=error,
+    )
+
+
+def read(record: Kafka, handler: str) -> Letter:
+    """The letter in a record of a dead-letter topic; `handler` owns those that name no owner."""
+    headers = as_mapping(record.headers())
+
+    def own(name: str, default: str = "") -> str:
+        return headers.get(_OWN + name, default.encode()).decode(errors="replace")
+
+    key = record.key()
+    return Letter(
+        owner=own("owner", handler),
+        generation=own("generation"),
+        origin=Position.parse(own("origin")),
+        key=key.encode() if isinstance(key, str) else key,
+        value=record.value(),
+        headers=[(name, value) for name, value in headers.items() if not name.startswith(_OWN)],
+        error=own("error"),
+        state=own("state", PARKED),
+    )
+
+
+def open_letters(letters: Iterable[Letter]) -> list[Letter]:
+    """Those of one partition, in their order, that were not retried or discarded since; each once."""
+    found: dict[tuple[str, str, Position], Letter] = {}
+    for letter in letters:
+        if letter.state == PARKED:
+            found.setdefault(letter.identity, letter)
+        else:
+            found.pop(letter.identity, None)
+    return list(found.values())
