@@ -20,6 +20,7 @@ from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
 from fastavro.validation import validate
 
 from schemas.catalog import Catalog, MessageSchema
+from schemas.decimals import DecimalType, from_bytes, to_bytes
 from schemas.errors import DecodeError, LogfoldError, UsageError
 from schemas.message import Message
 from schemas.pattern import Pattern, Patterns
@@ -37,6 +38,7 @@ _RANGES = {
 _TEXTS: dict[str, Callable[[str], int]] = {"date": day, "timestamp-millis": millis}
 _SHOWN: dict[str, Callable[[int], str]] = {"date": iso_day, "timestamp-millis": iso}
 _Bound = tuple[str, int, int]
+_Decimals = Mapping[str, DecimalType]
 Decode = Callable[[bytes | None], tuple[str, dict[str, Any]] | None]
 # What a NamedTuple's own constructor does, in a third of the time; it runs once an event.
 _message: Callable[[tuple[str, Any]], Message] = partial(tuple.__new__, Message)
@@ -49,28 +51,31 @@ class Codec:
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
-        self._writers: dict[str, tuple[bytes, Any, list[_Bound]]] = {}
+        self._writers: dict[str, tuple[bytes, Any, list[_Bound], _Decimals]] = {}
         self._texts: dict[str, dict[str, Callable[[str], int]]] = {}
-        self._readers: dict[bytes, tuple[str, Any]] = {}
+        self._readers: dict[bytes, tuple[str, Any, _Decimals]] = {}
         self._shown: dict[bytes, dict[str, Callable[[int], str]]] = {}
         newest: dict[str, int] = {}
         for message in catalog.schemas:
             header, schema = _compile(message)
-            self._readers[header] = (message.type, schema)
+            decimals = _decimals(message.schema)
+            self._readers[header] = (message.type, schema, decimals)
             self._shown[header] = {name: _SHOWN[kind] for name, kind in _kinds(message.schema) if kind in _SHOWN}
+            self._shown[header] |= {name: of.text for name, of in decimals.items()}
             if message.version > newest.get(message.type, 0):
                 newest[message.type] = message.version
-                self._writers[message.type] = (header, schema, _bounds(message.schema))
+                self._writers[message.type] = (header, schema, _bounds(message.schema), decimals)
                 self._texts[message.type] = {name: _TEXTS[kind] for name, kind in _kinds(message.schema) if kind in _TEXTS}
+                self._texts[message.type] |= {name: of.parse for name, of in decimals.items()}
 
     def encode(self, type_: str, data: Mapping[str, Any]) -> bytes:
         """The bytes of a message in the newest version of its type.
 
         UsageError when the catalog has no such type, or naming the field that does not fit it: another type, an int
-        beyond 32 bits, a time or date beyond the years 1 to 9999.
+        beyond 32 bits, a time or date beyond the years 1 to 9999, a decimal with more digits than its precision.
         """
         try:
-            header, schema, bounds = self._writers[type_]
+            header, schema, bounds, decimals = self._writers[type_]
         except KeyError:
             raise UsageError(f"no schema is called {type_!r}; there are: {', '.join(sorted(self._writers))}") from None
         body = BytesIO(header)
@@ -80,17 +85,23 @@ class Codec:
                 number = data.get(name)
                 if number.__class__ is int and not low <= number <= high:
                     raise UsageError(f"{type_}: the field {name!r} must lie between {low} and {high}, not {number}")
-            schemaless_writer(body, schema, data, strict_allow_default=True)
+            packed = _packed(type_, data, decimals) if decimals else data
+            schemaless_writer(body, schema, packed, strict_allow_default=True)
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise UsageError(f"{type_}: {_what_is_wrong(self.catalog.newest(type_).schema, data, error)}") from error
         return body.getvalue()
 
     def from_json(self, type_: str, data: Mapping[str, Any]) -> dict[str, Any]:
-        """The data with times and dates, which JSON has as text (RFC 3339), as the numbers that a message holds."""
+        """The data with times, dates and decimals, which JSON has as text (RFC 3339; `100.00`), as the ints that a message
+        holds; what is an int already stays as it is. UsageError names the field whose text is none.
+        """
         parsed = dict(data)
         for name, read in self._texts.get(type_, {}).items():
             if isinstance(parsed.get(name), str):
-                parsed[name] = read(parsed[name])
+                try:
+                    parsed[name] = read(parsed[name])
+                except UsageError as error:
+                    raise UsageError(f"{type_}: the field {name!r}: {error}") from None
         return parsed
 
     def decode(self, value: bytes | None) -> Message:
@@ -103,8 +114,9 @@ class Codec:
         return message
 
     def shown(self, value: bytes | None) -> Message:
-        """As `decode`, but with data that is JSON for people: times and dates of the record's own fields (not of records
-        inside of it) as the text that `from_json` reads, bytes as Avro's JSON has them, a character a byte.
+        """As `decode`, but with data that is JSON for people: times, dates and decimals (with all their digits, `100.0000`) of
+        the record's own fields, not of records inside of it, as the text that `from_json` reads; bytes as Avro's JSON has
+        them, a character a byte.
         """
         message = self.decode(value)
         assert value is not None
@@ -122,17 +134,20 @@ class Codec:
         found = self._readers.get(value[:_HEADER])
         if found is None:
             raise DecodeError(_why_unknown(value))
-        type_, schema = found
+        type_, schema, decimals = found
         if wanted is not None and type_ not in wanted:
             return None
         body = BytesIO(value)
         body.seek(_HEADER)
         try:
-            data = schemaless_reader(body, schema, None)
+            data: Any = schemaless_reader(body, schema, None)
         except _BAD_BODY as error:
             raise DecodeError(f"the body is not a {type_}: {type(error).__name__} {error}".rstrip()) from error
         if body.tell() != len(value):
             raise DecodeError(f"{len(value) - body.tell()} bytes too many after a {type_}")
+        for name in decimals:
+            if data[name].__class__ is bytes:
+                data[name] = from_bytes(data[name])
         return _message((type_, data))
 
     def reader(self, wanted: Mapping[str, Collection[str] | None]) -> Decode:
@@ -146,8 +161,8 @@ class Codec:
         fields = {type_: self._checked(type_, names) for type_, names in wanted.items()}
         patterns = Patterns()
         fast: dict[bytes, tuple[str, Pattern]] = {}
-        for header, (type_, schema) in self._readers.items():
-            if type_ in fields and (pattern := patterns.of(schema, fields[type_])) is not None:
+        for header, (type_, schema, decimals) in self._readers.items():
+            if type_ in fields and (pattern := patterns.of(schema, fields[type_], decimals)) is not None:
                 fast[header] = (type_, pattern)
         slow = self.decode_wanted
 
@@ -183,7 +198,7 @@ def _compile(message: MessageSchema) -> tuple[bytes, Any]:
     """The first ten bytes of such messages, and the schema to read and write them by."""
     try:
         parse_schema(dict(message.schema), named_schemas={})
-        schema = parse_schema(_underlying(message.schema), named_schemas={})
+        schema = parse_schema(_undecimal(_underlying(message.schema)), named_schemas={})
         crc = fingerprint(to_parsing_canonical_form(dict(message.schema)), "CRC-64-AVRO")
     except (fastavro.schema.SchemaParseException, fastavro.schema.UnknownType, KeyError, TypeError) as error:
         raise LogfoldError(f"{message.path}: not an Avro schema: {error}") from error
@@ -215,6 +230,46 @@ def _underlying(schema: Any) -> Any:
     return schema
 
 
+def _is_decimal(schema: Any) -> bool:
+    """Whether it is a decimal on bytes; those of a fixed size are fastavro's Decimals."""
+    return isinstance(schema, Mapping) and schema.get("logicalType") == "decimal" and schema["type"] == "bytes"
+
+
+def _decimals(schema: Mapping[str, Any]) -> dict[str, DecimalType]:
+    """The record's own fields that are decimals, alone or in a union."""
+    found = {}
+    for field in schema["fields"]:
+        for branch in field["type"] if isinstance(field["type"], list) else [field["type"]]:
+            if _is_decimal(branch):
+                found[field["name"]] = DecimalType(branch["precision"], branch.get("scale", 0))
+    return found
+
+
+def _undecimal(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with bytes where its own fields are decimals."""
+
+    def plain(of: Any) -> Any:
+        if isinstance(of, list):
+            return [plain(branch) for branch in of]
+        return "bytes" if _is_decimal(of) else of
+
+    return {**schema, "fields": [{**field, "type": plain(field["type"])} for field in schema["fields"]]}
+
+
+def _packed(type_: str, data: Mapping[str, Any], decimals: _Decimals) -> dict[str, Any]:
+    """The data with its decimals as bytes. Bytes are no decimal, though they would be written without a word."""
+    packed = dict(data)
+    for name, of in decimals.items():
+        number = packed.get(name)
+        if number.__class__ is int:
+            if not -of.limit < number < of.limit:
+                raise UsageError(f"{type_}: the field {name!r} has more than {of.precision} digits: {number}")
+            packed[name] = to_bytes(number)
+        elif isinstance(number, bytes | bytearray):
+            raise TypeError(f"{name!r} is bytes")
+    return packed
+
+
 def _json(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _json(inner) for name, inner in value.items()}
@@ -236,13 +291,20 @@ def _why_unknown(value: bytes) -> str:
 def _what_is_wrong(schema: Mapping[str, Any], data: Mapping[str, Any], error: Exception) -> str:
     fields = {field["name"]: field for field in schema["fields"]}
     wrong = [f"there is no field {name!r}" for name in data if name not in fields]
+    decimals = _decimals(schema)
     for name, field in fields.items():
         if name not in data:
             if "default" not in field:
                 wrong.append(f"the field {name!r} is missing")
-        elif not validate(data[name], _underlying(field["type"]), raise_errors=False):
+        elif not _fits(data[name], field["type"], name in decimals):
             wrong.append(f"the field {name!r} must be {_type_name(field['type'])}, not {data[name]!r}")
     return "; ".join(wrong) or f"{type(error).__name__} {error}"
+
+
+def _fits(value: Any, schema: Any, decimal: bool) -> bool:
+    if decimal and isinstance(value, int | bytes | bytearray | Decimal):
+        return value.__class__ is int
+    return bool(validate(value, _underlying(schema), raise_errors=False))
 
 
 def _type_name(schema: Any) -> str:

@@ -2,7 +2,8 @@
 
 Avro's binary encoding of a record is that of its fields, one after another: an int or a long is a zigzag varint (seven bits
 a byte, the low ones first, the high bit set on every byte but the last), a string its length as a long and that many bytes of
-UTF-8, a boolean one byte, a union the number of its branch and then the value (Avro specification, "Binary Encoding").
+UTF-8, bytes likewise, a boolean one byte, a union the number of its branch and then the value (Avro specification, "Binary
+Encoding").
 The first byte of a value therefore says how far it reaches, and there is one way to match.
 
 A pattern promises only half: what it matches is a body, and its fields are what fastavro reads. What it does not match
@@ -16,6 +17,8 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from schemas.decimals import from_bytes
+
 LIMIT = 16_384
 _LONGEST = 63  # bytes of a string whose length is one byte
 
@@ -27,18 +30,27 @@ def _strings(byte: bytes) -> bytes:
     return b"(?:" + b"|".join(re.escape(bytes([2 * n])) + byte + b"{%d}" % n for n in range(_LONGEST + 1)) + b")"
 
 
-_KEPT = {"null": b"", "boolean": rb"[\x00\x01]", "int": _VARINT, "long": _VARINT, "string": _strings(b".")}
+_DECIMAL = "decimal"  # on bytes, and read as an int
+_KEPT = {
+    "null": b"",
+    "boolean": rb"[\x00\x01]",
+    "int": _VARINT,
+    "long": _VARINT,
+    "string": _strings(b"."),
+    _DECIMAL: _strings(b"."),
+}
 _SKIPPED = {**_KEPT, "string": _strings(rb"[\x00-\x7f]")}
 _BRANCHES = (rb"\x00", rb"\x02")
 
 # How the bytes of a field become its value; a null branch leaves no bytes, but None. A long is hardly ever seen again
-# (most are times), so it is not remembered.
+# (most are times), nor is a decimal, so they are not remembered.
 _VALUES = {
     "null": "None",
     "boolean": "booleans[{0}]",
     "int": "ints[{0}]",
     "long": "(None if {0} is None else integer({0}))",
     "string": "texts[{0}]",
+    _DECIMAL: "(None if {0} is None else decimal({0}))",
 }
 _MAKE = """
 def make(groups):
@@ -82,17 +94,19 @@ class Patterns:
             "ints": Remembered(integer),
             "booleans": {None: None, b"\x00": False, b"\x01": True},
             "integer": integer,
+            "decimal": decimal,
         }
 
-    def of(self, schema: Mapping[str, Any], wanted: Collection[str] | None) -> Pattern | None:
+    def of(self, schema: Mapping[str, Any], wanted: Collection[str] | None, decimals: Collection[str] = ()) -> Pattern | None:
         """The pattern of a record that fastavro parsed, for these of its fields (None: all).
 
-        None where a pattern is not enough: a field that is not null, boolean, int, long, string, or one of these or null.
+        decimals: the fields whose bytes are decimals. None where a pattern is not enough: a field that is not null, boolean,
+        int, long, string, decimal, or one of these or null.
         """
         parts: list[bytes] = []
         items: list[str] = []
         for field in schema["fields"]:
-            name, (kind, null) = field["name"], _kind(field["type"])
+            name, (kind, null) = field["name"], _kind(field["type"], field["name"] in decimals)
             if not kind or not name.isidentifier():
                 return None
             kept = wanted is None or name in wanted
@@ -114,19 +128,21 @@ class Patterns:
         return make
 
 
-def _kind(schema: Any) -> tuple[str, int | None]:
+def _kind(schema: Any, decimal: bool) -> tuple[str, int | None]:
     """The name of a primitive type ("" for what is none), and which branch is null where it is one of two in a union."""
     if isinstance(schema, list):
         null = schema.index("null") if len(schema) == 2 and "null" in schema else None
-        return ("", None) if null is None else (_primitive(schema[1 - null]), null)
-    return _primitive(schema), None
+        return ("", None) if null is None else (_primitive(schema[1 - null], decimal), null)
+    return _primitive(schema, decimal), None
 
 
-def _primitive(schema: Any) -> str:
+def _primitive(schema: Any, decimal: bool) -> str:
     if isinstance(schema, Mapping):
         # What else such an object says changes nothing, unless it is a logical type, of which fastavro makes objects.
         schema = "" if "logicalType" in schema else schema["type"]
-    return schema if isinstance(schema, str) and schema in _KEPT else ""
+    if decimal:
+        return _DECIMAL if schema == "bytes" else ""
+    return schema if isinstance(schema, str) and schema in _KEPT and schema != _DECIMAL else ""
 
 
 def _nothing(groups: Sequence[bytes | None]) -> dict[str, Any]:
@@ -136,6 +152,11 @@ def _nothing(groups: Sequence[bytes | None]) -> dict[str, Any]:
 def text(encoded: bytes) -> str:
     """A string of up to 63 bytes."""
     return encoded[1:].decode()
+
+
+def decimal(encoded: bytes) -> int:
+    """The unscaled value of a decimal of up to 63 bytes."""
+    return from_bytes(encoded[1:])
 
 
 # What the high bits of a varint of six bytes, which is what a time in milliseconds takes, add up to.

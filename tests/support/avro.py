@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 
-def sample(schema: Any, choice: random.Random) -> Any:
+def sample(schema: Any, choice: random.Random) -> Any:  # noqa: C901
     """A value of a schema."""
     if isinstance(schema, list):
         return sample(choice.choice(schema), choice)
@@ -14,6 +14,8 @@ def sample(schema: Any, choice: random.Random) -> Any:
         return {field["name"]: sample(field["type"], choice) for field in schema["fields"]}
     kind = schema.get("logicalType", schema["type"]) if isinstance(schema, dict) else schema
     match kind:
+        case "decimal":
+            return _decimal(schema["precision"], choice)
         case "null":
             return None
         case "boolean":
@@ -29,3 +31,7 @@ def sample(schema: Any, choice: random.Random) -> Any:
         case "string":
             return "".join(choice.choices("abcXYZ 0129\u00e9\u4e2d\U0001f6eb", k=choice.randrange(20)))
     raise AssertionError(f"no samples of {schema}: add them")
+
+
+def _decimal(precision: int, choice: random.Random) -> int:
+    return choice.choice((1, -1)) * choice.randrange(10 ** choice.randint(1, precision))

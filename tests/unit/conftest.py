@@ -14,7 +14,7 @@ from schemas.codec import Codec
 
 @pytest.fixture(scope="session")
 def codec() -> Codec:
-    return Codec(Catalog.installed(["flights"]))
+    return Codec(Catalog.installed(["flights", "accounts"]))
 
 
 @pytest.fixture(scope="session")

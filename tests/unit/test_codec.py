@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import random
 from decimal import Decimal
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import fastavro
 import pytest
 
 from schemas.catalog import Catalog
@@ -15,7 +17,7 @@ from schemas.codec import MARKER, Codec
 from schemas.errors import DecodeError, UsageError
 from tests.support.avro import sample
 
-CATALOG = Catalog.installed(["flights"])
+CATALOG = Catalog.installed(["flights", "accounts"])
 TYPES = sorted({schema.type for schema in CATALOG.schemas})
 
 
@@ -87,7 +89,7 @@ def test_people_are_shown_what_json_lacks_as_text(tmp_path: Path) -> None:
     schema = {"type": "record", "namespace": "shop", "name": "Sold", "fields": fields}
     (tmp_path / "events" / "Sold.v1.avsc").write_text(json.dumps(schema))
     shop, by = Codec(Catalog({"shop": tmp_path})), "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
-    data = {"raw": b"\x00\xff", "price": Decimal("12.50"), "by": by, "on": 0, "off": None, "parts": [{"a": b"b"}]}
+    data = {"raw": b"\x00\xff", "price": 1250, "by": by, "on": 0, "off": None, "parts": [{"a": b"b"}]}
     assert json.loads(json.dumps(shop.shown(shop.encode("shop.Sold", data)).data)) == {
         "raw": "\x00\xff",
         "price": "12.50",
@@ -181,3 +183,161 @@ def test_two_messages_do_not_share_a_fingerprint(codec: Codec) -> None:
 def test_a_number_that_avro_or_the_calendar_cannot_hold_is_refused(codec: Codec, type_: str, field: str, number: int) -> None:
     with pytest.raises(UsageError, match=f"'{field}' must lie between"):
         codec.encode(type_, {**messages(type_, 1)[0], field: number})
+
+
+# -- decimals ------------------------------------------------------------------------------------------------------------
+
+
+def decimal(precision: int = 18, scale: int = 4) -> dict[str, Any]:
+    return {"type": "bytes", "logicalType": "decimal", "precision": precision, "scale": scale}
+
+
+def priced(tmp_path: Path, of: Any) -> tuple[Codec, Any]:
+    """A codec of `shop.Sold`, whose field `price` is of this type, and fastavro's own schema of it, logical types and all."""
+    (tmp_path / "events").mkdir(exist_ok=True)
+    fields = [{"name": "sku", "type": "string"}, {"name": "price", "type": of}]
+    schema: Any = {"type": "record", "namespace": "shop", "name": "Sold", "fields": fields}
+    (tmp_path / "events" / "Sold.v1.avsc").write_text(json.dumps(schema))
+    return Codec(Catalog({"shop": tmp_path})), fastavro.parse_schema(schema, named_schemas={})
+
+
+# As Java's BigInteger.toByteArray() has them.
+BYTES = {
+    0: "00",
+    1: "01",
+    127: "7f",
+    128: "0080",
+    255: "00ff",
+    256: "0100",
+    32767: "7fff",
+    32768: "008000",
+    -1: "ff",
+    -128: "80",
+    -129: "ff7f",
+    -256: "ff00",
+    -32768: "8000",
+    -32769: "ff7fff",
+    10**18 - 1: "0de0b6b3a763ffff",
+    -(10**18) + 1: "f21f494c589c0001",
+}
+
+
+@pytest.mark.parametrize("number", BYTES)
+def test_a_decimal_takes_the_fewest_bytes(tmp_path: Path, number: int) -> None:
+    codec, _ = priced(tmp_path, decimal())
+    value = codec.encode("shop.Sold", {"sku": "", "price": number})
+    wanted = bytes.fromhex(BYTES[number])
+    assert value[11:] == bytes([2 * len(wanted)]) + wanted
+    assert codec.decode(value).data["price"] == number
+
+
+@pytest.mark.parametrize("of", [decimal(), ["null", decimal()], decimal(18, 0), decimal(9, 9), decimal(38, 2)], ids=str)
+def test_fastavro_and_we_read_each_others_decimals(tmp_path: Path, of: Any) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed={seed}")
+    choice = random.Random(seed)
+    codec, schema = priced(tmp_path, of)
+    kind = of[1] if isinstance(of, list) else of
+    for number in [*BYTES, *(sample(kind, choice) for _ in range(300))]:
+        if abs(number) >= 10 ** kind["precision"]:
+            continue
+        value = codec.encode("shop.Sold", {"sku": "a", "price": number})
+        exact = Decimal((number < 0, tuple(map(int, str(abs(number)))), -kind["scale"]))
+        read: Any = fastavro.schemaless_reader(BytesIO(value[10:]), schema, None)
+        assert read["price"] == exact, number
+        body = BytesIO()
+        fastavro.schemaless_writer(body, schema, {"sku": "a", "price": exact})
+        for decode in (codec.decode, codec.reader({"shop.Sold": None})):
+            assert decode(value[:10] + body.getvalue()) == ("shop.Sold", {"sku": "a", "price": number})
+
+
+def test_a_decimal_that_may_be_null(tmp_path: Path) -> None:
+    codec, _ = priced(tmp_path, ["null", decimal()])
+    value = codec.encode("shop.Sold", {"sku": "a", "price": None})
+    assert codec.decode(value).data == {"sku": "a", "price": None}
+    assert codec.shown(value).data == {"sku": "a", "price": None}
+    assert codec.from_json("shop.Sold", {"sku": "a", "price": None}) == {"sku": "a", "price": None}
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (10**18, r"the field 'price' has more than 18 digits: 1000000000000000000"),
+        (-(10**18), r"the field 'price' has more than 18 digits"),
+        (True, "the field 'price' must be decimal, not True"),
+        (1.5, "the field 'price' must be decimal, not 1.5"),
+        ("1.50", "the field 'price' must be decimal, not '1.50'"),
+        (Decimal("1.5"), "the field 'price' must be decimal"),
+        (b"\x01", "the field 'price' must be decimal, not b"),
+        (None, "the field 'price' must be decimal, not None"),
+    ],
+)
+def test_what_is_no_such_decimal_is_not_written(tmp_path: Path, number: Any, says: str) -> None:
+    codec, _ = priced(tmp_path, decimal())
+    with pytest.raises(UsageError, match=f"^shop.Sold: {says}"):
+        codec.encode("shop.Sold", {"sku": "a", "price": number})
+
+
+def test_a_wrong_field_beside_a_decimal_is_the_one_that_is_named(tmp_path: Path) -> None:
+    codec, _ = priced(tmp_path, decimal())
+    with pytest.raises(UsageError, match=r"^shop.Sold: the field 'sku' must be string, not 7$"):
+        codec.encode("shop.Sold", {"sku": 7, "price": 1})
+    with pytest.raises(UsageError, match=r"^shop.Sold: the field 'price' is missing$"):
+        codec.encode("shop.Sold", {"sku": "a"})
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("100.00", 1_000_000),
+        ("0", 0),
+        ("-0.0", 0),
+        ("007", 70_000),
+        ("-0.0001", -1),
+        ("1.00000", 10_000),
+        ("9" * 14, 99999999999999 * 10**4),
+    ],
+)
+def test_a_decimal_of_json_is_text(tmp_path: Path, text: str, number: int) -> None:
+    codec, _ = priced(tmp_path, decimal())
+    assert codec.from_json("shop.Sold", {"sku": "a", "price": text})["price"] == number
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1e3",
+        "abc",
+        "",
+        "1.",
+        ".5",
+        "+1",
+        " 1",
+        "1 ",
+        "1,5",
+        "1_000",
+        "NaN",
+        "-",
+        "--1",
+        "0x1",
+        "\u0661",
+        "1.00001",
+        "9" * 15,
+        "9" * 9999,
+    ],
+)
+def test_what_is_not_an_exact_decimal_is_a_usage_error_that_names_the_field(tmp_path: Path, text: str) -> None:
+    codec, _ = priced(tmp_path, decimal())
+    with pytest.raises(UsageError, match=r"^shop.Sold: the field 'price': ") as error:
+        codec.from_json("shop.Sold", {"sku": "a", "price": text})
+    assert len(str(error.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0.0000"), (1, "0.0001"), (-12_500, "-1.2500"), (10**18 - 1, "9" * 14 + ".9999")]
+)
+def test_a_decimal_is_shown_with_all_its_decimals(tmp_path: Path, number: int, text: str) -> None:
+    codec, _ = priced(tmp_path, decimal())
+    shown = codec.shown(codec.encode("shop.Sold", {"sku": "a", "price": number})).data
+    assert shown["price"] == text
+    assert codec.from_json("shop.Sold", shown)["price"] == number
