@@ -67,7 +67,12 @@ def _command(projection: Projection) -> click.Command:
             raise UsageError("--after and --generation are of a read model, and the past is read from the log: leave them out")
         else:
             answer = readers.query_as_of(projection.name, checked, point)
-        show(answer, as_json, declared.columns)
+        if declared.paged and not as_json:
+            show(answer["entries"], False, declared.columns)
+            if answer["next"] is not None:
+                click.echo(f"more: --page {answer['next']}", err=True)
+        else:
+            show(answer, as_json, declared.columns)
 
     return click.Command(projection.name, callback=run, params=params, help=declared.help)
 
@@ -102,7 +107,7 @@ def _parameter(param: Param) -> click.Parameter:
         more["type"] = click.Choice(param.choices)
     if param.positional:
         return click.Argument([param.name], **more)
-    return click.Option([f"--{param.name.replace('_', '-')}"], help=param.help, show_default=True, **more)
+    return click.Option([f"--{param.name.replace('_', '-')}"], help=param.help, show_default=bool(param.default), **more)
 
 
 def _checked(param: Param, value: Any) -> Any:

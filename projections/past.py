@@ -110,8 +110,13 @@ class PastReader:
         """Every row by key, in the order of the keys."""
         return dict(sorted(self._tables[self.projection.table(table).name].items()))
 
-    def find(self, table: str, index: str, prefix: str) -> list[Row]:
-        """The rows whose member in the index begins with `prefix`, in the order of the members."""
+    @property
+    def build(self) -> str:
+        """What the token of a page holds in place of a generation's id."""
+        return "past"
+
+    def find(self, table: str, index: str, prefix: str, *, limit: int | None = None, start: str = "") -> list[Row]:
+        """As Reader.find."""
         declared = {i.name: i for i in self.projection.table(table).indexes}
         if index not in declared:
             raise UsageError(f"the table {table!r} has no index {index!r}")
@@ -120,7 +125,8 @@ class PastReader:
             text = declared[index].member(key, row)
             if text is not None:
                 members.append((member(text, key).encode(), key))
-        return [self._tables[table][key] for text, key in sorted(members) if text.startswith(prefix.encode())]
+        begin, low = prefix.encode(), start.encode()
+        return [self._tables[table][key] for text, key in sorted(members) if text.startswith(begin) and text >= low][:limit]
 
 
 def answer_as_of(projection: Projection, params: dict[str, Any], point: Point, past: Past) -> Any:

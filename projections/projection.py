@@ -71,13 +71,15 @@ class Param:
 class Query:
     """What a projection answers: `run(reader, **params)` returns a row, or rows for a list.
 
-    columns: the fields, in order, that a person is shown; programs get all.
+    columns: the fields, in order, that a person is shown; programs get all. paged: it returns a projections.paging.Page,
+    and its parameter `page` takes the token of one.
     """
 
     run: Callable[..., Any]
     params: tuple[Param, ...] = ()
     columns: tuple[str, ...] = ()
     help: str = ""
+    paged: bool = False
 
     @property
     def aggregate(self) -> Param | None:
@@ -168,11 +170,18 @@ class Projection:
 
         return declare
 
-    def answers(self, query: Callable[..., Any], *, params: Sequence[Param] = (), columns: Sequence[str] = ()) -> None:
+    def answers(
+        self,
+        query: Callable[..., Any],
+        *,
+        params: Sequence[Param] = (),
+        columns: Sequence[str] = (),
+        paged: bool = False,
+    ) -> None:
         """Let `logfold query <name>` run `query(reader, **params)`; at most one parameter names an aggregate."""
         if any(param.aggregate for param in params) and (sum(p.aggregate for p in params) > 1 or len(self.topics) > 1):
             raise UsageError(f"the projection {self.name!r}: a query is of one aggregate of one topic, or of none")
-        self.query = Query(run=query, params=tuple(params), columns=tuple(columns), help=query.__doc__ or "")
+        self.query = Query(run=query, params=tuple(params), columns=tuple(columns), help=query.__doc__ or "", paged=paged)
 
 
 def _union(declared: Sequence[frozenset[str] | None]) -> frozenset[str] | None:

@@ -67,23 +67,32 @@ class Reader:
         self._refuse_gone(slices)
         return {key: _merged(declared, found[key]) or {} for key in sorted(found)}
 
-    def find(self, table: str, index: str, prefix: str) -> list[Row]:
-        """The rows whose member in the index begins with `prefix`, in the order of the members."""
+    @property
+    def build(self) -> str:
+        """The id of the generation, which the token of a page holds."""
+        return self.generation.id
+
+    def find(self, table: str, index: str, prefix: str, *, limit: int | None = None, start: str = "") -> list[Row]:
+        """The rows whose member in the index begins with `prefix`, in the order of the members.
+
+        limit: so many at most. start: only those whose member is not before this text.
+        """
         declared = self.projection.table(table)
         if index not in {i.name for i in declared.indexes}:
             raise UsageError(f"the table {table!r} has no index {index!r}")
-        low = b"[" + prefix.encode()
+        low, high = b"[" + max(prefix.encode(), start.encode()), b"[" + prefix.encode() + b"\xff"
+        first = {} if limit is None else {"start": 0, "num": limit}
         slices = self.generation.slices()
         pipe = self._redis.pipeline(transaction=False)
         for slice_ in slices:
-            pipe.zrangebylex(slice_.key(index), low, low + b"\xff")
+            pipe.zrangebylex(slice_.key(index), low, high, **first)
         found: list[tuple[bytes, Row]] = []
         for slice_, members in zip(slices, pipe.execute(), strict=True):
             keys = [key_text(m.partition(b"\t")[2]) for m in members]
             rows = self._store.rows(slice_, table, keys) if keys else []
             found += [(m, parsed(row, table, key)) for m, key, row in zip(members, keys, rows, strict=True) if row is not None]
         self._refuse_gone(slices)
-        return [row for _, row in sorted(found, key=lambda pair: pair[0])]
+        return [row for _, row in sorted(found, key=lambda pair: pair[0])[:limit]]
 
     def rows(self, slice_: SliceId, table: str) -> Iterator[tuple[str, bytes]]:
         """Every stored row of one slice, (key, canonical JSON), by HSCAN and in no order; a row may come twice."""
@@ -182,7 +191,7 @@ class Readers:
 
 def _there(name: str, params: dict[str, Any], answer: Any) -> Any:
     if answer is None:
-        given = " ".join(str(value) for value in params.values() if value is not None)
+        given = " ".join(str(value) for value in params.values() if value not in (None, ""))
         raise NotFoundError(f"{name} has no {given!r}")
     return answer
 

@@ -1,0 +1,61 @@
+"""Long answers in pages: each says where the next one begins, in a token that holds only for the build it was read from.
+
+entries = reader.find("entries", "by_version", prefix, limit=limit + 1, start=page_start(reader, token, prefix))
+return page_of(reader, entries[:limit], member_text(entries[limit]) if entries[limit:] else None)
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from typing import Any, Protocol, TypedDict
+
+from schemas.errors import LogfoldError, UsageError
+
+
+class PageGoneError(LogfoldError):
+    """The page is of a build that is not the one being read."""
+
+
+class Page(TypedDict):
+    """A part of an answer; `next` is the token of the part that follows, None at the end."""
+
+    entries: Sequence[dict[str, Any]]
+    next: str | None
+
+
+class Built(Protocol):
+    """A reader: what it reads is of one build."""
+
+    @property
+    def build(self) -> str: ...
+
+
+def page_of(reader: Built, entries: Sequence[dict[str, Any]], next_start: str | None) -> Page:
+    """A page. next_start: the index's text of the first entry that is not on it (Index.member), None when there is none."""
+    return {"entries": entries, "next": None if next_start is None else _token(reader.build, next_start)}
+
+
+def page_start(reader: Built, token: str, prefix: str) -> str:
+    """Where a page begins, for Reader.find: at `prefix` for the first one, whose token is empty.
+
+    PageGoneError when another build is read by now; UsageError for a token that is none, or is of another question.
+    """
+    if not token:
+        return prefix
+    try:
+        build, _, start = urlsafe_b64decode(token.encode()).decode().partition(" ")
+    except ValueError:
+        build, start = "", ""
+    if not build or _token(build, start) != token or not start.startswith(prefix):
+        raise UsageError(f"{token[:100]!r} is not the token of a page of this answer")
+    if build != reader.build:
+        raise PageGoneError(
+            f"the page is of the generation {build}, and {reader.build} is read now: begin again without a page, or read "
+            f"the other one, as long as it is kept (--generation {build})"
+        )
+    return start
+
+
+def _token(build: str, start: str) -> str:
+    return urlsafe_b64encode(f"{build} {start}".encode()).decode()
