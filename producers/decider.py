@@ -36,3 +36,45 @@ class Decider:
     initial: Callable[[], State]
     decide: Callable[[State, Message], Decision]
     evolve: Callable[[State, Message], State]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One kind of aggregate of a domain that has several, under ids that they share.
+
+    commands, events: the types that are of this kind alone. other: the refusal of one of its commands to an id that is of
+    another kind already.
+    """
+
+    name: str
+    decider: Decider
+    commands: frozenset[str]
+    events: frozenset[str]
+    other: Refusal
+
+
+def joined(*kinds: Kind, version: int) -> Decider:
+    """One decider of several kinds of aggregates: the first event of an id says for good of which kind it is.
+
+    An event or command that is of none of the kinds changes nothing, or is refused as `unknown-command`. The state is
+    `{}` before the first event, then `{"kind": name, "state": state of that kind's decider}`.
+    """
+    of_command = {type_: kind for kind in kinds for type_ in kind.commands}
+    of_event = {type_: kind for kind in kinds for type_ in kind.events}
+
+    def decide(state: State, command: Message) -> Decision:
+        kind = of_command.get(command.type)
+        if kind is None:
+            return Refusal(code="unknown-command", message=f"no aggregate of this domain takes a {command.type}")
+        if state and state["kind"] != kind.name:
+            return kind.other
+        return kind.decider.decide(state["state"] if state else kind.decider.initial(), command)
+
+    def evolve(state: State, event: Message) -> State:
+        kind = of_event.get(event.type)
+        if kind is None or (state and state["kind"] != kind.name):
+            return state
+        before = state["state"] if state else kind.decider.initial()
+        return {"kind": kind.name, "state": kind.decider.evolve(before, event)}
+
+    return Decider(version=version, initial=dict, decide=decide, evolve=evolve)
