@@ -74,8 +74,14 @@ def submit(
     options: Mapping[str, Any],
     *,
     at: int | None = None,
+    more: Mapping[str, Any] | None = None,
+    then: Callable[[Outcome | None], str] | None = None,
 ) -> None:
-    """Send one command, print what became of it and end: 0 accepted (or sent), 1 refused, 3 unknown, 130 interrupted."""
+    """Send one command, print what became of it and end: 0 accepted (or sent), 1 refused, 3 unknown, 130 interrupted.
+
+    more: fields that the JSON shall hold besides. then: one more line for people, of the outcome, or of None where it was
+    not waited for; not after a refusal.
+    """
     command = Command(
         type=type_,
         key=key,
@@ -88,20 +94,24 @@ def submit(
     try:
         if options["wait"]:
             outcome = sender.submit(command, options["timeout"])
-            _show(outcome, options["as_json"])
+            _show(outcome, options["as_json"], more or {})
+            if then is not None and outcome.accepted and not options["as_json"]:
+                click.echo(then(outcome))
             sys.exit(DONE if outcome.accepted else FAILED)
         position = sender.post(command)
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted, command {command.id} may be decided; {again(command.id)}") from None
     if options["as_json"]:
-        click.echo(orjson.dumps({"command_id": command.id, "outcome": "sent", "position": str(position)}))
+        click.echo(orjson.dumps({"command_id": command.id, "outcome": "sent", "position": str(position), **(more or {})}))
     else:
         click.echo(f"sent as {position}, command {command.id}")
+        if then is not None:
+            click.echo(then(None))
 
 
-def _show(outcome: Outcome, as_json: bool) -> None:
+def _show(outcome: Outcome, as_json: bool, more: Mapping[str, Any]) -> None:
     if as_json:
-        click.echo(orjson.dumps(outcome.to_json()))
+        click.echo(orjson.dumps({**outcome.to_json(), **more}))
     elif outcome.accepted:
         click.echo(f"accepted, version {outcome.version}, {' '.join(map(str, outcome.positions))}")
     else:

@@ -45,17 +45,18 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         sys.modules.pop(pack, None)
 
 
-def test_the_flights_are_installed() -> None:
-    assert "flights" in plugins.domains(None)
+def test_our_domains_are_installed() -> None:
+    assert plugins.domains(None) == ["accounts", "flights"]
     assert plugins.domains(["flights"]) == ["flights"]
 
 
 def test_a_package_of_ones_own_is_found(install: Install) -> None:
     install("shop", PROJECTION.format("stock"), projections="shop_pack:found")
-    assert plugins.domains(None) == ["flights", "shop"]
+    assert plugins.domains(None) == ["accounts", "flights", "shop"]
     installation = Installation({})
-    assert set(installation.projections) == {"aircraft", "board", "flights", "punctuality", "stock"}
-    assert set(installation.domains) == {"flights"}
+    own = {"accounts", "aircraft", "board", "flights", "punctuality", "statements", "totals", "transfers"}
+    assert set(installation.projections) == {*own, "stock"}
+    assert set(installation.domains) == {"accounts", "flights"}
     assert set(Installation({"LOGFOLD_DOMAINS": "shop"}).projections) == {"stock"}
 
 
@@ -68,7 +69,7 @@ def test_enabled_domains(environ: dict[str, str], names: list[str] | None) -> No
 
 
 def test_a_domain_that_is_not_installed_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match="LOGFOLD_DOMAINS names 'shop', which is not installed; there are: flights"):
+    with pytest.raises(UsageError, match="LOGFOLD_DOMAINS names 'shop', which is not installed; there are: accounts, flights"):
         plugins.domains(["shop"])
 
 
