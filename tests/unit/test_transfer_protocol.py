@@ -1,0 +1,151 @@
+"""The whole protocol of transfers in any interleaving: money is neither made nor lost, and every transfer comes to an end."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from projections.accounts import accounts, totals
+from projections.testing import folded
+from tests.support.bank import ENDS, Bank
+
+ACCOUNTS = ("a", "b", "c", "d")
+UNIT = 10_000
+numbers = st.integers(0, 1_000)
+# "x" is never opened, "t0" may be a transfer's.
+anyone = st.sampled_from((*ACCOUNTS, "x", "t0"))
+amounts = st.integers(1, 6).map(lambda n: n * UNIT)
+
+
+class Protocol(RuleBasedStateMachine):
+    """Steps of people, handlers, process manager, clocks and faults, in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bank = Bank()
+        self.seed = 0
+        self.requested = 0
+        for key in ACCOUNTS[:3]:
+            self.bank.ask("accounts.OpenAccount", key, owner="Ada", currency="EUR")
+            self.bank.ask("accounts.Deposit", key, amount=5 * UNIT, currency=None)
+
+    @rule(key=anyone, currency=st.sampled_from(("EUR", "JPY")))
+    def open(self, key: str, currency: str) -> None:
+        self.bank.ask("accounts.OpenAccount", key, owner="Ada", currency=currency)
+
+    @rule(key=anyone, amount=amounts)
+    def deposit(self, key: str, amount: int) -> None:
+        self.bank.ask("accounts.Deposit", key, amount=amount, currency=None)
+
+    @rule(key=anyone, close=st.booleans())
+    def empty(self, key: str, close: bool) -> None:
+        """Withdraw all that there is, and close the account."""
+        balance = self.bank.kind("account").get(key, {}).get("balance", 0)
+        self.bank.ask("accounts.Withdraw", key, amount=balance, currency=None)
+        if close:
+            self.bank.ask("accounts.CloseAccount", key)
+
+    @rule(payer=anyone, payee=anyone, amount=amounts)
+    def request(self, payer: str, payee: str, amount: int) -> None:
+        data = {"from_account": payer, "to_account": payee, "amount": amount, "deadline": 1}
+        self.bank.ask("accounts.RequestTransfer", f"t{self.requested}", **data)
+        self.requested += 1
+
+    @rule(n=numbers)
+    def deliver(self, n: int) -> None:
+        self.bank.deliver(n)
+
+    @rule(n=numbers)
+    def react(self, n: int) -> None:
+        self.bank.react(n)
+
+    @rule(n=numbers)
+    def fire(self, n: int) -> None:
+        self.bank.fire(n)
+
+    @rule(n=numbers)
+    def reread(self, n: int) -> None:
+        self.bank.reread(n)
+
+    @rule(n=numbers)
+    def expire(self, n: int) -> None:
+        self.bank.deliver(n, "expired")
+
+    @rule(n=numbers)
+    def fail(self, n: int) -> None:
+        self.bank.deliver(n, "decider-failed")
+
+    @precondition(lambda self: self.bank.age < 3)
+    @rule()
+    def sleep(self) -> None:
+        self.bank.sleep()
+
+    @rule(seed=numbers, steps=st.integers(1, 30))
+    def run(self, seed: int, steps: int) -> None:
+        self.seed = seed
+        self.bank.run(random.Random(seed), steps)
+
+    @invariant()
+    def money_is_where_it_should_be(self) -> None:
+        self.bank.check()
+
+    def teardown(self) -> None:
+        bank, choice = self.bank, random.Random(self.seed)
+        bank.drain(choice)
+        bank.check()
+        while bank.timers:
+            bank.fire(choice.randrange(1_000))
+        bank.drain(choice)
+        for _ in range(3):
+            bank.mend()
+            bank.drain(choice)
+        bank.check_rest()
+        self._read_models_agree()
+
+    def _read_models_agree(self) -> None:
+        found = folded(accounts, self.bank.log)["accounts"]
+        expected = {
+            key: (state.get("status", "unknown"), state.get("balance")) for key, state in self.bank.kind("account").items()
+        }
+        assert {key: (row["status"], row["balance"]) for key, row in found.items()} == expected
+        for currency, row in folded(totals, self.bank.log)["totals"].items():
+            there = [s for s in self.bank.kind("account").values() if s.get("currency") == currency]
+            assert int(row["balance"]) == sum(state["balance"] for state in there)
+            assert int(row["balance"]) == int(row["deposited"]) - int(row["withdrawn"])
+            assert row["in_flight"] == "0"
+            assert row["accounts_open"] == sum(state["status"] == "open" for state in there)
+
+
+Protocol.TestCase.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+TestProtocol = Protocol.TestCase
+
+
+def test_without_faults_every_transfer_ends_and_leaves_nothing_behind() -> None:
+    """Many at once, with deadlines, but none refused undecided: no person has to mend anything."""
+    seed = random.randrange(2**32)
+    print(f"seed={seed}")
+    choice = random.Random(seed)
+    ended = set()
+    for _ in range(60):
+        bank = Bank()
+        for key in ACCOUNTS:
+            bank.ask("accounts.OpenAccount", key, owner="Ada", currency=choice.choice(("EUR", "EUR", "EUR", "JPY")))
+            bank.ask("accounts.Deposit", key, amount=10 * UNIT, currency=None)
+        for n in range(20):
+            source, target = choice.sample((*ACCOUNTS, "x"), 2)
+            data = {"from_account": source, "to_account": target, "amount": choice.randint(1, 6) * UNIT, "deadline": 1}
+            bank.ask("accounts.RequestTransfer", f"t{n}", **data)
+            bank.run(choice, choice.randrange(30))
+            if choice.random() < 0.5:
+                bank.fire(choice.randrange(100))
+            bank.check()
+        bank.drain(choice)
+        bank.check_rest()
+        ended |= {transfer["status"] for transfer in bank.kind("transfer").values()}
+        kept = {credit for account in bank.kind("account").values() for credit in account.get("credits", {}).values()}
+        assert kept <= {"cancelled"}
+        assert not bank.timers
+    assert ended == set(ENDS)
