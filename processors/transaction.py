@@ -143,7 +143,7 @@ class Transactions:
         """
         producer = self._open
         noted = notes or {}
-        positions = [TopicPartition(*place, offset, noted.get(place)) for place, offset in offsets.items()]
+        positions = [TopicPartition(*place, offset, noted.get(place, "")) for place, offset in offsets.items()]
         committing: Future[None] = Future()
 
         def run() -> None:
