@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,3 +126,135 @@ def test_a_deadline_that_nothing_ends_fires_once(own: Sandbox) -> None:
     assert millis(first.header("ce_time")) == now + 1_500
     assert (second.header("ce_type"), second.key) == ("parcels.PostParcel", "late-back")
     assert own.rows("returns-timers", "undelivered").keys() == {"later"}
+
+
+def test_after_redis_was_emptied_timers_come_back_and_fire_once(own: Sandbox) -> None:
+    own.handler(domain="parcels")
+    daemon = own.process_manager("returns")
+    due = time.time_ns() // 1_000_000 + 6_000
+    for key in ("late", "delivered"):
+        post(own, key)
+        assert submit(own, "Promise", key, deliver_by=due).accepted
+    assert submit(own, "Deliver", "delivered", delivered_at=due).accepted
+    own.caught_up("returns-timers")
+    assert own.rows("returns-timers", "undelivered").keys() == {"late"}
+    assert daemon.stop() == 0
+    assert emitted(own) == []
+    own.redis.flushdb()
+    eventually(lambda: time.time_ns() // 1_000_000 > due, "the deadline has passed while nobody looked")
+    own.process_manager("returns")
+    eventually(lambda: events(own, "ParcelReturned"), "it fires once the timers are there again")
+    settled(own)
+    (promised,) = [event for event in events(own, "ParcelPromised") if event.key == "late"]
+    assert [command.header("ce_id") for command in emitted(own) if command.header("ce_type") == "parcels.ReturnParcel"] == [
+        derived_id(promised.header("ce_id"), "returns:undelivered:0")
+    ]
+
+
+def test_a_group_that_lost_its_offsets_begins_anew_and_changes_nothing(own: Sandbox) -> None:
+    own.handler(domain="parcels")
+    daemon = own.process_manager("returns")
+    for number in range(10):
+        returned(own, f"P-{number}")
+    settled(own)
+    assert daemon.stop() == 0
+    first, before = emitted(own), log.read(own, "parcels.events")
+    assert len(first) == 10
+    group = own.topic("returns.process-manager")
+    own.admin.delete_consumer_groups([group])[group].result(30)
+    again = own.process_manager("returns")
+    eventually(lambda: len(emitted(own)) == 20, "everything is emitted again")
+    settled(own)
+    assert "the group has no offset" in again.log
+    assert sorted(command.header("ce_id") for command in emitted(own)) == sorted(2 * [c.header("ce_id") for c in first])
+    assert log.read(own, "parcels.events") == before
+    assert log.read(own, "parcels.refusals") == []
+
+
+def test_what_is_older_than_a_command_lives_is_not_reacted_to_again(own: Sandbox) -> None:
+    """Nobody knows the ids of its commands any more, and a refusal would be news of something that was done long ago."""
+    week_ago = time.time_ns() // 1_000_000 - COMMANDS_LIVE_MS - 60_000
+    own.configure("parcels.events", **{"message.timestamp.type": "CreateTime"})
+    value = own.installation.codec.encode("parcels.ParcelReturned", {"reason": "old"})
+    for key in ("old", "new"):
+        own.producer.produce(
+            own.topic("parcels.events"),
+            key=key,
+            value=value,
+            headers=log.envelope("parcels.ParcelReturned", key),
+            timestamp=week_ago if key == "old" else 0,
+        )
+    assert own.producer.flush(20) == 0
+    own.process_manager("returns")
+    own.caught_up("returns.process-manager")
+    assert [command.key for command in emitted(own)] == ["new-back"]
+
+
+def test_two_daemons_share_the_partitions_and_hand_them_over(open_sandbox: OpenSandbox, installed: Path) -> None:
+    with open_sandbox(partitions=4, PYTHONPATH=python_path(installed), LOGFOLD_DOMAINS="parcels") as sandbox:
+        sandbox.handler(domain="parcels")
+        sandbox.process_manager("returns", "left")
+        right = sandbox.start("--instance", "right", "run", "process-manager", "returns")
+        shared = (4, 4)
+        eventually(lambda: tuple(sandbox.partitions_of("process-manager")) == shared, "each has four of eight partitions", 60)
+        for number in range(20):
+            returned(sandbox, f"P-{number}")
+        right.kill()
+        for number in range(20, 30):
+            returned(sandbox, f"P-{number}")
+        settled(sandbox)
+        ids = [command.header("ce_id") for command in emitted(sandbox)]
+        assert len(ids) == len(set(ids)) == 30
+
+
+def test_a_daemon_that_sleeps_while_its_partitions_move_is_fenced(open_sandbox: OpenSandbox, installed: Path) -> None:
+    """What it still has at hand when it wakes up is committed by the other one, and by that one alone."""
+    with open_sandbox(partitions=2, PYTHONPATH=python_path(installed), LOGFOLD_DOMAINS="parcels") as sandbox:
+        sandbox.handler(domain="parcels")
+        left = sandbox.process_manager("returns", "left")
+        returned(sandbox, "P-0")
+        settled(sandbox)
+        os.kill(left.pid, signal.SIGSTOP)
+        try:
+            for number in range(1, 10):
+                returned(sandbox, f"P-{number}")
+            sandbox.process_manager("returns", "right")
+            settled(sandbox)
+        finally:
+            os.kill(left.pid, signal.SIGCONT)
+        for number in range(10, 20):
+            returned(sandbox, f"P-{number}")
+        eventually(lambda: len(sandbox.partitions_of("process-manager")) == 2, "both live", 60)
+        settled(sandbox)
+        ids = [command.header("ce_id") for command in emitted(sandbox)]
+        assert len(ids) == len(set(ids)) == 20
+
+
+def test_a_topic_that_was_made_anew_is_an_error(own: Sandbox) -> None:
+    """Kafka forgets the offsets of a topic that is deleted; those of the refusals still tell."""
+    handler = own.handler(domain="parcels")
+    daemon = own.process_manager("returns")
+    returned(own, "P-1")
+    settled(own)
+    assert [daemon.stop(), handler.stop()] == [0, 0]
+    log.make_anew(own, "parcels.events", PARTITIONS)
+    own.redis.flushdb()
+    message = own.fails(1, "run", "process-manager", "returns")
+    assert "was deleted and made again" in message
+    assert own.topic("returns.process-manager") in message
+
+
+def test_a_log_that_was_cut_short_is_an_error(own: Sandbox) -> None:
+    handler = own.handler(domain="parcels")
+    daemon = own.process_manager("returns")
+    returned(own, "P-1")
+    settled(own)
+    assert [daemon.stop(), handler.stop()] == [0, 0]
+    log.cut_start(own, "parcels.events", partition_of("P-1", PARTITIONS), 1)
+    group = own.topic("returns.process-manager")
+    own.admin.delete_consumer_groups([group])[group].result(30)
+    assert "the log begins at offset 1" in own.fails(1, "run", "process-manager", "returns")
+
+
+def test_a_name_that_is_not_there_is_refused(own: Sandbox) -> None:
+    assert "no process manager is called 'refunds'; there are: returns" in own.fails(2, "run", "process-manager", "refunds")
