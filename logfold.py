@@ -22,7 +22,9 @@ import projections.cli
 from processors.doctor import doctor
 from processors.domain import Domain
 from processors.history import History
+from processors.process_manager import ProcessManager
 from processors.runtime import Runtime
+from processors.timers import timers_of
 from producers.commands import Command
 from producers.outcomes import Outcome
 from producers.publish import publish
@@ -64,8 +66,19 @@ class Installation:
         return {name: domain for name, domain in found.items() if domain is not None}
 
     @cached_property
+    def process_managers(self) -> dict[str, ProcessManager]:
+        """Every process manager by name; UsageError when two domains use one name."""
+        found: dict[str, ProcessManager] = {}
+        for domain in self.domains.values():
+            for manager in domain.process_managers:
+                if manager.name in found:
+                    raise UsageError(f"two process managers are called {manager.name!r}; rename the one of {domain.name!r}")
+                found[manager.name] = manager
+        return found
+
+    @cached_property
     def projections(self) -> dict[str, Projection]:
-        """Every projection by name; UsageError when two domains use one name."""
+        """Every projection by name, those of timers and indexes among them; UsageError when one name is used twice."""
         found: dict[str, Projection] = {}
         for domain in self.domain_names:
             for projection in plugins.load(plugins.PROJECTIONS, domain) or ():
@@ -78,6 +91,12 @@ class Installation:
             if index.name in found:
                 raise UsageError(f"two projections are called {index.name!r}: the index of {domain!r} is; rename the other")
             found[index.name] = index
+        for manager in self.process_managers.values():
+            timers = timers_of(manager)
+            if timers is not None:
+                if timers.name in found:
+                    raise UsageError(f"two projections are called {timers.name!r}: that of the timers of {manager.name!r} is")
+                found[timers.name] = timers
         return found
 
     @cached_property
@@ -118,6 +137,7 @@ class Installation:
             domains=self.domains,
             domain_names=self.domain_names,
             projections=self.projections,
+            process_managers=self.process_managers,
             protocol=protocol,
             instance=self._environ.get("LOGFOLD_INSTANCE") or socket.gethostname(),
         )

@@ -50,12 +50,22 @@ def projector(runtime: Runtime, names: tuple[str, ...], partitions: str | None) 
         runtime.run_projectors(names, pinned, stop)
 
 
+@run.command("process-manager")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@pass_runtime
+def process_manager(runtime: Runtime, names: tuple[str, ...]) -> None:
+    """React to the log with commands, as the process managers NAME... say, and keep their deadlines."""
+    with stopped_by_signals() as stop:
+        runtime.run_process_managers(names, stop)
+
+
 @run.command("all")
 @pass_runtime
 def run_all(runtime: Runtime) -> None:
     """Run every daemon of the enabled domains, a process each, and start again those that fail."""
     children = [["run", "handler", name] for name in runtime.domains]
-    children += [["run", "projector", name] for name in runtime.projections]
+    children += [["run", "projector", name] for name in runtime.projections if name not in runtime.hosted]
+    children += [["run", "process-manager", name] for name in runtime.process_managers]
     with stopped_by_signals() as stop:
         supervise(children, stop, redis=runtime.redis, prefix=runtime.names.prefix, instance=runtime.instance)
 
@@ -64,7 +74,7 @@ def run_all(runtime: Runtime) -> None:
 @json_option
 @pass_runtime
 def lag(runtime: Runtime, as_json: bool) -> None:
-    """Show how far projections and handlers are behind the log; 0 when only transaction markers remain."""
+    """Show how far projections, handlers and process managers are behind the log; 0 when only transaction markers remain."""
     rows = [
         {"name": r.name, "topic": r.topic, "partition": r.partition, "offset": r.offset, "end": r.end, "lag": r.lag}
         for r in lags(runtime)

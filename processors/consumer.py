@@ -148,11 +148,16 @@ class BatchConsumer:
 
     def committed(self, places: list[Place]) -> dict[Place, int | None]:
         """The group's offsets, none of them of an open transaction; None where there is none."""
+        found = self.noted(places)
+        return {place: found[place][0] if place in found else None for place in places}
+
+    def noted(self, places: list[Place]) -> dict[Place, tuple[int, str]]:
+        """As `committed`, with the note that was committed beside each offset; without those that have none."""
         found = self._consumer.committed([TopicPartition(*place) for place in places], timeout=_COMMITTED_S)
         for tp in found:
             if tp.error is not None:
                 raise KafkaException(tp.error)
-        return {(tp.topic, tp.partition): tp.offset if tp.offset >= 0 else None for tp in found}
+        return {(tp.topic, tp.partition): (tp.offset, tp.metadata or "") for tp in found if tp.offset >= 0}
 
     def metadata(self) -> Any | None:
         """The group's metadata, opaque; take it before a batch, and use it for that batch's transaction.

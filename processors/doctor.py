@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import click
 from confluent_kafka import KafkaException
@@ -110,8 +111,9 @@ def _daemons(runtime: Runtime) -> Iterator[Finding]:
         found = daemons(runtime.redis, runtime.names.prefix)
     except RedisError:
         return
-    alive = {body.get("projection") or f"{body.get('domain')}.handler" for body in found.values() if body["alive"]}
+    alive = {_what(body) for body in found.values() if body["alive"]}
     wanted = [*runtime.projections, *(f"{name}.handler" for name in runtime.domains)]
+    wanted += [f"{name}.process-manager" for name in runtime.process_managers]
     absent = [name for name in wanted if name not in alive]
     text = f"not running: {', '.join(absent)}; start them with `logfold run all`" if absent else f"all {len(wanted)} run"
     yield Finding("daemons", NOTE if absent else OK, text)
@@ -121,6 +123,13 @@ def _daemons(runtime: Runtime) -> Iterator[Finding]:
             yield Finding(name, WRONG, f"{silent}; start it again under the same name")
         for place, error in body.get("stalled", {}).items():
             yield Finding(name, WRONG, f"{place} stands still: {error}")
+
+
+def _what(body: dict[str, Any]) -> str:
+    """What a daemon works on, as its kind is called."""
+    if "process_manager" in body:
+        return f"{body['process_manager']}.process-manager"
+    return body.get("projection") or f"{body.get('domain')}.handler"
 
 
 def _local_stack() -> Iterator[Finding]:

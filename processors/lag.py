@@ -32,12 +32,20 @@ class Lag:
 
 
 def lags(runtime: Runtime) -> list[Lag]:
-    """The lag of every projection (by its slices) and of every handler (by its group), partition by partition.
+    """The lag of every projection (by its slices), of every handler and process manager (by its group), partition by
+    partition.
 
     Topics that do not exist are left out.
     """
     topics = Topics(runtime.kafka)
-    stands = _projections(runtime, topics, runtime.redis) | _handlers(runtime, topics)
+    stands = _projections(runtime, topics, runtime.redis)
+    for name in runtime.domains:
+        group, sources = runtime.names.handler_group(name), [runtime.names.commands(name)]
+        stands |= _group(runtime, topics, f"{name}.handler", group, sources)
+    for name, manager in runtime.process_managers.items():
+        sources = [runtime.names.events(domain) for domain in manager.domains]
+        sources += [runtime.names.refusals(domain) for domain in manager.domains if domain in runtime.domains]
+        stands |= _group(runtime, topics, f"{name}.process-manager", runtime.names.process_manager_group(name), sources)
     ends = topics.ends({place for _, place in stands}, committed=True)
     behind = {(place, offset) for (_, place), offset in stands.items() if offset < ends[place]}
     with_records = _with_records(runtime, behind)
@@ -69,21 +77,19 @@ def _projections(runtime: Runtime, topics: Topics, redis: Redis) -> dict[tuple[s
     return stands
 
 
-def _handlers(runtime: Runtime, topics: Topics) -> dict[tuple[str, Place], int]:
-    stands: dict[tuple[str, Place], int] = {}
-    for name in runtime.domains:
-        commands = runtime.names.commands(name)
-        for topic in topics.existing([commands]).values():
-            consumer = _reader(runtime, runtime.names.handler_group(name))
-            try:
-                places = [TopicPartition(commands, p) for p in range(topic.partitions)]
-                earliest = topics.starts([(commands, p) for p in range(topic.partitions)])
-                for tp in consumer.committed(places, timeout=_LOOK_S):
-                    offset = tp.offset if tp.offset >= 0 else earliest[commands, tp.partition]
-                    stands[f"{name}.handler", (commands, tp.partition)] = offset
-            finally:
-                consumer.close()
-    return stands
+def _group(runtime: Runtime, topics: Topics, name: str, group: str, sources: list[str]) -> dict[tuple[str, Place], int]:
+    """Where a group stands; one without an offset, at the beginning of what is there."""
+    places = [(topic.name, p) for topic in topics.existing(sources).values() for p in range(topic.partitions)]
+    if not places:
+        return {}
+    earliest = topics.starts(places)
+    consumer = _reader(runtime, group)
+    try:
+        committed = consumer.committed([TopicPartition(*place) for place in places], timeout=_LOOK_S)
+    finally:
+        consumer.close()
+    offsets = {(tp.topic, tp.partition): tp.offset for tp in committed}
+    return {(name, place): offsets[place] if offsets[place] >= 0 else earliest[place] for place in places}
 
 
 def _with_records(runtime: Runtime, gaps: set[tuple[Place, int]]) -> set[tuple[Place, int]]:

@@ -63,6 +63,7 @@ class Deadline:
 
     starts, ends: types of events. due: the field of the starting event's data that says when (a timestamp-millis).
     fires: (the starting event) -> what to emit once it is due and nothing ended it.
+    reads: the fields of that event's data that are kept for it, `due` among them; None for all.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Deadline:
     ends: tuple[str, ...]
     due: str
     fires: React
+    reads: frozenset[str] | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,7 +79,7 @@ class ProcessManager:
     """A pure reaction of events and refusals to commands. Declared once at import, by its decorators.
 
     domains: whose events and refusals it reads. on_failure: what to do about an event that cannot be decoded or on which a
-    reaction raises.
+    reaction raises. version: raise it when its deadlines change, as a projection's; it is that of `<name>-timers`.
     A reaction does no I/O, reads no clock and uses no randomness: the ids of its commands are derived from what it reacts
     to, so that to react twice is harmless. Its commands expire seven days after that was recorded, a day before their ids
     are forgotten, so that an old log read anew changes nothing.
@@ -86,6 +88,7 @@ class ProcessManager:
     name: str
     domains: tuple[str, ...]
     on_failure: Policy = field(default_factory=Stop)
+    version: int = 1
     reactions: dict[str, React] = field(default_factory=dict)
     reads: dict[str, frozenset[str] | None] = field(default_factory=dict)
     refusals: dict[str, ReactToRefusal] = field(default_factory=dict)
@@ -123,14 +126,29 @@ class ProcessManager:
         return declare
 
     def deadline(
-        self, name: str, *, starts: str | tuple[str, ...], ends: str | tuple[str, ...], due: str
+        self,
+        name: str,
+        *,
+        starts: str | tuple[str, ...],
+        ends: str | tuple[str, ...],
+        due: str,
+        reads: Collection[str] | None = None,
     ) -> Callable[[React], React]:
-        """Emit what the decorated function says of the starting event, once that is due and nothing ended it before."""
+        """Emit what the decorated function says of the starting event, once that is due and nothing ended it before.
+
+        ends: every event after which it means nothing any more; until one comes, it is emitted again and again, under the
+        same id. reads: the fields of the starting event that the function reads, as in `on`.
+        """
 
         def declare(fires: React) -> React:
             _new(self.deadlines, name, self.name)
             self.deadlines[checked_name(name, "deadline")] = Deadline(
-                name=name, starts=_tuple(starts), ends=_tuple(ends), due=due, fires=fires
+                name=name,
+                starts=_tuple(starts),
+                ends=_tuple(ends),
+                due=due,
+                fires=fires,
+                reads=None if reads is None else frozenset(reads) | {due},
             )
             return fires
 

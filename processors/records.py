@@ -100,4 +100,6 @@ class Records:
         links: Headers = [("ce_correlationid", headers.get("ce_correlationid") or id_), ("ce_causationid", id_)]
         if "traceparent" in headers:
             links.append(("traceparent", headers["traceparent"]))
+        if "ce_processid" in headers:
+            links.append(("ce_processid", headers["ce_processid"]))
         return links

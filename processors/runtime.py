@@ -15,8 +15,11 @@ from processors.domain import Domain
 from processors.handler import Handler
 from processors.handover import HandOver
 from processors.heartbeat import Heartbeat
+from processors.managing import Managing
 from processors.patience import until_stopped
+from processors.process_manager import ProcessManager
 from processors.projecting import Projecting
+from processors.timers import timers_name
 from processors.topics import Topics
 from processors.transaction import Transactions
 from processors.watch import Watch
@@ -38,7 +41,8 @@ log = structlog.get_logger("logfold")
 class Runtime:
     """What every daemon is made of.
 
-    domains: those with a handler, by name. domain_names: all enabled ones. protocol: of consumer groups, `consumer`
+    domains: those with a handler, by name. domain_names: all enabled ones. process_managers: those that the domains bring
+    along, by name; the projections of their timers are among `projections`. protocol: of consumer groups, `consumer`
     (KIP-848) or `classic`. instance: this daemon's name among its like; stable across restarts.
     """
 
@@ -49,6 +53,7 @@ class Runtime:
     domains: Mapping[str, Domain]
     domain_names: Sequence[str]
     projections: Mapping[str, Projection]
+    process_managers: Mapping[str, ProcessManager]
     protocol: str
     instance: str
 
@@ -64,6 +69,18 @@ class Runtime:
             raise UsageError(f"no domain {name!r} declares a decider; there are: {', '.join(sorted(self.domains)) or 'none'}")
         return self.domains[name]
 
+    def process_manager(self, name: str) -> ProcessManager:
+        """A declared process manager; UsageError when there is none of that name."""
+        if name not in self.process_managers:
+            there = ", ".join(sorted(self.process_managers)) or "none"
+            raise UsageError(f"no process manager is called {name!r}; there are: {there}")
+        return self.process_managers[name]
+
+    @property
+    def hosted(self) -> set[str]:
+        """The projections that the daemon of a process manager keeps: those of its timers."""
+        return {timers_name(name) for name, manager in self.process_managers.items() if manager.deadlines}
+
     def run_projectors(self, names: Sequence[str], pinned: Sequence[int] | None, stop: threading.Event) -> None:
         """Keep each projection's generations fed until `stop` is set or one fails (which stops the others)."""
         refuse_eviction(self.redis)
@@ -75,6 +92,15 @@ class Runtime:
             projecting = Projecting(self, projection, codec, pinned, stop)
             runs += [projecting.live, projecting.kept]
         _together(runs, stop)
+
+    def run_process_managers(self, names: Sequence[str], stop: threading.Event) -> None:
+        """React until `stop` is set or one fails (which stops the others), each with its deadlines."""
+        refuse_eviction(self.redis)
+        managers = [self.process_manager(name) for name in dict.fromkeys(names)]
+        codec = self.codec()
+        running = [Managing(self, manager, codec, stop) for manager in managers]
+        calm_collector()
+        _together([run for managing in running for run in managing.runs()], stop)
 
     def run_handler(self, name: str, stop: threading.Event) -> None:
         """Run a domain's command handler until `stop` is set."""

@@ -136,9 +136,14 @@ class Transactions:
                     raise self._fault(error) from error
         return delivered
 
-    def commit(self, offsets: Mapping[Place, int], metadata: Any) -> None:
-        """Begin to commit records and consumed offsets together, in a thread of its own; `settle` tells what came of it."""
-        producer, positions = self._open, [TopicPartition(*place, offset) for place, offset in offsets.items()]
+    def commit(self, offsets: Mapping[Place, int], metadata: Any, notes: Mapping[Place, str] | None = None) -> None:
+        """Begin to commit records and consumed offsets together, in a thread of its own; `settle` tells what came of it.
+
+        notes: what the group is to remember beside an offset. Without offsets, the records alone are committed.
+        """
+        producer = self._open
+        noted = notes or {}
+        positions = [TopicPartition(*place, offset, noted.get(place, "")) for place, offset in offsets.items()]
         committing: Future[None] = Future()
 
         def run() -> None:
@@ -146,7 +151,8 @@ class Transactions:
                 # Flushed before the offsets are added: the broker finishes the last transaction of these partitions
                 # meanwhile, which makes it answer to both three times as fast.
                 self._checked(producer.flush, _TIMEOUT_S)
-                self._checked(producer.send_offsets_to_transaction, positions, metadata, _TIMEOUT_S)
+                if positions:
+                    self._checked(producer.send_offsets_to_transaction, positions, metadata, _TIMEOUT_S)
                 self._checked(producer.commit_transaction, _TIMEOUT_S)
                 committing.set_result(None)
             except BaseException as fault:

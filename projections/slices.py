@@ -234,6 +234,13 @@ class SliceStore:
         there = {key: b"" if index else row for key, row in zip(keys, rows, strict=True) if row is not None}
         return int(offset or 0), there
 
+    def until(self, slice_: SliceId, index: str, text: str, limit: int, after: str | None = None) -> list[str]:
+        """The first members of an index whose text is at most `text`, in their order; `after`: only those behind that one."""
+        low = b"-" if after is None else b"(" + after.encode(errors=_ESCAPED)
+        high = b"(" + text.encode() + b"\n"  # a member's text ends with a tab, which a line feed follows
+        found: list[bytes] = self._redis.zrangebylex(slice_.key(index), low, high, 0, limit)  # type: ignore[assignment]
+        return [key_text(member) for member in found]
+
     def is_index(self, slice_: SliceId, part: str) -> bool:
         """Whether a part is stored as an index, not as a table; of an empty one, no."""
         return self._redis.type(slice_.key(part)) == b"zset"

@@ -1,7 +1,8 @@
 """The CloudEvents 1.0 envelope in Kafka's binary mode: `content-type` and `ce_` headers around a bare payload.
 
 Extensions: `sequence` (the aggregate's version after the event), `correlationid`, `causationid`, on commands
-`expectedversion` and `expirytime`, and W3C `traceparent` (a plain header). No personal data belongs in any of them.
+`expectedversion` and `expirytime`, `processid` on what belongs to a process, and W3C `traceparent` (a plain header). No
+personal data belongs in any of them.
 """
 
 from __future__ import annotations
@@ -30,10 +31,12 @@ class Envelope:
     subject: the aggregate's id, equal to the record's key.
     sequence: of an event, the aggregate's version after it, counted from 1.
     correlation_id: what it belongs to: the id of the first command of a conversation.
-    causation_id: of an event, the id of the command that it follows from.
+    causation_id: of an event, the id of the command that it follows from; of a process manager's command, that of the
+    event or refusal.
     expected_version: of a command, the version at which alone it may be accepted.
     expires: of a command, the time (milliseconds) after which it is refused undecided.
     traceparent: W3C trace context, handed on as it came.
+    process_id: `<process manager>/<process>` of a command that a process manager emitted, and of what followed from it.
     """
 
     id: str
@@ -47,6 +50,7 @@ class Envelope:
     expected_version: int | None = None
     expires: int | None = None
     traceparent: str | None = None
+    process_id: str | None = None
 
     def to_headers(self) -> Headers:
         """The record's headers."""
@@ -70,6 +74,8 @@ class Envelope:
             headers.append(("ce_expirytime", iso(self.expires).encode()))
         if self.traceparent is not None:
             headers.append(("traceparent", self.traceparent.encode()))
+        if self.process_id is not None:
+            headers.append(("ce_processid", self.process_id.encode()))
         return headers
 
     @classmethod
@@ -89,6 +95,7 @@ class Envelope:
                 expected_version=_number(found, "ce_expectedversion"),
                 expires=millis(found["ce_expirytime"].decode()) if "ce_expirytime" in found else None,
                 traceparent=_text(found, "traceparent"),
+                process_id=_text(found, "ce_processid"),
             )
         except KeyError as missing:
             raise DecodeError(f"the record has no {missing.args[0]} header") from None

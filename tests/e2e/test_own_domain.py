@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def own(open_sandbox: OpenSandbox, installed: Path) -> Iterator[Sandbox]:
     """All three domains under `logfold run all`."""
     with open_sandbox(partitions=2, PYTHONPATH=python_path(installed), LOGFOLD_DOMAINS="") as sandbox:
-        sandbox.start("run", "all").wait_for_log("event=assigned", times=8)
+        sandbox.start("run", "all").wait_for_log("event=assigned", times=10)
         yield sandbox
 
 
@@ -135,9 +136,22 @@ def test_what_cannot_be_published_is_refused(own: Sandbox) -> None:
 
 
 def test_all_daemons_run(own: Sandbox) -> None:
-    found = {body.get("projection") or f"{body['domain']}.handler" for body in own.status() if body["alive"]}
+    found = {body["name"].removesuffix("@one") for body in own.status() if body["alive"]}
     wanted = {"flights.handler", "parcels.handler", "flights", "board", "punctuality", "aircraft", "parcels", "sightings"}
-    assert found == wanted
+    assert found == wanted | {"returns.process-manager", "returns-timers"}
+    assert "all 10 run" in own.run("doctor").stdout
+    started = re.findall(r'daemon="?(run [^"]*?)"? pid=', own.daemons[0].log)
+    assert "run process-manager returns" in started
+    assert "run projector returns-timers" not in started
+
+
+def test_its_process_manager_sends_a_parcel_back_that_was_returned(own: Sandbox) -> None:
+    own.ok("parcels", "post", "P-7", "--depot", "Oslo", "--weight", "1200")
+    own.ok("parcels", "return", "P-7", "--reason", "moved")
+    own.caught_up_by_command("returns.process-manager")
+    own.caught_up_by_command("parcels.handler")
+    own.caught_up_by_command("parcels")
+    assert own.json("query", "parcels", "P-7-back")["depot"] == "moved"
 
 
 def test_a_domain_that_is_not_enabled_is_not_there(own: Sandbox) -> None:

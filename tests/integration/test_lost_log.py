@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import NewPartitions, NewTopic
+from confluent_kafka.admin import NewPartitions
 
 from processors.topics import Topics
 from tests.support import commands, flights, log
@@ -21,24 +20,12 @@ def schedule(sandbox: Sandbox, number: int) -> None:
 
 
 def make_anew(sandbox: Sandbox) -> None:
-    """Delete the log and create one of the same name."""
-    topic = sandbox.topic("flights.events")
-    sandbox.admin.delete_topics([topic])[topic].result(30)
-    topics = Topics(sandbox.installation.kafka)
-    eventually(lambda: not topics.existing([topic]), "the topic is gone")
-
-    def made() -> bool:
-        future = sandbox.admin.create_topics([NewTopic(topic, num_partitions=2, replication_factor=1)])[topic]
-        return future.exception(30) is None
-
-    eventually(made, "the topic is there again")
+    log.make_anew(sandbox, "flights.events", 2)
 
 
 def cut_start(sandbox: Sandbox, offset: int) -> None:
     """Delete the records before an offset of partition 0."""
-    place = TopicPartition(sandbox.topic("flights.events"), 0, offset)
-    for future in sandbox.admin.delete_records([place]).values():
-        future.result(30)
+    log.cut_start(sandbox, "flights.events", 0, offset)
 
 
 @pytest.fixture

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka.admin import NewTopic
 
+from processors.topics import Topics
 from schemas.envelope import Envelope, Headers
+from tests.support.deadline import eventually
 from tests.support.sandbox import Sandbox
 
 
@@ -124,3 +127,23 @@ def committed(sandbox: Sandbox, group: str, name: str) -> dict[int, int]:
         return {tp.partition: tp.offset for tp in found}
     finally:
         reader.close()
+
+
+def make_anew(sandbox: Sandbox, name: str, partitions: int) -> None:
+    """Delete a topic and create one of the same name."""
+    topic = sandbox.topic(name)
+    sandbox.admin.delete_topics([topic])[topic].result(30)
+    topics = Topics(sandbox.installation.kafka)
+    eventually(lambda: not topics.existing([topic]), "the topic is gone")
+
+    def made() -> bool:
+        future = sandbox.admin.create_topics([NewTopic(topic, num_partitions=partitions, replication_factor=1)])[topic]
+        return future.exception(30) is None
+
+    eventually(made, "the topic is there again")
+
+
+def cut_start(sandbox: Sandbox, name: str, partition: int, offset: int) -> None:
+    """Delete the records of a partition before an offset."""
+    for future in sandbox.admin.delete_records([TopicPartition(sandbox.topic(name), partition, offset)]).values():
+        future.result(30)

@@ -105,6 +105,12 @@ class Sandbox:
         daemon.wait_for_log("assigned", times=len(names))
         return daemon
 
+    def process_manager(self, name: str, instance: str = "one", **environ: str) -> Daemon:
+        """A process manager that has its first partitions."""
+        daemon = self.start("--instance", instance, "run", "process-manager", name, **environ)
+        daemon.wait_for_log(f"event=assigned process_manager={name}")
+        return daemon
+
     # -- looking -------------------------------------------------------------------------------------------------------
 
     @cached_property

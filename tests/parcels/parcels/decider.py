@@ -1,7 +1,8 @@
-"""What may happen to one parcel: posted once, then delivered or returned, once."""
+"""What may happen to one parcel: posted once, then delivered or returned, once; a returned one may be kept for good."""
 
 from __future__ import annotations
 
+from parcels.returns import returns
 from processors.domain import Domain
 from producers.decider import Decider, Decision, Refusal, State
 from schemas.message import Message
@@ -22,8 +23,14 @@ def decide(state: State, command: Message) -> Decision:
         if not 0 < data["weight_g"] <= HEAVIEST_G:
             return Refusal(code="too-heavy", message=f"a parcel weighs 1 to {HEAVIEST_G} g, not {data['weight_g']} g")
         return [Message("parcels.ParcelPosted", data)]
+    if command.type == "parcels.KeepParcel":
+        if status != "returned":
+            return Refusal(code="not-returned", message=f"the parcel is {status or 'not posted'}")
+        return [Message("parcels.ParcelKept", data)]
     if status != "posted":
         return Refusal(code="not-on-its-way", message=f"the parcel is {status or 'not posted'}")
+    if command.type == "parcels.PromiseParcel":
+        return [Message("parcels.ParcelPromised", data)]
     if command.type == "parcels.DeliverParcel":
         return [Message("parcels.ParcelDelivered", data)]
     return [Message("parcels.ParcelReturned", data)]
@@ -31,7 +38,13 @@ def decide(state: State, command: Message) -> Decision:
 
 def evolve(state: State, event: Message) -> State:
     """The state after an event: no more than the next decision needs."""
+    if event.type == "parcels.ParcelPromised":
+        return state
     return {"status": event.type.removeprefix("parcels.Parcel").lower()}
 
 
-domain = Domain(name="parcels", decider=Decider(version=1, initial=initial, decide=decide, evolve=evolve))
+domain = Domain(
+    name="parcels",
+    decider=Decider(version=1, initial=initial, decide=decide, evolve=evolve),
+    process_managers=(returns,),
+)

@@ -13,10 +13,10 @@ def posted(row: Row | None, event: Event) -> Row:
     return {"id": event.key, "status": "posted", "depot": event.data["depot"], "weight_g": event.data["weight_g"]}
 
 
-@parcels.on("parcels.ParcelDelivered", "parcels.ParcelReturned")
+@parcels.on("parcels.ParcelDelivered", "parcels.ParcelReturned", "parcels.ParcelKept", reads=())
 def ended(row: Row | None, event: Event) -> Row:
     assert row is not None, "it was never posted"
-    return {**row, "status": "delivered" if event.type == "parcels.ParcelDelivered" else "returned"}
+    return {**row, "status": event.type.removeprefix("parcels.Parcel").lower()}
 
 
 def parcel(reader: Reader, id: str) -> Row | None:

@@ -1,0 +1,135 @@
+"""Puts the daemon of one process manager together: its reactions, its timers, and what fires once they are due."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import structlog
+
+from processors.consumer import BatchConsumer
+from processors.deadlines import Deadlines
+from processors.emitting import Emitter
+from processors.heartbeat import Heartbeat
+from processors.log_reader import LogReader
+from processors.parked_keys import ParkedKeys
+from processors.patience import until_stopped
+from processors.process_manager import ProcessManager
+from processors.projecting import Projecting
+from processors.reacting import Reactions, check_declared
+from processors.reactor import Reactor
+from processors.resuming import Resuming
+from processors.timers import timers_name
+from processors.topics import Topics
+from processors.transaction import Transactions
+from producers.publisher import Publisher
+from projections.generations import Generations
+from projections.slices import SliceStore
+from schemas.codec import Codec
+from schemas.errors import LogfoldError
+
+if TYPE_CHECKING:
+    from processors.runtime import Runtime
+
+log = structlog.get_logger("process-manager")
+
+
+class Managing:
+    """One process manager as its daemons and the mending of its letters see it: topics, group, reactions.
+
+    UsageError when it names what no enabled domain has.
+    """
+
+    def __init__(self, runtime: Runtime, manager: ProcessManager, codec: Codec, stop: threading.Event) -> None:
+        check_declared(manager, codec.catalog, runtime.domain_names, runtime.domains)
+        self._runtime = runtime
+        self._codec = codec
+        self._stop = stop
+        names = runtime.names
+        self.manager = manager
+        self.group = names.process_manager_group(manager.name)
+        self.refusals = [names.refusals(domain) for domain in manager.domains if domain in runtime.domains]
+        self.dead_letters = {names.events(domain): names.dead_letters(domain) for domain in manager.domains}
+        self.dead_letters |= {names.refusals(d): names.dead_letters(d) for d in manager.domains if d in runtime.domains}
+        """Of each topic that it reads, the one for its letters."""
+        self._emitter = Emitter(
+            manager.name, names=names, codec=codec, deciding=runtime.domains, partitions=_partitions(Topics(runtime.kafka))
+        )
+
+    def reactions(self) -> Reactions:
+        """New ones; each thread needs its own."""
+        return Reactions(self.manager, self._emitter, self._codec, self.refusals)
+
+    def reader(self) -> LogReader:
+        """Of its letters."""
+        return LogReader(self._runtime.kafka, f"{self.group}.dead-letters")
+
+    def runs(self) -> list[Callable[[], None]]:
+        """What the daemon does, each in a thread of its own, until told to stop."""
+        manager, runtime = self.manager, self._runtime
+        topics = Topics(runtime.kafka)
+        self._check_topics(topics)
+        deadlines: list[Deadlines] = []
+        reactor = Reactor(
+            manager,
+            reactions=self.reactions(),
+            resuming=Resuming(topics, self.group, list(self.dead_letters), self.refusals),
+            parked=ParkedKeys(manager.name, topics, self.reader(), self.dead_letters),
+            dead_letters=self.dead_letters,
+            transactions=Transactions(runtime.kafka, f"{self.group}.{runtime.instance}"),
+            heartbeat=(heartbeat := self._heartbeat()),
+            late=lambda: deadlines[0].wrong() if deadlines else {},
+            stop=self._stop,
+        )
+        runs: list[Callable[[], None]] = [lambda: self._react(reactor, heartbeat)]
+        if manager.deadlines:
+            timers = runtime.projection(timers_name(manager.name))
+            deadlines.append(
+                Deadlines(
+                    manager,
+                    timers,
+                    emitter=self._emitter,
+                    publisher=lambda: Publisher(runtime.kafka),
+                    store=SliceStore(runtime.redis),
+                    generations=Generations(runtime.redis, runtime.names.prefix),
+                    topics=Topics(runtime.kafka),
+                    places=lambda: reactor.places,
+                    stop=self._stop,
+                )
+            )
+            projecting = Projecting(runtime, timers, self._codec, None, self._stop)
+            runs += [projecting.live, projecting.kept, deadlines[0].run]
+        return runs
+
+    def _heartbeat(self) -> Heartbeat:
+        runtime = self._runtime
+        name = f"{self.manager.name}.process-manager@{runtime.instance}"
+        return Heartbeat(runtime.redis, runtime.names.prefix, name, "process-manager")
+
+    def _react(self, reactor: Reactor, heartbeat: Heartbeat) -> None:
+        runtime, name = self._runtime, self.manager.name
+        consumer = BatchConsumer(runtime.kafka, self.group, starts=reactor.starts, gone=reactor.gone, protocol=runtime.protocol)
+        reactor.attach(consumer)
+        try:
+            consumer.subscribe(list(self.dead_letters))
+            log.info("process manager runs", process_manager=name, group=self.group, instance=runtime.instance)
+            until_stopped(reactor.run, self._stop)
+        finally:
+            consumer.close()
+        heartbeat.end()
+        log.info("process manager ended", process_manager=name)
+
+    def _check_topics(self, topics: Topics) -> None:
+        """A letter goes to its origin's partition, so there must be as many."""
+        info = topics.describe(sorted({*self.dead_letters, *self.dead_letters.values()}))
+        for source, letters in self.dead_letters.items():
+            if info[source].partitions != info[letters].partitions:
+                counts = {name: info[name].partitions for name in (source, letters)}
+                raise LogfoldError(f"a domain's topics must have the same number of partitions: {counts}")
+
+
+def _partitions(topics: Topics) -> Callable[[str], int]:
+    """How many partitions a topic has, which never changes in place."""
+    return lru_cache(maxsize=None)(lambda topic: topics.describe([topic])[topic].partitions)

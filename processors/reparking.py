@@ -1,0 +1,154 @@
+"""What a person does about the letters of a process manager: retry them in their order, or let go of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import groupby
+from time import monotonic, time
+from typing import Any
+
+from confluent_kafka import Message
+
+from processors import letters
+from processors.letters import DISCARDED, RETRIED, Letter
+from processors.managing import Managing
+from processors.parked_keys import own_letters, settled
+from processors.process_manager import COMMANDS_LIVE_MS, ProcessManager
+from processors.reacting import ReactionError
+from processors.records import Record
+from processors.runtime import Runtime
+from processors.topics import Place, Topics
+from processors.transaction import Transactions
+
+# Where more of a key arrives all the time than a daemon sees that it is free, there is always something parked again.
+_LONGEST_S = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mended:
+    """What came of it: how many letters were retried and discarded, and the error at which it stopped, if it did."""
+
+    retried: int = 0
+    discarded: int = 0
+    error: str = ""
+
+
+def open_of(runtime: Runtime, manager: ProcessManager, key: bytes | None = None) -> list[Letter]:
+    """The open letters of a process manager, of one key or (None) of all; a partition's in the order of their origins."""
+    managing = Managing(runtime, manager, runtime.codec(), threading.Event())
+    found = _open(managing, Topics(runtime.kafka))
+    return found if key is None else [letter for letter in found if letter.key == key]
+
+
+def retry(runtime: Runtime, manager: ProcessManager, key: bytes | None) -> Mended:
+    """React to all that is parked of a key (None: of records without one), in order, with the code and schemas of now.
+
+    Commands and the end of their letters are one Kafka transaction a round; what is parked meanwhile is retried too. At the
+    first letter that fails again it stops, and that one and those behind it stay parked. The commands live for seven
+    days from now. Another retry of this process manager that runs is fenced: it writes nothing more.
+    """
+    return _mend(runtime, manager, key, discard=0)
+
+
+def discard(runtime: Runtime, manager: ProcessManager, key: bytes | None) -> Mended:
+    """Let go of the first parked record of a key for good, and retry those behind it."""
+    return _mend(runtime, manager, key, discard=1)
+
+
+def skip_key(runtime: Runtime, manager: ProcessManager, key: bytes | None) -> Mended:
+    """Let go of all that is parked of a key; what comes later is reacted to again."""
+    return _mend(runtime, manager, key, discard=None)
+
+
+def _mend(runtime: Runtime, manager: ProcessManager, key: bytes | None, discard: int | None) -> Mended:
+    managing, topics = Managing(runtime, manager, runtime.codec(), threading.Event()), Topics(runtime.kafka)
+    retried = discarded = 0
+    error, deadline = "", monotonic() + _LONGEST_S
+    # Open before the letters are read: what another one has not committed by then, it never will.
+    with _open_transactions(runtime, f"{managing.group}.dead-letters") as transactions:
+        while not error and (found := [letter for letter in _open(managing, topics) if letter.key == key]):
+            work = _Round(managing)
+            for _, of_place in groupby(found, lambda letter: letter.origin[:2]):
+                work.add(list(of_place), discard)
+                discard = discard and 0
+            if work.records:
+                transactions.begin()
+                for (_, partition), records in work.records.items():
+                    transactions.produce(partition, records)
+                transactions.commit({}, None)
+                transactions.settle()
+            retried, discarded, error = retried + work.retried, discarded + work.discarded, work.error
+            if monotonic() > deadline:
+                break
+    return Mended(retried=retried, discarded=discarded, error=error)
+
+
+class _Round:
+    """What one transaction writes."""
+
+    def __init__(self, managing: Managing) -> None:
+        self._managing = managing
+        self._reactions = managing.reactions()
+        self.records: dict[Place, list[Record]] = {}
+        self.retried = self.discarded = 0
+        self.error = ""
+
+    def add(self, found: Sequence[Letter], discard: int | None) -> None:
+        """Letters of one key of one partition: let go of the first so many (None: of all), react to the others."""
+        let_go = len(found) if discard is None else discard
+        for letter in found[:let_go]:
+            self._end(letter, DISCARDED)
+            self.discarded += 1
+        for letter in found[let_go:]:
+            expires = int(time() * 1000) + COMMANDS_LIVE_MS
+            try:
+                emitted = self._reactions.of(_record(letter), expires)
+            except ReactionError as error:
+                self.error = self.error or str(error)
+                return
+            for place, record in emitted:
+                self.records.setdefault(place, []).append(record)
+            self._end(letter, RETRIED)
+            self.retried += 1
+
+    def _end(self, letter: Letter, state: str) -> None:
+        topic, partition = self._managing.dead_letters[letter.origin.topic], letter.origin.partition
+        self.records.setdefault((topic, partition), []).append(replace(letter, state=state).to_record(topic))
+
+
+def _open(managing: Managing, topics: Topics) -> list[Letter]:
+    info = topics.describe(sorted(set(managing.dead_letters.values())))
+    boxes = [(name, p) for name, topic in info.items() for p in range(topic.partitions)]
+    ends = settled(topics, boxes, threading.Event())
+    spans = {box: (0, end) for box, end in ends.items()}
+    found = letters.open_letters(own_letters(managing.reader(), topics, spans, managing.manager.name))
+    # One of a topic that it no longer reads has nowhere to go.
+    return sorted((letter for letter in found if letter.origin.topic in managing.dead_letters), key=lambda of: of.origin)
+
+
+def _record(letter: Letter) -> Message:
+    """The record as it came, but for the time at which it was appended."""
+    headers: Any = letter.headers
+    topic, partition, offset = letter.origin
+    return Message(
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        key=letter.key,
+        value=letter.value,
+        headers=headers,
+        timestamp=(0, 0),
+    )
+
+
+@contextmanager
+def _open_transactions(runtime: Runtime, id_: str) -> Iterator[Transactions]:
+    transactions = Transactions(runtime.kafka, id_)
+    transactions.open()
+    try:
+        yield transactions
+    finally:
+        transactions.discard()

@@ -1,0 +1,102 @@
+"""Where a process manager goes on: at its group's offsets, once the log is known to be the one that they are of."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from processors.consumer import BatchConsumer
+from processors.topics import Place, TopicInfo, Topics
+from schemas.errors import LogError
+
+log = structlog.get_logger("process-manager")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stand:
+    """Where to go on in one partition.
+
+    offset: the next one. known: up to where everything may have been reacted to before: a group that lost its offsets
+    begins anew, and what is older there than a command lives is not reacted to again. committed: the group has it so.
+    """
+
+    offset: int
+    known: int = 0
+    committed: bool = True
+
+
+class Resuming:
+    """Takes partitions up for one group.
+
+    Beside each offset the group remembers the ids of ALL topics, since Kafka forgets the offsets of a topic that is
+    deleted, and with them that it was another one.
+    """
+
+    def __init__(self, topics: Topics, group: str, sources: Collection[str], expiring: Collection[str]) -> None:
+        self._topics = topics
+        self._group = group
+        self._sources = sorted(sources)
+        self._expiring = frozenset(expiring)
+        self._ids: dict[str, str] = {}
+
+    def take(self, consumer: BatchConsumer, places: Collection[Place]) -> dict[Place, Stand]:
+        """Where each partition stands.
+
+        LogError when a topic was deleted and made again, was cut short, or no longer reaches back to where to go on; of a
+        topic that is expiring, what is gone by age is not missed.
+        """
+        info = self._topics.describe(self._sources)
+        noted = consumer.noted([(name, p) for name, topic in info.items() for p in range(topic.partitions)])
+        self._check_ids(info, [note for _, note in noted.values()])
+        self._ids = {name: topic.id for name, topic in info.items()}
+        starts, ends = self._topics.starts(places), self._topics.ends(places, committed=False)
+        return {place: self._stand(place, noted.get(place), starts[place], ends[place]) for place in places}
+
+    def check(self) -> None:
+        """LogError when a topic was deleted and made again meanwhile."""
+        info = self._topics.describe(self._sources)
+        for name, id_ in self._ids.items():
+            self._check_id(info[name], id_)
+
+    def note(self, stand: Stand) -> str:
+        """What the group is to remember beside an offset."""
+        known = [f"known={stand.known}"] if stand.known > stand.offset else []
+        return " ".join([*known, *(f"{name}={id_}" for name, id_ in self._ids.items())])
+
+    def _check_ids(self, info: Mapping[str, TopicInfo], notes: Collection[str]) -> None:
+        for note in set(notes):
+            for name, id_ in _read(note).items():
+                if name in info:
+                    self._check_id(info[name], id_)
+
+    def _check_id(self, topic: TopicInfo, id_: str) -> None:
+        if topic.id != id_:
+            raise LogError(
+                f"the topic {topic.name!r} was deleted and made again (its id is {topic.id}, reacted to was {id_}): to begin "
+                f"with the new log, delete the consumer group {self._group!r}"
+            )
+
+    def _stand(self, place: Place, noted: tuple[int, str] | None, start: int, end: int) -> Stand:
+        where, expires = f"{place[0]}/{place[1]}", place[0] in self._expiring
+        if noted is None:
+            if start > 0 and not expires:
+                raise LogError(f"{where}: the log begins at offset {start}, and the group {self._group!r} has no offset in it")
+            if end > start:
+                log.warning("the group has no offset, beginning anew", group=self._group, topic=place[0], partition=place[1])
+            return Stand(offset=start, known=end, committed=False)
+        offset, note = noted
+        if offset > end:
+            raise LogError(f"{where}: the log was cut short: it ends at offset {end}, reacted to is up to {offset}")
+        if offset < start:
+            if not expires:
+                raise LogError(f"{where}: the log begins at offset {start}, but reacted to is only up to {offset}")
+            log.warning("refusals expired unread", topic=place[0], partition=place[1], from_=offset, to=start)
+        return Stand(offset=max(offset, start), known=int(_read(note, "known").get("known", "0")))
+
+
+def _read(note: str, only: str = "") -> dict[str, str]:
+    """The pairs of a note; one that something else wrote has none."""
+    pairs = [part.partition("=") for part in note.split() if "=" in part]
+    return {name: value for name, _, value in pairs if (name == only if only else name != "known")}
