@@ -1,0 +1,152 @@
+"""A bank under fire: whatever is killed, money is neither made nor lost, and each command acts once."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.bank import Bank, assert_conserved, assert_decided_once, assert_read_models, read_bank
+from tests.faults.kills import SOAK, seeds
+from tests.faults.teller import OPENING, openings, read_notes
+from tests.support.daemon import Daemon
+from tests.support.deadline import eventually
+from tests.support.local_stack import REPOSITORY
+from tests.support.sandbox import OpenSandbox, Sandbox
+
+ACCOUNTS, TELLERS = 50, 8
+TRANSFERS = 20_000 if SOAK else 1_200
+KILLS_EVERY_S = (0.2, 3.0)
+QUIET_S = 1_200 if SOAK else 180
+PROJECTIONS = ("accounts", "statements", "transfers", "totals")
+DAEMONS = {
+    "handler left": ("--instance", "left", "run", "handler", "accounts"),
+    "handler right": ("--instance", "right", "run", "handler", "accounts"),
+    "projectors": ("run", "projector", *PROJECTIONS),
+    "manager left": ("--instance", "left", "run", "process-manager", "transfers"),
+    "manager right": ("--instance", "right", "run", "process-manager", "transfers"),
+}
+ALL = ("accounts.handler", "transfers.process-manager", "transfers-timers", *PROJECTIONS)
+
+
+class Tellers:
+    """The submitters, a process each, started again when they were killed."""
+
+    def __init__(self, sandbox: Sandbox, seed: int) -> None:
+        self._sandbox = sandbox
+        self._args = [TELLERS, seed, TRANSFERS, ACCOUNTS, int(time.time() * 1000)]
+        self._processes = {number: self._start(number) for number in range(TELLERS)}
+
+    def _start(self, number: int) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "tests.faults.teller", str(self._sandbox.folder), str(number), *map(str, self._args)]
+        with (self._sandbox.folder / f"teller-{number}.log").open("ab") as output:
+            return subprocess.Popen(command, env=self._sandbox.environ, cwd=REPOSITORY, stdout=output, stderr=output)
+
+    def kill(self, chance: random.Random) -> None:
+        number = chance.randrange(TELLERS)
+        process = self._processes[number]
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+            self._processes[number] = self._start(number)
+
+    @property
+    def done(self) -> bool:
+        """Whether every one has ended; AssertionError when one failed."""
+        codes = {number: process.poll() for number, process in self._processes.items()}
+        for number, code in codes.items():
+            assert code in (None, 0), (self._sandbox.folder / f"teller-{number}.log").read_text()[-3000:]
+        return all(code == 0 for code in codes.values())
+
+    def told(self) -> dict[str, dict[str, object]]:
+        """Each outcome that a teller was told, by command id."""
+        found: dict[str, dict[str, object]] = {}
+        for number in range(TELLERS):
+            found |= read_notes(self._sandbox.folder / f"teller-{number}.jsonl")
+        return found
+
+    def close(self) -> None:
+        for process in self._processes.values():
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.timeout(QUIET_S * 4)
+@pytest.mark.parametrize("seed", seeds(1, 3))
+def test_killing_everything_loses_no_money(open_sandbox: OpenSandbox, seed: int) -> None:
+    print(f"LOGFOLD_SEED={seed}")
+    chance = random.Random(seed)
+    with open_sandbox(partitions=6, LOGFOLD_DOMAINS="accounts") as sandbox:
+        daemons = {name: sandbox.start(*args) for name, args in DAEMONS.items()}
+        _open_the_bank(sandbox, seed)
+        tellers = Tellers(sandbox, seed)
+        try:
+            struck = _fire(sandbox, daemons, tellers, chance)
+        finally:
+            tellers.close()
+        print(f"  killed: {struck}")
+        bank = _at_rest(sandbox)
+        assert_conserved(bank, ACCOUNTS * OPENING)
+        refused = assert_decided_once(sandbox, bank)
+        assert_read_models(sandbox, bank)
+        told = tellers.told()
+        assert len(told) == TRANSFERS
+        for id_, outcome in told.items():
+            assert outcome.get("code", "") == refused.get(id_, ""), f"a teller was told {outcome}"
+        states = sorted(set(bank.transfers.values()))
+        print(f"  {len(bank.transfers)} transfers: {states}, {sum(bank.versions.values())} events")
+        assert len(bank.transfers) == TRANSFERS and "completed" in states and "compensated" in states
+        assert [daemon.stop() for daemon in daemons.values()] == [0] * len(daemons)
+
+
+def _open_the_bank(sandbox: Sandbox, seed: int) -> None:
+    sender = sandbox.installation.write_side.sender("/test")
+    for command in openings(seed, ACCOUNTS):
+        assert sender.submit(command, 90).accepted
+
+
+def _fire(sandbox: Sandbox, daemons: dict[str, Daemon], tellers: Tellers, chance: random.Random) -> dict[str, int]:
+    """SIGKILL for one after the other, until every teller is done; how often each was struck."""
+    struck: dict[str, int] = {}
+
+    def kill_redis() -> None:
+        os.kill(sandbox.stack.pid("redis"), signal.SIGKILL)
+        sandbox.stack.up()
+
+    def kill_daemon(name: str) -> Callable[[], None]:
+        def kill() -> None:
+            daemons[name].kill()
+            daemons[name] = sandbox.start(*DAEMONS[name])
+
+        return kill
+
+    acts = {name: kill_daemon(name) for name in daemons} | {"redis": kill_redis, "teller": lambda: tellers.kill(chance)}
+    deadline = time.monotonic() + QUIET_S * 2
+    while not tellers.done:
+        assert time.monotonic() < deadline, "the tellers do not come to an end"
+        # Not to wait for anything: a kill is to fall anywhere.
+        time.sleep(chance.uniform(*KILLS_EVERY_S))
+        name = chance.choice(sorted(acts))
+        acts[name]()
+        struck[name] = struck.get(name, 0) + 1
+    return struck
+
+
+def _at_rest(sandbox: Sandbox) -> Bank:
+    """The bank once every transfer has ended and nothing is left to do."""
+
+    def ended() -> bool:
+        states = {row["state"] for row in sandbox.rows("transfers").values()}
+        return bool(states) and states <= {"completed", "compensated", "failed"}
+
+    sandbox.caught_up(*ALL, timeout_s=QUIET_S)
+    eventually(ended, "every transfer has ended", QUIET_S, 0.5)
+    # What ended the last transfer is followed by commands that settle it.
+    sandbox.caught_up(*ALL, timeout_s=QUIET_S)
+    return read_bank(sandbox)
