@@ -16,12 +16,14 @@ from redis.exceptions import RedisError
 
 import processors.cli
 import processors.history_cli
+import processors.outcome_cli
 import processors.rebuild.cli
 import producers.cli
 import projections.cli
 from processors.doctor import doctor
 from processors.domain import Domain
 from processors.history import History
+from processors.outcome_finder import OutcomeFinder
 from processors.runtime import Runtime
 from producers.commands import Command
 from producers.outcomes import Outcome
@@ -138,6 +140,13 @@ class Client:
         """
         return self._sender.submit(Command(type=type_, key=key, data=data, **more), timeout_s)
 
+    def outcome(self, id: str, *, domain: str | None = None, timeout_s: float = 0) -> Outcome:
+        """What became of the command `id`, up to eight days ago and more; OutcomeUnknownError when nothing is known of it.
+
+        timeout_s: how long to wait for the decision.
+        """
+        return OutcomeFinder(self._installation.runtime).outcome(id, domain, timeout_s)
+
     def query(self, projection: str, *, after: Outcome | None = None, timeout_s: float = 10, **params: Any) -> Any:
         """Run a projection's query, once the events of `after` are folded; NotFoundError when it has no answer."""
         positions: tuple[Position, ...] = () if after is None else after.positions
@@ -195,6 +204,7 @@ for _command in (
     processors.cli.topics,
     processors.history_cli.history,
     processors.history_cli.event,
+    processors.outcome_cli.outcome,
     processors.rebuild.cli.replay,
     processors.rebuild.cli.verify,
     processors.rebuild.cli.generations,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 import orjson
@@ -88,8 +88,7 @@ def submit(
     try:
         if options["wait"]:
             outcome = sender.submit(command, options["timeout"])
-            _show(outcome, options["as_json"])
-            sys.exit(DONE if outcome.accepted else FAILED)
+            end_with(outcome, options["as_json"])
         position = sender.post(command)
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted, command {command.id} may be decided; {again(command.id)}") from None
@@ -99,10 +98,12 @@ def submit(
         click.echo(f"sent as {position}, command {command.id}")
 
 
-def _show(outcome: Outcome, as_json: bool) -> None:
+def end_with(outcome: Outcome, as_json: bool) -> NoReturn:
+    """Print an outcome and end: 0 accepted, 1 refused."""
     if as_json:
         click.echo(orjson.dumps(outcome.to_json()))
     elif outcome.accepted:
         click.echo(f"accepted, version {outcome.version}, {' '.join(map(str, outcome.positions))}")
     else:
         click.echo(f"refused: {outcome.message} ({outcome.code})", err=True)
+    sys.exit(DONE if outcome.accepted else FAILED)

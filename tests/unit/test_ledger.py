@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from processors.ledger import TURN_MS, Known
+from processors.decided_ids import TURN_MS, Known
 from projections.slices import Changes
 
 EVEN, ODD = "ids_even", "ids_odd"
