@@ -16,12 +16,17 @@ from redis.exceptions import RedisError
 
 import processors.cli
 import processors.history_cli
+import processors.loading_cli
+import processors.outcome_cli
 import processors.rebuild.cli
 import producers.cli
 import projections.cli
+from processors.changing import Decide, change
 from processors.doctor import doctor
 from processors.domain import Domain
 from processors.history import History
+from processors.loading import Loaded, Loader
+from processors.outcome_finder import OutcomeFinder
 from processors.process_manager import ProcessManager
 from processors.runtime import Runtime
 from processors.timers import timers_of
@@ -158,10 +163,49 @@ class Client:
         """
         return self._sender.submit(Command(type=type_, key=key, data=data, **more), timeout_s)
 
+    def load(
+        self,
+        domain: str,
+        key: str,
+        *,
+        after: Outcome | Position | None = None,
+        at: Position | int | None = None,
+        timeout_s: float = 10,
+    ) -> Loaded:
+        """An aggregate by its id: version, state, and as of which position; version 0 for one that has no event.
+
+        Without `at`, as the handler remembers it, once `after` is in it. That may be behind the log by what is being
+        written: submit what follows from it with `expected_version`, or use `change`. at: as it was at a position or a
+        version, folded from the log. The state may hold personal data.
+        UsageError for a position of another partition; NotFoundError for a point that the log has not reached;
+        TimedOutError when `after` did not come within `timeout_s`.
+        """
+        loader = self._loader(domain)
+        return loader.load(key, after=after, timeout_s=timeout_s) if at is None else loader.load_at(key, at)
+
+    def change(self, domain: str, key: str, decide: Decide, *, attempts: int = 5, timeout_s: float = 10) -> Outcome | None:
+        """Load an aggregate, let `decide` make a command of it, and submit that with the version that was loaded.
+
+        decide: (Loaded) -> (type, data), or None when there is nothing to do; called anew after each conflict.
+        None when it says None; ConflictError, with the last `outcome`, after so many attempts. Else as `submit`.
+        """
+        return change(self._loader(domain), self._sender, key, decide, attempts=attempts, timeout_s=timeout_s)
+
+    def outcome(self, id: str, *, domain: str | None = None, timeout_s: float = 0) -> Outcome:
+        """What became of the command `id`, up to eight days ago and more; OutcomeUnknownError when nothing is known of it.
+
+        timeout_s: how long to wait for the decision.
+        """
+        return OutcomeFinder(self._installation.runtime).outcome(id, domain, timeout_s)
+
     def query(self, projection: str, *, after: Outcome | None = None, timeout_s: float = 10, **params: Any) -> Any:
         """Run a projection's query, once the events of `after` are folded; NotFoundError when it has no answer."""
         positions: tuple[Position, ...] = () if after is None else after.positions
         return self._installation.readers.query(projection, params, positions, timeout_s)
+
+    def _loader(self, domain: str) -> Loader:
+        known = self._installation
+        return Loader(known.runtime.domain(domain), known.redis, known.names, known.history)
 
 
 class FrontDoor(click.Group):
@@ -215,6 +259,8 @@ for _command in (
     processors.cli.topics,
     processors.history_cli.history,
     processors.history_cli.event,
+    processors.outcome_cli.outcome,
+    processors.loading_cli.aggregate,
     processors.rebuild.cli.replay,
     processors.rebuild.cli.verify,
     processors.rebuild.cli.generations,

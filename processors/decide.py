@@ -20,6 +20,7 @@ from schemas.partitioner import partition_of
 from schemas.times import iso
 
 UNDECODABLE = "undecodable"
+CONFLICT = "conflict"
 _LONGEST, _LONGEST_CODE = 4_000, 200
 
 log = structlog.get_logger("handler")
@@ -108,7 +109,7 @@ def _general(asked: Asked, version: int, now_ms: int) -> Refusal | None:
     """What every domain refuses."""
     expected, expires = asked.expected_version, asked.expires
     if expected is not None and expected != version:
-        return Refusal(code="conflict", message=f"expected version {expected}, but {asked.key} is at version {version}")
+        return Refusal(code=CONFLICT, message=f"expected version {expected}, but {asked.key} is at version {version}")
     if expires is not None and expires < now_ms:
         return Refusal(code="expired", message=f"the command was to be decided by {iso(expires)}")
     return None

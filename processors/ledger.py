@@ -1,9 +1,7 @@
 """What a command handler knows of one partition: its aggregates, and which command ids were decided and how.
 
 Kept in two slices of the owner `<domain>.handler`, one folded from the events, one from the refusals; both come back
-from the log when Redis loses them. Decided ids lie in two hashes that take turns, eight days each, by the time at which
-the event or refusal was recorded; a new turn empties the older one. So an id is known for at least eight days, longer
-than Kafka keeps the command (seven, and the half day that a segment may be old), and for sixteen at most.
+from the log when Redis loses them. How far back ids are known: see processors.decided_ids.
 """
 
 from __future__ import annotations
@@ -15,6 +13,16 @@ import orjson
 from confluent_kafka import Message as Record
 from redis import Redis
 
+from processors.decided_ids import (
+    IDS,
+    STATE,
+    Known,
+    accepted,
+    outcome_of_events,
+    outcome_of_refusal,
+    proof_of_events,
+    proof_of_refusal,
+)
 from processors.patience import Transient
 from processors.slices import OpenSlice, place_of
 from producers.decider import Decider, State
@@ -25,36 +33,14 @@ from schemas.codec import Codec
 from schemas.envelope import as_mapping
 from schemas.errors import LogError
 from schemas.partitioner import partition_of
-from schemas.position import Position
 
 AGGREGATES = "aggregates"
-_IDS = ("ids_even", "ids_odd")
-_STATE = "state"
-PARTS = (AGGREGATES, *_IDS, _STATE)
-TURN_MS = 8 * 24 * 3600 * 1000
+PARTS = (AGGREGATES, *IDS, STATE)
 _HELD = 8_192
 
 
 class LedgerLost(Transient):
     """Redis no longer holds what this process wrote there: fold again from the log before deciding anything."""
-
-
-class Known:
-    """The decided ids of one slice, by turn."""
-
-    def __init__(self, turn: int) -> None:
-        self.turn = turn
-
-    def add(self, changes: Changes, timestamp: int, command_id: str, proof: bytes) -> None:
-        """Note a decided id, recorded at `timestamp` (ms)."""
-        turn = timestamp // TURN_MS
-        if turn > self.turn:
-            part = _IDS[turn % 2]
-            changes.drop(part)
-            changes.rows.pop(part, None)
-            changes.put(_STATE, "turn", b"%d" % turn)
-            self.turn = turn
-        changes.put(_IDS[turn % 2], command_id, proof)
 
 
 class Ledger:
@@ -68,7 +54,7 @@ class Ledger:
         self.refusals = refusals
         self._held = Rows(_HELD)
         self._snapshots: dict[str, bytes] = {}
-        turns = [redis.hget(s.id.key(_STATE), "turn") for s in (events, refusals)]
+        turns = [redis.hget(s.id.key(STATE), "turn") for s in (events, refusals)]
         self._accepted, self._refused = (Known(int(turn or 0)) for turn in turns)
 
     # -- deciding ----------------------------------------------------------------------------------------------------
@@ -84,7 +70,7 @@ class Ledger:
         if missing:
             pipe.hmget(self.events.id.key(AGGREGATES), missing)
         for slice_ in slices:
-            for part in _IDS:
+            for part in IDS:
                 pipe.hmget(slice_.id.key(part), ids)
         # Last, so that what was lost before the ids were read is noticed.
         for slice_ in slices:
@@ -96,12 +82,15 @@ class Ledger:
         if missing:
             self._hold(missing, found.pop(0))
         return {
-            command_id: self._outcome(command_id, proof, accepted)
-            for proofs, accepted in zip(found[:4], (True, True, False, False), strict=True)
+            command_id: self._outcome(command_id, proof) if of_events else outcome_of_refusal(command_id, proof)
+            for proofs, of_events in zip(found[:4], (True, True, False, False), strict=True)
             if any(proofs)
             for command_id, proof in zip(ids, proofs, strict=True)
             if proof is not None
         }
+
+    def _outcome(self, command_id: str, proof: bytes) -> Outcome:
+        return outcome_of_events(command_id, self.events.id.topic, self.events.id.partition, proof)
 
     def _hold(self, keys: Sequence[str], stored: Sequence[bytes | None]) -> None:
         for key, row in zip(keys, stored, strict=True):
@@ -124,18 +113,15 @@ class Ledger:
 
     def accept(self, changes: Changes, command_id: str, timestamp: int, version: int, offsets: Sequence[int]) -> None:
         """Note that a command was accepted and where its events lie."""
-        self._accepted.add(changes, timestamp, command_id, orjson.dumps([version, *offsets]))
+        self._accepted.add(changes, timestamp, command_id, proof_of_events(version, offsets))
 
     def accepted(self, command_id: str, version: int, offsets: Iterable[int]) -> Outcome:
         """The outcome of an accepted command."""
-        topic, partition = self.events.id.topic, self.events.id.partition
-        positions = tuple(Position(topic, partition, offset) for offset in offsets)
-        return Outcome(command_id=command_id, accepted=True, version=version, positions=positions)
+        return accepted(command_id, self.events.id.topic, self.events.id.partition, version, offsets)
 
     def refuse(self, changes: Changes, timestamp: int, outcome: Outcome) -> None:
         """Note that a command was refused."""
-        proof = orjson.dumps([outcome.version, outcome.code, outcome.message])
-        self._refused.add(changes, timestamp, outcome.command_id, proof)
+        self._refused.add(changes, timestamp, outcome.command_id, proof_of_refusal(outcome))
 
     def snapshots(self) -> dict[str, bytes]:
         """The new states since this was last asked for, by key, as they are to be written; those of one batch."""
@@ -206,7 +192,7 @@ class Ledger:
 
     def _begun(self, command_id: str, offset: int) -> list[int]:
         """The offsets of a command's first events, where an earlier batch ended in the midst of them."""
-        for part in _IDS:
+        for part in IDS:
             proof = self._redis.hget(self.events.id.key(part), command_id)
             if proof is not None:
                 return [earlier for earlier in orjson.loads(proof)[1:] if earlier < offset]
@@ -220,15 +206,6 @@ class Ledger:
             raise LogError(
                 f"{place_of(record)}: the handler cannot fold this event: {type(error).__name__}: {error}"
             ) from error
-
-    # -- outcomes ----------------------------------------------------------------------------------------------------
-
-    def _outcome(self, command_id: str, proof: bytes, accepted: bool) -> Outcome:
-        if accepted:
-            version, *offsets = orjson.loads(proof)
-            return self.accepted(command_id, version, offsets)
-        version, code, message = orjson.loads(proof)
-        return Outcome(command_id=command_id, accepted=False, version=version, code=code, message=message)
 
 
 def _commit(slice_: OpenSlice, after: Progress, changes: Changes) -> Commit:

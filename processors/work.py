@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from processors.decide import Decided
-from processors.ledger import AGGREGATES, TURN_MS, Ledger, LedgerLost
+from processors.decided_ids import TURN_MS
+from processors.ledger import AGGREGATES, Ledger, LedgerLost
 from processors.slices import OpenSlice
 from processors.transaction import Delivered, Placed
 from producers.decider import Refusal

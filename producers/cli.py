@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 import orjson
@@ -94,10 +94,7 @@ def submit(
     try:
         if options["wait"]:
             outcome = sender.submit(command, options["timeout"])
-            _show(outcome, options["as_json"], more or {})
-            if then is not None and outcome.accepted and not options["as_json"]:
-                click.echo(then(outcome))
-            sys.exit(DONE if outcome.accepted else FAILED)
+            end_with(outcome, options["as_json"], more, then)
         position = sender.post(command)
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted, command {command.id} may be decided; {again(command.id)}") from None
@@ -109,10 +106,16 @@ def submit(
             click.echo(then(None))
 
 
-def _show(outcome: Outcome, as_json: bool, more: Mapping[str, Any]) -> None:
+def end_with(
+    outcome: Outcome, as_json: bool, more: Mapping[str, Any] | None = None, then: Callable[[Outcome], str] | None = None
+) -> NoReturn:
+    """Print an outcome and end: 0 accepted, 1 refused. `more` joins its JSON; people are told `then` once it is accepted."""
     if as_json:
-        click.echo(orjson.dumps({**outcome.to_json(), **more}))
+        click.echo(orjson.dumps({**outcome.to_json(), **(more or {})}))
     elif outcome.accepted:
         click.echo(f"accepted, version {outcome.version}, {' '.join(map(str, outcome.positions))}")
+        if then is not None:
+            click.echo(then(outcome))
     else:
         click.echo(f"refused: {outcome.message} ({outcome.code})", err=True)
+    sys.exit(DONE if outcome.accepted else FAILED)

@@ -28,19 +28,16 @@ end
 
 
 class OutcomeUnknownError(TimedOutError):
-    """The command `command_id` is in Kafka, and what becomes of it could not be learnt."""
+    """What became of the command `command_id` could not be learnt; the text says why, and what to do."""
 
-    def __init__(self, command_id: str, topic: str, why: str) -> None:
-        super().__init__(
-            f"the outcome of command {command_id} is unknown {why}: it is in {topic} and may still be decided; "
-            f"{again(command_id)}"
-        )
+    def __init__(self, command_id: str, why: str) -> None:
+        super().__init__(f"the outcome of command {command_id} is unknown {why}")
         self.command_id = command_id
 
 
 def again(command_id: str) -> str:
     """What to do about a command whose outcome is unknown."""
-    return f"send it again with --command-id {command_id} to learn the outcome, it acts only once"
+    return f"ask for it with `logfold outcome {command_id}`, or send it again with --command-id {command_id}, it acts only once"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +96,13 @@ class Outcomes:
         stored = self._redis.get(_key(topic, partition, command_id))
         return None if stored is None else Outcome.parse(stored)  # type: ignore[arg-type]
 
+    def find(self, places: Sequence[tuple[str, int]], command_id: str) -> Outcome | None:
+        """The outcome, wherever among these partitions of commands it is known; asked in one pipeline."""
+        pipe = self._redis.pipeline(transaction=False)
+        for topic, partition in places:
+            pipe.get(_key(topic, partition, command_id))
+        return next((Outcome.parse(stored) for stored in pipe.execute() if stored is not None), None)
+
     def wait(self, topic: str, partition: int, command_id: str, timeout_s: float) -> Outcome:
         """The outcome as soon as it is known; OutcomeUnknownError when it is not within `timeout_s`, or when Redis fails."""
         deadline = time.monotonic() + timeout_s
@@ -106,12 +110,17 @@ class Outcomes:
         try:
             while (outcome := self.get(topic, partition, command_id)) is None:
                 if time.monotonic() + pause > deadline:
-                    raise OutcomeUnknownError(command_id, topic, f"after {timeout_s:g} s")
+                    raise OutcomeUnknownError(command_id, f"after {timeout_s:g} s: {_sent(topic)}; {again(command_id)}")
                 time.sleep(pause)
                 pause = min(pause * 1.5, _POLL_S[1])
         except RedisError as error:
-            raise OutcomeUnknownError(command_id, topic, f"since Redis does not tell it ({error})") from error
+            why = f"since Redis does not tell it ({error}): {_sent(topic)}; {again(command_id)}"
+            raise OutcomeUnknownError(command_id, why) from error
         return outcome
+
+
+def _sent(topic: str) -> str:
+    return f"it is in {topic} and may still be decided"
 
 
 def _key(topic: str, partition: int, command_id: str) -> str:

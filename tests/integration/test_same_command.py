@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
+from processors.decided_ids import TURN_MS
+from producers.commands import Command
 from producers.outcomes import Outcome
 from tests.support import commands, flights, log
 from tests.support.deadline import eventually
-from tests.support.sandbox import Sandbox
+from tests.support.sandbox import OpenSandbox, Sandbox
 
 ACCEPTED, REFUSED = 1, 2
 
@@ -94,3 +101,136 @@ def test_twice_in_one_batch_counts_once_and_answers_both(sandbox: Sandbox) -> No
         sandbox.handler()
         assert waiting.result(60).accepted
     assert len(log.read(sandbox, "flights.events")) == 1
+
+
+@pytest.mark.parametrize("protocol", ["consumer", "classic"])
+def test_again_after_the_partitions_moved_to_another_handler(open_sandbox: OpenSandbox, protocol: str) -> None:
+    """The new owner decides by what it folded itself; the refused departure would pass by now."""
+    with open_sandbox(LOGFOLD_GROUP_PROTOCOL=protocol) as sandbox:
+        left = sandbox.handler("left")
+        ids = [str(uuid.uuid4()) for _ in range(2)]
+        first = [commands.schedule(sandbox, 1, id=ids[0]), commands.depart(sandbox, 2, id=ids[1])]
+        assert commands.schedule(sandbox, 2).accepted
+        assert left.stop() == 0
+        sandbox.handler("right")
+        assert [commands.schedule(sandbox, 1, id=ids[0]), commands.depart(sandbox, 2, id=ids[1])] == first
+        assert len(log.read(sandbox, "flights.events")) == 2
+        assert len(log.read(sandbox, "flights.refusals")) == 1
+
+
+def test_from_several_processes_at_once_it_acts_once_and_all_learn_the_same(sandbox: Sandbox) -> None:
+    sandbox.handler()
+    assert commands.schedule(sandbox, 1).accepted
+    accepted, refused = (str(uuid.uuid4()) for _ in range(2))
+    depart = ("flights", "depart", flights.flight_id(1), "--at", "2013-02-08T12:05:00Z", "--json", "--command-id", accepted)
+    arrive = ("flights", "arrive", flights.flight_id(2), "--at", "2013-02-08T18:20:00Z", "--json", "--command-id", refused)
+    outcomes = at_once(sandbox, [depart, arrive] * 3)
+    assert [code for code, _ in outcomes] == [0, 1] * 3
+    assert outcomes[:2] * 3 == outcomes
+    assert outcomes[0][1]["version"] == 2
+    assert len(log.read(sandbox, "flights.events")) == 2
+    assert len(log.read(sandbox, "flights.refusals")) == 1
+
+
+def at_once(sandbox: Sandbox, calls: list[tuple[str, ...]]) -> list[tuple[int, Any]]:
+    """Exit code and JSON of each call, all of them processes that run at the same time."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "logfold", *call, "--timeout", "60"],
+            env=sandbox.environ,
+            cwd=sandbox.folder,
+            stdout=subprocess.PIPE,
+        )
+        for call in calls
+    ]
+    return [(process.returncode, json.loads(out)) for process in processes for out in [process.communicate(timeout=90)[0]]]
+
+
+def test_an_id_with_other_content_gives_the_first_outcome_all_the_same(sandbox: Sandbox) -> None:
+    """An id stands for one command: nobody compares what came under it the second time."""
+    sandbox.handler()
+    same, beside = flights.numbers_on(0, 2, 2)
+    foreign = flights.numbers_on(1, 2, 1)[0]
+    id_ = str(uuid.uuid4())
+    first = commands.schedule(sandbox, same, id=id_)
+    assert commands.depart(sandbox, same, id=id_) == first, "another command to the same aggregate"
+    assert commands.schedule(sandbox, beside, id=id_) == first, "another aggregate of the same partition"
+    assert len(log.read(sandbox, "flights.events")) == 1
+    elsewhere = commands.schedule(sandbox, foreign, id=id_)
+    assert elsewhere.accepted and elsewhere != first, "each partition knows its own ids"
+
+
+def test_how_far_back_ids_reach_when_the_ledger_comes_from_the_log(sandbox: Sandbox) -> None:
+    """Two turns of eight days; what is older is decided anew, on a state that is as whole as ever."""
+    for name in ("flights.events", "flights.commands"):
+        sandbox.configure(name, **{"message.timestamp.type": "CreateTime"})
+    turn = time.time_ns() // 1_000_000 // TURN_MS * TURN_MS
+    numbers = dict(zip(("forgotten", "last turn", "this turn"), flights.numbers_on(0, 2, 3), strict=True))
+    recorded = {"forgotten": turn - TURN_MS - 1, "last turn": turn - TURN_MS, "this turn": turn}
+    ids = {name: str(uuid.uuid4()) for name in numbers}
+    for name, number in numbers.items():
+        key = flights.flight_id(number)
+        value = sandbox.installation.codec.encode("flights.FlightScheduled", flights.scheduled(number))
+        headers = log.envelope("flights.FlightScheduled", key, sequence=1, causation_id=ids[name])
+        sandbox.producer.produce(
+            sandbox.topic("flights.events"), value, key, partition=0, timestamp=recorded[name], headers=headers
+        )
+    assert sandbox.producer.flush(20) == 0
+    sandbox.handler()
+    again = {name: commands.schedule(sandbox, number, id=ids[name]) for name, number in numbers.items()}
+    assert {name: outcome.accepted for name, outcome in again.items()} == {
+        "forgotten": False,
+        "last turn": True,
+        "this turn": True,
+    }
+    assert (again["forgotten"].code, again["forgotten"].version) == ("already-scheduled", 1)
+    assert sandbox.client.load("flights", flights.flight_id(numbers["forgotten"])).version == 1
+    assert len(log.read(sandbox, "flights.events")) == 3
+
+
+@pytest.mark.parametrize("protocol", ["consumer", "classic"])
+def test_a_group_that_loses_its_offset_under_load_changes_nothing(open_sandbox: OpenSandbox, protocol: str) -> None:
+    """A handler is killed amid a stream of commands, half of which are refused, and its group is deleted."""
+    with open_sandbox(LOGFOLD_GROUP_PROTOCOL=protocol) as sandbox:
+        handler = sandbox.handler()
+        count = 1_500
+        with ThreadPoolExecutor(1) as pool:
+            sending = pool.submit(stream, sandbox, count)
+            eventually(
+                lambda: sum(log.committed(sandbox, "flights.handler", "flights.commands").values()) > 300, "some are decided"
+            )
+            handler.kill()
+            group = sandbox.topic("flights.handler")
+            eventually(lambda: not sandbox.admin.describe_consumer_groups([group])[group].result(30).members, "nobody is left")
+            sandbox.admin.delete_consumer_groups([group])[group].result(30)
+            assert set(decided(sandbox)) == {-1001}, "no offset is left"
+            sandbox.handler()
+            sent = sending.result(90)
+        sandbox.caught_up("flights.handler")
+        causes = {
+            name: [record.header("ce_causationid") for record in log.read(sandbox, f"flights.{name}")]
+            for name in ("events", "refusals")
+        }
+        assert {name: sorted(found) for name, found in causes.items()} == {name: sorted(ids) for name, ids in sent.items()}
+
+
+def decided(sandbox: Sandbox) -> list[int]:
+    """The offsets of the commands that the group has committed."""
+    return list(log.committed(sandbox, "flights.handler", "flights.commands").values())
+
+
+def stream(sandbox: Sandbox, count: int) -> dict[str, list[str]]:
+    """Send commands of which every second one must be refused; the ids of those that make events, and of the others."""
+    sender = sandbox.installation.write_side.sender("/test")
+    sent: dict[str, list[str]] = {"events": [], "refusals": []}
+    for number in range(1, count + 1):
+        key = flights.flight_id(number)
+        scheduling = Command(type="flights.ScheduleFlight", key=key, data=flights.scheduled(number))
+        arriving = Command(type="flights.ArriveFlight", key=key, data=flights.arriving())
+        for command, name in ((scheduling, "events"), (arriving, "refusals")):
+            sender.send(command)
+            sent[name].append(command.id)
+        if number % 100 == 0:
+            sender.flush()
+    sender.flush()
+    return sent

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from processors.ledger import TURN_MS, Known
+from processors.decided_ids import TURN_MS, Known
+from processors.ledger import AGGREGATES
 from projections.slices import Changes
 
 EVEN, ODD = "ids_even", "ids_odd"
@@ -84,3 +85,14 @@ def test_nothing_is_dropped_within_a_turn() -> None:
     changes, known = Changes(), Known(100)
     known.add(changes, 100 * TURN_MS + 1, "a", b"proof")
     assert (changes.drops, changes.rows) == ([], {EVEN: {"a": b"proof"}})
+
+
+def test_a_new_turn_takes_no_aggregate_along() -> None:
+    """Ids are forgotten; what the commands made of an aggregate never is."""
+    redis = Redis()
+    redis.commit((100.0, "a"))
+    redis.parts[AGGREGATES] = {"account": b"state"}
+    redis.commit((102.0, "b"))
+    redis.commit((108.0, "c"))
+    assert redis.ids() == {"c"}
+    assert redis.parts[AGGREGATES] == {"account": b"state"}

@@ -1,0 +1,95 @@
+"""What became of a command by its id alone, for as long as a handler remembers it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import cached_property
+
+from redis.exceptions import RedisError
+
+from processors.decided_ids import IDS, outcome_of_events, outcome_of_refusal
+from processors.handover import ledger_name
+from processors.runtime import Runtime
+from processors.topics import Topics
+from producers.outcomes import Outcome, Outcomes, OutcomeUnknownError
+from projections.generations import Generation, Generations
+from schemas.ids import checked_id
+
+_POLL_S = 0.1
+
+
+class OutcomeFinder:
+    """Asks Redis: first the keys that are kept for a quarter of an hour, then the ledgers of the handlers.
+
+    So it answers for as long as ids are known (see processors.decided_ids). It needs Kafka only where Redis does not say
+    how many partitions a domain has, and no handler has to run.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._redis = runtime.redis
+        self._names = runtime.names
+        self._outcomes = Outcomes(runtime.redis)
+        self._generations = Generations(runtime.redis, runtime.names.prefix)
+
+    @cached_property
+    def _topics(self) -> Topics:
+        return Topics(self._runtime.kafka)
+
+    def outcome(self, id_: str, domain: str | None = None, timeout_s: float = 0) -> Outcome:
+        """The outcome of the command `id_` of one domain or of any, waited for so long.
+
+        OutcomeUnknownError when nothing is known of it, or Redis fails; UsageError for what is no id or no domain.
+        """
+        command_id = checked_id(id_)
+        names = list(self._runtime.domains) if domain is None else [self._runtime.domain(domain).name]
+        deadline = time.monotonic() + timeout_s
+        try:
+            while (found := self._find(command_id, names)) is None:
+                if time.monotonic() + _POLL_S > deadline:
+                    raise OutcomeUnknownError(command_id, _nothing(command_id, names, timeout_s))
+                time.sleep(_POLL_S)
+        except RedisError as error:
+            raise OutcomeUnknownError(command_id, f"since Redis does not tell it ({error}): ask again later") from error
+        return found
+
+    def _find(self, command_id: str, domains: list[str]) -> Outcome | None:
+        ledgers = {name: self._generations.live(ledger_name(self._runtime.domain(name))) for name in domains}
+        places = [
+            (self._names.commands(name), partition)
+            for name, count in self._partitions(ledgers).items()
+            for partition in range(count)
+        ]
+        return self._outcomes.find(places, command_id) or self._in_ledgers(command_id, ledgers)
+
+    def _partitions(self, ledgers: Mapping[str, Generation | None]) -> dict[str, int]:
+        """How many each domain has; Kafka tells it of a domain that has no ledger, unless it has no topics either."""
+        known = {name: ledger.partitions[self._names.events(name)] for name, ledger in ledgers.items() if ledger is not None}
+        topics = {self._names.commands(name): name for name in ledgers if name not in known}
+        existing = self._topics.existing(list(topics)) if topics else {}
+        return known | {topics[topic]: info.partitions for topic, info in existing.items()}
+
+    def _in_ledgers(self, command_id: str, ledgers: Mapping[str, Generation | None]) -> Outcome | None:
+        pipe = self._redis.pipeline(transaction=False)
+        asked = []
+        for name, ledger in ledgers.items():
+            for slice_ in () if ledger is None else ledger.slices():
+                for part in IDS:
+                    pipe.hget(slice_.key(part), command_id)
+                    asked.append((name, slice_))
+        for (name, slice_), proof in zip(asked, pipe.execute(), strict=True):
+            if proof is not None:
+                if slice_.topic == self._names.events(name):
+                    return outcome_of_events(command_id, slice_.topic, slice_.partition, proof)
+                return outcome_of_refusal(command_id, proof)
+        return None
+
+
+def _nothing(command_id: str, domains: list[str], timeout_s: float) -> str:
+    waited = f"after {timeout_s:g} s" if timeout_s else "so far"
+    return (
+        f"{waited} ({', '.join(domains)}): it is not decided yet (does the handler run? logfold status), or was decided longer "
+        "ago than ids are kept, or Kafka never had it; if it is younger than eight days, send it again with --command-id "
+        f"{command_id}, it acts only once"
+    )

@@ -1,0 +1,141 @@
+"""A handler that is stopped (SIGSTOP) between producing and committing, while its partitions go to another, and resumed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from processors.topics import Topics
+from producers.commands import Command
+from tests.support import flights, log
+from tests.support.daemon import Daemon
+from tests.support.deadline import eventually
+from tests.support.sandbox import OpenSandbox, Sandbox
+
+PARTITIONS = 2
+FENCED = "logfold: another instance took the transactional id"
+
+
+@pytest.fixture(params=["consumer", "classic"])
+def grouped(open_sandbox: OpenSandbox, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    """Under either protocol of consumer groups."""
+    with open_sandbox(partitions=PARTITIONS, LOGFOLD_GROUP_PROTOCOL=request.param) as sandbox:
+        yield sandbox
+
+
+class Stream:
+    """Schedules one flight after another until it is told to end. ids: of the commands, once it has ended."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.ids: list[str] = []
+        self._sender = sandbox.installation.write_side.sender("/test", linger_ms=5)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            for _ in range(100):
+                key = f"F-{len(self.ids)}"
+                command = Command(type="flights.ScheduleFlight", key=key, data=flights.scheduled(1))
+                self._sender.send(command)
+                self.ids.append(command.id)
+            self._sender.flush()
+
+    def end(self) -> None:
+        self._stop.set()
+        self._thread.join(30)
+
+
+@pytest.mark.parametrize("resumed", ["when its partitions are another's", "when its transaction is aborted"])
+def test_what_it_had_produced_is_committed_by_nobody_and_decided_by_another(grouped: Sandbox, resumed: str) -> None:
+    stopped = grouped.handler("stopped")
+    zombie = set(owners(grouped))
+    stream = Stream(grouped)
+    try:
+        stop_amid_a_transaction(grouped, stopped)
+    finally:
+        stream.end()
+    other = grouped.start("--instance", "other", "run", "handler", "flights")
+    try:
+        if resumed == "when its transaction is aborted":
+            other.wait_for_log("event=assigned domain=flights", 1, 90)
+        else:
+            eventually(lambda: zombie.isdisjoint(owners(grouped)), "the stopped one is expelled", 60)
+            eventually(lambda: list(owners(grouped).values()) == [PARTITIONS], "its partitions are the other's", 60)
+            assert open_transactions(grouped, Topics(grouped.installation.kafka)), "the other cannot have decided anything yet"
+    finally:
+        os.kill(stopped.pid, signal.SIGCONT)
+    grouped.caught_up("flights.handler", timeout_s=90)
+
+    events = log.read(grouped, "flights.events")
+    assert Counter(event.header("ce_causationid") for event in events) == Counter(stream.ids), "each command made one event"
+    assert {event.header("ce_sequence") for event in events} == {"1"}
+    assert log.read(grouped, "flights.refusals") == []
+    assert len(log.read(grouped, "flights.events", committed=False)) > len(events), "what it had produced was aborted"
+    assert other.runs
+    goes_on_or_ends_fenced(grouped, stopped)
+    assert other.stop() == 0
+
+
+def stop_amid_a_transaction(sandbox: Sandbox, handler: Daemon) -> None:
+    """Stop it while events of its lie in the log that are not committed, and before it added the offsets it consumed: with
+    these in it, the transaction may still be committed in time, and rightly so. Else let it go on, and try again.
+    """
+    topics = Topics(sandbox.installation.kafka)
+
+    def caught() -> bool:
+        if not open_transactions(sandbox, topics):
+            return False
+        os.kill(handler.pid, signal.SIGSTOP)
+        # What was on its way to the broker is done by the time that this has answered a few times more.
+        if all(open_transactions(sandbox, topics) for _ in range(20)) and not offsets_are_added(sandbox):
+            return True
+        os.kill(handler.pid, signal.SIGCONT)
+        return False
+
+    eventually(caught, "the handler has produced and added no offsets", 90, pause_s=0)
+
+
+def offsets_are_added(sandbox: Sandbox) -> bool:
+    """Whether the group's offsets wait for a transaction: who asks for stable ones then gets no answer."""
+    group = sandbox.topic("flights.handler")
+    config = {"bootstrap.servers": sandbox.stack.bootstrap, "group.id": group, "isolation.level": "read_committed"}
+    with closing(Consumer(config)) as reader:
+        try:
+            reader.committed([TopicPartition(sandbox.topic("flights.commands"), p) for p in range(PARTITIONS)], timeout=1)
+        except KafkaException:
+            return True
+    return False
+
+
+def open_transactions(sandbox: Sandbox, topics: Topics) -> bool:
+    """Whether the log ends behind what is committed."""
+    places = [(sandbox.topic("flights.events"), partition) for partition in range(PARTITIONS)]
+    stable, high = topics.ends(places, committed=True), topics.ends(places, committed=False)
+    return any(stable[place] < high[place] for place in places)
+
+
+def owners(sandbox: Sandbox) -> dict[str, int]:
+    """How many partitions of the commands the group has given to each of its members."""
+    group = sandbox.topic("flights.handler")
+    members = sandbox.admin.describe_consumer_groups([group])[group].result(30).members
+    return {member.member_id: len(member.assignment.topic_partitions) for member in members}
+
+
+def goes_on_or_ends_fenced(sandbox: Sandbox, handler: Daemon) -> None:
+    """Whichever the broker let it learn: expelled, it takes part again; aborted, it ends with 1 and a supervisor starts it."""
+    if handler.runs:
+        eventually(lambda: sandbox.partitions_of("handler") == [1, 1], "it takes part again", 60)
+        assert handler.stop() == 0
+    else:
+        assert handler.ended() == 1
+        assert FENCED in handler.log
+    assert "Traceback" not in handler.log
