@@ -20,10 +20,11 @@ from processors.topics import Place
 from projections.difference import Difference, between
 from projections.generations import Build
 from projections.projection import Projection
-from projections.slices import SliceStore
+from projections.slices import PARKED, PARKED_EVENTS, SliceStore
 from schemas.errors import LogfoldError
 
 _AT_ONCE = 2_000
+_ASIDE = {PARKED, PARKED_EVENTS}
 _BEHIND_S = 20.0
 _LOOK_S = 0.05
 
@@ -92,9 +93,10 @@ class Comparing:
         self._store = store
         self._stopped = stopped
         # What only one side has is a difference as well.
-        self._parts = list(dict.fromkeys((*projection.parts, *live.parts)))
+        self._parts = [part for part in dict.fromkeys((*projection.parts, *live.parts)) if part not in _ASIDE]
         # Digests are of tables: they do not tell of indexes, nor of a table that is no more.
-        self._by_digest = set(live.parts) == set(projection.parts) and self._live.version == self._built.version
+        same_parts = {*live.parts} - _ASIDE == {*projection.parts} - _ASIDE
+        self._by_digest = same_parts and self._live.version == self._built.version
         self.found = Comparison(limit)
         self.by_digest: set[Place] = set()
         """Those that were equal by their digests."""
