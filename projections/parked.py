@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from projections.slices import PARKED, PARKED_EVENTS, SliceId, SliceStore
+from schemas.position import Position
 
 Marks = Mapping[bytes, "Mark"]
 
@@ -37,6 +38,45 @@ class Mark:
     @classmethod
     def parse(cls, stored: bytes) -> Mark:
         return cls(**orjson.loads(stored))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aside:
+    """What a read model says of what is parked in it.
+
+    keys: how many are. since, mark: of the one aggregate that was asked for, from which event on, and why; else None.
+    """
+
+    keys: int = 0
+    since: Position | None = None
+    mark: Mark | None = None
+
+    def to_json(self) -> dict[str, Any] | None:
+        """As an answer shows it; None when nothing of the aggregate is parked."""
+        if self.mark is None:
+            return None
+        return {"since": str(self.since), "error": self.mark.error, "events": self.mark.count}
+
+
+def look(store: SliceStore, slices: Sequence[SliceId], homes: Sequence[SliceId], key: str) -> Aside:
+    """What is parked in these slices, and of an aggregate in those that are its home; one round trip."""
+    found, keys = store.fields(PARKED, [(home, key) for home in homes], slices)
+    for home, stored in zip(homes, found, strict=True):
+        if stored is not None:
+            mark = Mark.parse(stored)
+            return Aside(keys=keys, since=Position(home.topic, home.partition, mark.origin), mark=mark)
+    return Aside(keys=keys)
+
+
+def first_of(store: SliceStore, events: Sequence[tuple[SliceId, int]]) -> tuple[SliceId, int, bytes, Mark] | None:
+    """The first of these events (slice and offset) that is parked, with its key and what is parked of that; else None."""
+    found, _ = store.fields(PARKED_EVENTS, [(slice_, str(offset)) for slice_, offset in events])
+    for (slice_, offset), key in zip(events, found, strict=True):
+        if key is not None:
+            (stored,), _ = store.fields(PARKED, [(slice_, key)])
+            if stored is not None:
+                return slice_, offset, key, Mark.parse(stored)
+    return None
 
 
 def marks(store: SliceStore, slices: Sequence[SliceId]) -> list[dict[bytes, Mark]]:

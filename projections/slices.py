@@ -191,6 +191,18 @@ class SliceStore:
             pipe.hgetall(slice_.key(part))
         return pipe.execute()
 
+    def fields(
+        self, part: str, wanted: Sequence[tuple[SliceId, str | bytes]], counted: Sequence[SliceId] = ()
+    ) -> tuple[list[bytes | None], int]:
+        """Some fields of a part, and how many it has in all of the `counted` slices; one round trip."""
+        pipe = self._redis.pipeline(transaction=False)
+        for slice_, field in wanted:
+            pipe.hget(slice_.key(part), field)
+        for slice_ in counted:
+            pipe.hlen(slice_.key(part))
+        found = pipe.execute()
+        return found[: len(wanted)], sum(found[len(wanted) :])
+
     def commit(self, commits: Sequence[Commit]) -> list[bool]:
         """Write each slice atomically: all of its changes and its progress, or nothing.
 
