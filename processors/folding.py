@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any
 
 from confluent_kafka import Message
 
 from processors.notices import Notices
+from processors.one_by_one import OneByOne, decoded
 from processors.parking import Parking
 from processors.patience import Transient
 from processors.slices import OpenSlice, opened
 from processors.topics import Place, Topics
 from processors.writer import Write, Writer
 from projections.digest import moved
-from projections.event import Event
 from projections.fold import Fold, FoldError
 from projections.generations import Generation
 from projections.parked import Mark, marks
 from projections.projection import Projection
 from projections.slices import Changes, Commit, Progress, SliceStore
-from schemas.codec import Codec, Decode
+from schemas.codec import Codec
 from schemas.errors import DecodeError
 
 Parks = Callable[[int], bool]
@@ -129,30 +127,24 @@ class Folding:
         return self._folds[place].apply(events, lambda table, keys: self._store.rows(slice_, table, keys))
 
     def _one_by_one(self, place: Place, records: Sequence[Message], parking: Parking, parks: Parks) -> Changes:
-        """Fold each record for itself, so that one that fails changes nothing but its own key; from stored rows."""
-        slice_, done, limit = self.slices[place].id, Changes(), self._held_rows
-
-        def read(table: str, keys: list[str]) -> list[bytes | None]:
-            changed = done.rows.get(table, {})
-            missing = [key for key in keys if key not in changed]
-            stored = dict(zip(missing, self._store.rows(slice_, table, missing) if missing else (), strict=True))
-            return [changed[key] if key in changed else stored[key] for key in keys]
-
-        fold = Fold(self._projection, limit)
+        """Fold each record for itself onto the stored rows, and park those that fail."""
+        slice_ = self.slices[place].id
+        one = OneByOne(
+            self._projection, self._decode, lambda table, keys: self._store.rows(slice_, table, keys), self._held_rows
+        )
         for record in records:
             if parking.takes(record):
                 parking.put(record)
                 continue
             try:
-                done.then(fold.apply(decoded(self._decode, [record]), read))
+                one.fold(record)
             except (DecodeError, FoldError) as error:
                 if not parks(error.offset):
                     raise
                 parking.put(record, error.reason)
-                fold = Fold(self._projection, limit)
-        self._folds[place] = Fold(self._projection, limit)
-        self._folds[place].hold(done)
-        return done
+        # What is about to be written must be held until it is.
+        self._folds[place].hold(one.done)
+        return one.done
 
     def _start_anew(self, place: Place, error: Exception) -> None:
         """Hold no row of a slice, once all that was begun is written and the slice is what was written."""
@@ -203,37 +195,6 @@ class Folding:
         if stored.digests == {}:
             return replace(stored, digests={table.name: 0 for table in self._projection.tables})
         return stored
-
-
-def decoded(decode: Decode, records: Sequence[Message]) -> list[Event]:
-    """The events among `records` whose type is wanted (see Codec.reader); DecodeError says where the first bad one lies."""
-    events: list[Event] = []
-    add = events.append
-    record: Message | None = None
-    try:
-        for record in records:
-            message = decode(record.value())
-            if message is not None:
-                type_, data = message
-                add(_event((type_, record.key().decode(), data, record)))  # type: ignore[union-attr]
-    except DecodeError as error:
-        assert record is not None
-        raise _placed(error, record) from error
-    except (AttributeError, UnicodeDecodeError) as error:
-        assert record is not None
-        what = "the record has no key" if record.key() is None else f"the key is not UTF-8: {error}"
-        raise _placed(DecodeError(what), record) from error
-    return events
-
-
-# What a NamedTuple's own constructor does, in a third of the time; it runs once an event.
-_event: Callable[[tuple[Any, ...]], Event] = partial(tuple.__new__, Event)
-
-
-def _placed(error: DecodeError, record: Message) -> DecodeError:
-    topic, partition, offset = record.topic(), record.partition(), record.offset()
-    assert topic is not None and partition is not None and offset is not None
-    return error.at(topic, partition, offset, record.key())
 
 
 def named(places: Sequence[Place]) -> str:

@@ -11,8 +11,6 @@ from processors.letters import Letter, parked
 from projections.parked import Mark, Marks, written
 from projections.slices import Changes
 
-_LONGEST = 1_000
-
 
 @dataclass(slots=True)
 class Parking:
@@ -46,7 +44,6 @@ class Parking:
         offset, recorded = record.offset(), record.timestamp()[1]
         assert offset is not None
         if before is None:
-            error = error[:_LONGEST].encode(errors="replace").decode()
             self.marks[key] = Mark(origin=offset, recorded=recorded, error=error, count=1)
         else:
             self.marks[key] = replace(before, count=before.count + 1)

@@ -17,6 +17,7 @@ from projections.slices import PARKED, PARKED_EVENTS, SliceId, SliceStore
 from schemas.position import Position
 
 Marks = Mapping[bytes, "Mark"]
+_LONGEST = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,10 @@ class Mark:
     recorded: int
     error: str
     count: int
+
+    def __post_init__(self) -> None:
+        # An exception may say anything, at any length.
+        object.__setattr__(self, "error", self.error[:_LONGEST].encode(errors="replace").decode())
 
     def to_json(self) -> bytes:
         return orjson.dumps(asdict(self))
