@@ -15,6 +15,7 @@ from confluent_kafka import KafkaException
 from redis.exceptions import RedisError
 
 import processors.cli
+import processors.dead_letters.cli
 import processors.history_cli
 import processors.loading_cli
 import processors.outcome_cli
@@ -257,6 +258,7 @@ for _command in (
     processors.cli.lag,
     processors.cli.status,
     processors.cli.topics,
+    processors.dead_letters.cli.dead_letters,
     processors.history_cli.history,
     processors.history_cli.event,
     processors.outcome_cli.outcome,

@@ -4,22 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any
 
 from confluent_kafka import Message
 
+from processors.notices import Notices
+from processors.one_by_one import OneByOne, decoded
+from processors.parking import Parking
+from processors.patience import Transient
 from processors.slices import OpenSlice, opened
 from processors.topics import Place, Topics
 from processors.writer import Write, Writer
 from projections.digest import moved
-from projections.event import Event
-from projections.fold import Fold
+from projections.fold import Fold, FoldError
 from projections.generations import Generation
+from projections.parked import Mark, marks
 from projections.projection import Projection
 from projections.slices import Changes, Commit, Progress, SliceStore
-from schemas.codec import Codec, Decode
+from schemas.codec import Codec
 from schemas.errors import DecodeError
+
+Parks = Callable[[int], bool]
+"""Whether the event at this offset, which failed, is to be parked."""
+
+
+class Overtaken(Transient):
+    """Another writer moved a slice on, or a switch holds it: what is held in memory is out of date."""
+
+
+def never(_: int) -> bool:
+    """Park nothing anew; what is parked stays so."""
+    return False
 
 
 @dataclass(slots=True)
@@ -36,22 +50,31 @@ class Folding:
 
     A batch is written while the next one is folded: `fold`, `settle` the write before, `begin` this one. After a refused
     write, or a Redis that failed, `forget` and `open` anew: what is held in memory is out of date.
+    Events of a key that is parked are not folded but parked as well, whatever the policy is now.
     """
 
-    def __init__(self, projection: Projection, store: SliceStore, codec: Codec, held_rows: int) -> None:
+    def __init__(
+        self, projection: Projection, store: SliceStore, codec: Codec, held_rows: int, notices: Notices | None
+    ) -> None:
+        """notices: makes known what is parked; None where nobody needs to know, as of what is dropped at once."""
         self._projection = projection
         self._store = store
         self._writer = Writer(store)
         self._decode = codec.reader(projection.reads)
         self._held_rows = held_rows
+        self._notices = notices
         self._folds: dict[Place, Fold] = {}
         self.slices: dict[Place, OpenSlice] = {}
+        self.parked: dict[Place, dict[bytes, Mark]] = {}
+        """What is parked in each slice, as written or being written."""
 
     def open(self, generation: Generation, progress: Mapping[Place, Progress], topics: Topics) -> dict[Place, int]:
         """Take slices up where they stand, and say where to read from; LogError when the log is another one."""
         known = {place: self._known(stored) for place, stored in progress.items()}
         slices = opened({place: generation.slice(*place) for place in progress}, known, topics)
         self.slices |= slices
+        # After the progress, in this order: whoever parked something in between makes the next write be refused.
+        self.parked |= dict(zip(slices, marks(self._store, [slice_.id for slice_ in slices.values()]), strict=True))
         for place in slices:
             self.forget_rows(place)
         return {place: slice_.start for place, slice_ in slices.items()}
@@ -61,31 +84,84 @@ class Folding:
         self._writer.wait()
         for place in places:
             self.slices.pop(place, None)
+            self.parked.pop(place, None)
             self._folds.pop(place, None)
 
     def forget_rows(self, place: Place) -> None:
         """Hold no row of a slice; only between writes, since what is read from now on must be what was written."""
         self._folds[place] = Fold(self._projection, self._held_rows)
 
-    def fold(self, place: Place, records: Sequence[Message], end: int | None) -> Write | None:
-        """Fold records that are not folded yet, and move to `end`; DecodeError or FoldError at the first bad one.
+    def fold(self, place: Place, records: Sequence[Message], end: int | None, parks: Parks = never) -> Write | None:
+        """Fold records that are not folded yet, and move to `end`; DecodeError or FoldError at the first bad one that is not
+        to be parked.
 
-        None when there is nothing to write.
+        None when there is nothing to write. After an error no row is held, all that was begun is written, and the slice is as
+        this process wrote it: Overtaken when it is not, since where rows are gone any event is a bad one.
         """
-        slice_, changes = self.slices[place], Changes()
+        slice_, changes, parking = self.slices[place], Changes(), None
         if records:
-            # The rows of a write that is under way are all held, so none of those that are read here is about to change.
-            events = decoded(self._decode, records)
-            changes = self._folds[place].apply(events, lambda table, keys: self._store.rows(slice_.id, table, keys))
+            folded, marks_ = records, self.parked[place]
+            if marks_:
+                parking = Parking.onto(marks_)
+                folded = parking.split(records)
+            try:
+                changes = self._apply(place, folded)
+            except (DecodeError, FoldError) as error:
+                self._start_anew(place, error)
+                if not parks(error.offset):
+                    raise
+                parking = Parking.onto(marks_)
+                changes = self._one_by_one(place, records, parking, parks)
+            if parking is not None and parking.added:
+                parking.write(marks_, changes)
         after = slice_.after(records, end)
         if after == slice_.progress:
             return None
         after = replace(after, digests=moved(after.digests, changes.digests))
         commit = Commit(slice=slice_.id, before=slice_.progress, after=after, changes=changes)
-        return Write(slice=slice_, commit=commit, events=len(records))
+        return Write(slice=slice_, commit=commit, events=len(records), parking=parking)
+
+    def _apply(self, place: Place, records: Sequence[Message]) -> Changes:
+        # The rows of a write that is under way are all held, so none of those that are read here is about to change.
+        slice_, events = self.slices[place].id, decoded(self._decode, records)
+        return self._folds[place].apply(events, lambda table, keys: self._store.rows(slice_, table, keys))
+
+    def _one_by_one(self, place: Place, records: Sequence[Message], parking: Parking, parks: Parks) -> Changes:
+        """Fold each record for itself onto the stored rows, and park those that fail."""
+        slice_ = self.slices[place].id
+        one = OneByOne(
+            self._projection, self._decode, lambda table, keys: self._store.rows(slice_, table, keys), self._held_rows
+        )
+        for record in records:
+            if parking.takes(record):
+                parking.put(record)
+                continue
+            try:
+                one.fold(record)
+            except (DecodeError, FoldError) as error:
+                if not parks(error.offset):
+                    raise
+                parking.put(record, error.reason)
+        # What is about to be written must be held until it is.
+        self._folds[place].hold(one.done)
+        return one.done
+
+    def _start_anew(self, place: Place, error: Exception) -> None:
+        """Hold no row of a slice, once all that was begun is written and the slice is what was written."""
+        self.wait()
+        slice_ = self.slices[place]
+        if self._store.progress([slice_.id])[0].revision != slice_.progress.revision:
+            raise Overtaken(f"the slice changed in Redis: {named([place])}") from error
+        self.forget_rows(place)
 
     def begin(self, writes: Sequence[Write]) -> None:
-        """Begin to write, each slice in its own compare-and-set."""
+        """Begin to write, each slice in its own compare-and-set, once what is parked is made known."""
+        for write in writes:
+            if write.parking is not None and write.parking.added:
+                slice_ = write.slice.id
+                if self._notices is not None:
+                    self._notices.write(write.parking.letters(slice_.owner, slice_.generation))
+                self.parked[slice_.topic, slice_.partition] = write.parking.marks
         self._writer.begin(writes)
 
     def settle(self) -> Written:
@@ -119,37 +195,6 @@ class Folding:
         if stored.digests == {}:
             return replace(stored, digests={table.name: 0 for table in self._projection.tables})
         return stored
-
-
-def decoded(decode: Decode, records: Sequence[Message]) -> list[Event]:
-    """The events among `records` whose type is wanted (see Codec.reader); DecodeError says where the first bad one lies."""
-    events: list[Event] = []
-    add = events.append
-    record: Message | None = None
-    try:
-        for record in records:
-            message = decode(record.value())
-            if message is not None:
-                type_, data = message
-                add(_event((type_, record.key().decode(), data, record)))  # type: ignore[union-attr]
-    except DecodeError as error:
-        assert record is not None
-        raise _placed(error, record) from error
-    except (AttributeError, UnicodeDecodeError) as error:
-        assert record is not None
-        what = "the record has no key" if record.key() is None else f"the key is not UTF-8: {error}"
-        raise _placed(DecodeError(what), record) from error
-    return events
-
-
-# What a NamedTuple's own constructor does, in a third of the time; it runs once an event.
-_event: Callable[[tuple[Any, ...]], Event] = partial(tuple.__new__, Event)
-
-
-def _placed(error: DecodeError, record: Message) -> DecodeError:
-    topic, partition, offset = record.topic(), record.partition(), record.offset()
-    assert topic is not None and partition is not None and offset is not None
-    return error.at(topic, partition, offset, record.key())
 
 
 def named(places: Sequence[Place]) -> str:

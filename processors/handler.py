@@ -17,6 +17,7 @@ from processors.domain import Domain
 from processors.handover import HandOver
 from processors.heartbeat import Heartbeat
 from processors.ledger import Ledger, LedgerLost
+from processors.letters import handler_name, parked
 from processors.patience import TRANSIENT, patiently
 from processors.records import Record as Written
 from processors.records import Records
@@ -70,6 +71,8 @@ class Handler:
         self._handover = handover
         self._codec = codec
         self._commands = names.commands(domain.name)
+        self._name = handler_name(domain.name)
+        self._dead_letters = names.dead_letters(domain.name)
         self._records = Records(domain.name, names, codec)
         self._types = frozenset(codec.catalog.types(domain.name, "commands"))
         self._rules = Rules(decider=domain.decider, codec=codec, partitions=handover.partitions)
@@ -204,7 +207,8 @@ class Handler:
                 events += self._records.events(decided)
             elif decided.refusal is not None:
                 if decided.refusal.code == UNDECODABLE:
-                    self._transactions.produce(partition, [self._records.parked(decided)])
+                    letter = parked(self._name, decided.asked.record, decided.asked.wrong)
+                    self._transactions.produce(partition, [letter.to_record(self._dead_letters)])
                 if decided.asked.id:
                     refusals.append(self._records.refusal(decided))
         if events:

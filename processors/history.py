@@ -67,15 +67,19 @@ class History:
     def _topics(self) -> Topics:
         return Topics(self._kafka)
 
-    def aggregate(self, topic: str, key: str) -> Aggregate:
-        """The events under `key`, decoded; DecodeError for the first that cannot be."""
+    def aggregate(self, topic: str, key: str, before: int | None = None) -> Aggregate:
+        """The events under `key`, decoded, of those that lie before an offset; DecodeError for the first that cannot be."""
         found = self.records(topic, key)
         codec = self.codec
         return Aggregate(
             topic=found.place[0],
             partition=found.place[1],
             end=found.end,
-            events=[_event(codec, record, key) for record in found.records],
+            events=[
+                _event(codec, record, key)
+                for record in found.records
+                if before is None or record.offset() < before  # type: ignore[operator]
+            ],
         )
 
     def of_domain(self, domain: str, key: str) -> Found:

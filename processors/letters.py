@@ -59,6 +59,11 @@ class Letter:
         return Record(topic, self.key, self.value if self.state == PARKED else None, headers)
 
 
+def handler_name(domain: str) -> str:
+    """Who owns the commands of a domain that could not be decoded."""
+    return f"{domain}.handler"
+
+
 def parked(owner: str, record: Kafka, error: str, generation: str = "") -> Letter:
     """The letter of a record that `owner` could not work on."""
     topic, partition, offset, key = record.topic(), record.partition(), record.offset(), record.key()

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from processors.consumer import BatchConsumer
 from processors.following import Followed, Kept, Live, RetiredError
 from processors.heartbeat import Heartbeat, Pulse, Quiet
+from processors.notices import Notices, check_topics
 from processors.patience import TRANSIENT, patiently, until_stopped
 from processors.projector import Projector
 from processors.topics import Place, Topics
@@ -24,6 +25,7 @@ from projections.projection import Projection
 from projections.slices import SliceStore
 from schemas.codec import Codec
 from schemas.errors import LogfoldError, UsageError
+from schemas.failure import may_park
 
 if TYPE_CHECKING:
     from processors.runtime import Runtime
@@ -55,7 +57,10 @@ class Projecting:
         heartbeat = Heartbeat(runtime.redis, runtime.names.prefix, f"{name}@{runtime.instance}", "projector")
         group = runtime.names.projection_group(name)
         # A Kafka that is away at the start, a topic or a partition that is not there: said at once, before anything is made.
-        _places(self._partitions(Topics(runtime.kafka)), self._pinned or ())
+        partitions = self._partitions(Topics(runtime.kafka))
+        _places(partitions, self._pinned or ())
+        if may_park(self._projection.on_failure):
+            check_topics(runtime.kafka, runtime.names, list(partitions))
         while not self._stop.is_set():
             topics = Topics(runtime.kafka)
             follow = Live(self._projection, self._generations, lambda topics=topics: self._partitions(topics))  # type: ignore[misc]
@@ -128,6 +133,7 @@ class Projecting:
             topics=topics,
             store=self._store,
             codec=self._codec,
+            notices=Notices(runtime.kafka, runtime.names),
             heartbeat=pulse,
             stop=stop,
         )

@@ -10,10 +10,12 @@ from typing import Any
 import structlog
 from confluent_kafka import Message
 
+from processors.attempts import Attempts
 from processors.consumer import Batch, BatchConsumer
-from processors.folding import Folding, named
+from processors.folding import Folding, Overtaken, named
 from processors.following import Followed, RetiredError, stored
 from processors.heartbeat import Pulse
+from processors.notices import Notices
 from processors.patience import TRANSIENT, Transient, patiently
 from processors.topics import Place, Topics
 from processors.watch import Watch
@@ -35,10 +37,6 @@ _HELD_LOOK_S = 0.01
 log = structlog.get_logger("projector")
 
 
-class Overtaken(Transient):
-    """Another writer moved a slice on, or a switch holds it: what is held in memory is out of date."""
-
-
 class Projector:
     """One member of a projection's consumer group.
 
@@ -48,7 +46,8 @@ class Projector:
     Guarantee: rows and next offset of a partition are written in one atomic compare-and-set, so that no restart,
     duplicate or second worker counts an event twice or leaves one out. A refused write, or a Redis that failed, means
     to forget what is held in memory and go on from what is stored. While a switch holds a slice nothing is written; once
-    another generation is live, it goes on there, from that one's own offsets.
+    another generation is live, it goes on there, from that one's own offsets. An event that fails stops its partition, is
+    tried again, or is parked, as the projection's policy says; other partitions go on.
     """
 
     def __init__(
@@ -59,6 +58,7 @@ class Projector:
         topics: Topics,
         store: SliceStore,
         codec: Codec,
+        notices: Notices,
         heartbeat: Pulse,
         stop: threading.Event,
         batch: int = BATCH,
@@ -68,11 +68,13 @@ class Projector:
         self._follow = follow
         self._topics = topics
         self._store = store
-        self._folding = Folding(projection, store, codec, HELD_ROWS)
+        self._folding = Folding(projection, store, codec, HELD_ROWS, notices)
+        self._attempts = Attempts(projection.on_failure)
         self._watch = Watch(store, topics)
         self._heartbeat = heartbeat
         self._batch = batch
         self._stalled: dict[Place, str] = {}
+        self._retrying: dict[Place, tuple[float, str]] = {}
         self._generation: Generation | None = None
         self._consumer: BatchConsumer | None = None
         self._unwritten = 0
@@ -89,8 +91,7 @@ class Projector:
             self._drop_lost()
         self._generation = generation
         starts = self._folding.open(generation, progress, self._topics)
-        for place in places:
-            self._stalled.pop(place, None)
+        self._go_on(places)
         log.info("assigned", projection=self._projection.name, generation=generation.id, **_shown(places))
         return starts
 
@@ -122,9 +123,14 @@ class Projector:
     def gone(self, places: list[Place]) -> None:
         """Forget partitions that were taken away, once what was folded of them is written."""
         self._folding.close(places)
+        self._go_on(places)
+        self._attempts.forget(places)
+        log.info("revoked", projection=self._projection.name, **_shown(places))
+
+    def _go_on(self, places: Sequence[Place]) -> None:
         for place in places:
             self._stalled.pop(place, None)
-        log.info("revoked", projection=self._projection.name, **_shown(places))
+            self._retrying.pop(place, None)
 
     def attach(self, consumer: BatchConsumer) -> None:
         """Say which consumer brings the events, before it subscribes."""
@@ -156,6 +162,8 @@ class Projector:
         writes = self._folded(batch)
         written = self._settle()
         self._folding.begin(writes)
+        if self._retrying:
+            written += self._try_again()
         if self._heartbeat.due():
             written += self._settle()
             self._look()
@@ -179,6 +187,7 @@ class Projector:
             raise Overtaken(f"another writer was there first: {named(written.refused)}")
         if written.offsets:
             self._unwritten = 0
+            self._attempts.passed(written.offsets)
             if self._refused_at is not None:
                 waited_ms, self._refused_at = round((time.monotonic() - self._refused_at) * 1000), None
                 log.info("writing again", projection=self._projection.name, waited_ms=waited_ms)
@@ -193,7 +202,7 @@ class Projector:
     def _folded(self, batch: Batch) -> list[Write]:
         writes = []
         for place in batch.records.keys() | batch.ends.keys():
-            if place in self._folding.slices and place not in self._stalled:
+            if place in self._folding.slices and place not in self._stalled and place not in self._retrying:
                 write = self._fold(place, batch.records.get(place, []), batch.ends.get(place))
                 if write is not None:
                     writes.append(write)
@@ -203,28 +212,37 @@ class Projector:
         unread = self._folding.slices[place].unread(records)
         while True:
             try:
-                return self._folding.fold(place, unread, end)
+                return self._folding.fold(place, unread, end, lambda offset: self._attempts.parks(place, offset))
             except (DecodeError, FoldError) as error:
                 # There may be another bad one before it: decoding looks at the whole batch before folding begins.
-                unread, end = self._stand_still(place, unread, error), None
+                self._wait_at(place, error)
+                unread = [record for record in unread if record.offset() < error.offset]  # type: ignore[operator]
+                end = None
 
-    def _stand_still(self, place: Place, records: Sequence[Message], error: DecodeError | FoldError) -> Sequence[Message]:
-        """Policy `stop`: leave the partition standing at the event that failed; returns what lies before it.
-
-        Overtaken when the rows it was folded into are not those that this process wrote: where they are gone, any event is a
-        bad one.
-        """
-        self._folding.wait()
-        if self._watch.changed({place: self._folding.slices[place]}):
-            raise Overtaken(f"the slice changed in Redis: {named([place])}") from error
-        log.error("the partition stands still", projection=self._projection.name, error=str(error))
-        self._stalled[place] = str(error)
+    def _wait_at(self, place: Place, error: DecodeError | FoldError) -> None:
+        """Leave the partition at the event that failed, for a while or until a person mends it; what lies before is folded."""
         assert self._consumer is not None
+        self._go_on([place])
+        pause_s = self._attempts.failed(place, error.offset)
+        if pause_s is None:
+            log.error("the partition stands still", projection=self._projection.name, error=str(error))
+            self._stalled[place] = str(error)
+        else:
+            tried = self._attempts.shown(place, error.offset)
+            log.warning(
+                "trying again", projection=self._projection.name, error=str(error), tried=tried, again_in_s=round(pause_s, 3)
+            )
+            self._retrying[place] = time.monotonic() + pause_s, f"{error} ({tried})"
         self._consumer.pause([place])
-        # The new fold holds nothing: it may read only what is written, which by now it is.
-        self._folding.forget_rows(place)
-        bad = error.position.offset if isinstance(error, FoldError) else error.offset
-        return [record for record in records if record.offset() < bad]  # type: ignore[operator]
+
+    def _try_again(self) -> int:
+        """Read again the partitions whose time has come, once what lies before the event is written; returns the events."""
+        due = [place for place, (at, _) in self._retrying.items() if at <= time.monotonic()]
+        if not due:
+            return 0
+        written = self._settle()
+        self._reload(due)
+        return written
 
     def _look(self) -> None:
         """Notice that a slice is no longer as it was left: an emptied Redis, another writer, a topic made anew."""
@@ -259,6 +277,8 @@ class Projector:
             "projection": self._projection.name,
             "partitions": {f"{t}/{p}": s.progress.offset for (t, p), s in sorted(self._folding.slices.items())},
             "stalled": {f"{t}/{p}": error for (t, p), error in sorted(self._stalled.items())},
+            "retrying": {f"{t}/{p}": error for (t, p), (_, error) in sorted(self._retrying.items())},
+            "parked": {f"{t}/{p}": len(keys) for (t, p), keys in sorted(self._folding.parked.items()) if keys},
         }
 
 

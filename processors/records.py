@@ -1,4 +1,4 @@
-"""The records that a handler writes: events, refusals, and commands that cannot be read."""
+"""The records that a handler writes: events and refusals."""
 
 from __future__ import annotations
 
@@ -32,7 +32,6 @@ class Records:
         self._codec = codec
         self._events = names.events(domain)
         self._refusals = names.refusals(domain)
-        self._dead_letters = names.dead_letters(domain)
         self._source = f"/logfold/{domain}/handler".encode()
         self._by_type: dict[str, Headers] = {}
 
@@ -83,16 +82,6 @@ class Records:
             "version": decided.version,
         }
         return Record(self._refusals, asked.key, self._codec.encode(_REFUSED, data), headers, id_)
-
-    def parked(self, decided: Decided) -> Record:
-        """A command that cannot be read, as it came, with where it lay and what is wrong with it."""
-        record = decided.asked.record
-        headers: Headers = [
-            *decided.asked.headers.items(),
-            ("logfold-origin", f"{record.topic()}/{record.partition()}@{record.offset()}".encode()),
-            ("logfold-error", decided.asked.wrong.encode()),
-        ]
-        return Record(self._dead_letters, record.key(), record.value(), headers)
 
     @staticmethod
     def _links(decided: Decided) -> Headers:

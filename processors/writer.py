@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
+from processors.parking import Parking
 from processors.slices import OpenSlice
 from projections.slices import Commit, SliceStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Write:
-    """One slice's part of a batch, and how many events it folds."""
+    """One slice's part of a batch, how many events it folds or parks, and what it parks (None: nothing more)."""
 
     slice: OpenSlice
     commit: Commit
     events: int
+    parking: Parking | None = None
 
 
 class Writer:

@@ -31,15 +31,16 @@ class NotSentError(LogfoldError):
 class Publisher:
     """Sends records in the order given, a partition's order kept also across retries.
 
-    At most `queue` records wait to be acknowledged: `send` then blocks, so memory is bounded.
+    At most `queue` records wait to be acknowledged: `send` then blocks, so memory is bounded. largest: of a record, in bytes.
     """
 
-    def __init__(self, settings: KafkaSettings, queue: int = 20_000, linger_ms: float = 5) -> None:
+    def __init__(self, settings: KafkaSettings, queue: int = 20_000, linger_ms: float = 5, largest: int = 1_000_000) -> None:
         self._producer = Producer(
             settings.producer(
                 **{
                     "queue.buffering.max.messages": queue,
                     "linger.ms": linger_ms,
+                    "message.max.bytes": largest,
                     "topic.metadata.propagation.max.ms": _UNKNOWN_TOPIC_MS,
                 }
             )
@@ -47,8 +48,19 @@ class Publisher:
         self._bootstrap = settings.bootstrap
         self._failed: KafkaError | None = None
 
-    def send(self, topic: str, key: str, value: bytes, headers: Headers, delivered: Delivered | None = None) -> None:
-        """Queue one record; NotSentError when it is not taken, PublishError when an earlier one is known to have failed."""
+    def send(
+        self,
+        topic: str,
+        key: str | bytes | None,
+        value: bytes | None,
+        headers: Headers,
+        delivered: Delivered | None = None,
+        partition: int = -1,
+    ) -> None:
+        """Queue one record; NotSentError when it is not taken, PublishError when an earlier one is known to have failed.
+
+        partition: by default that of the key.
+        """
 
         def report(error: KafkaError | None, message: Message) -> None:
             if error is not None:
@@ -59,7 +71,7 @@ class Publisher:
         while True:
             self._check()
             try:
-                self._producer.produce(topic, value=value, key=key, headers=headers, on_delivery=report)
+                self._producer.produce(topic, value, key, partition, headers=headers, on_delivery=report)
             except BufferError:
                 self._serve(0.1)
             except KafkaException as error:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from projections.digest import digest
+from projections.parked import Aside
 from projections.past import Point
 from projections.projection import Param, Projection
 from projections.reader import Readers
@@ -61,8 +62,9 @@ def _command(projection: Projection) -> click.Command:
         positions = [Position.parse(text) for text in after]
         point = None if declared.aggregate is None else _point(given)
         readers = _readers(click.get_current_context())
+        aside = Aside()
         if point is None:
-            answer = readers.query(projection.name, checked, positions, timeout, generation)
+            answer, aside = readers.ask(projection.name, checked, positions, timeout, generation)
         elif positions or generation is not None:
             raise UsageError("--after and --generation are of a read model, and the past is read from the log: leave them out")
         else:
@@ -73,8 +75,18 @@ def _command(projection: Projection) -> click.Command:
                 click.echo(f"more: --page {answer['next']}", err=True)
         else:
             show(answer, as_json, declared.columns)
+        _tell_parked(projection.name, aside)
 
     return click.Command(projection.name, callback=run, params=params, help=declared.help)
+
+
+def _tell_parked(name: str, aside: Aside) -> None:
+    """What the answer lacks."""
+    if aside.mark is not None:
+        click.echo(f"its events from {aside.since} on are parked ({aside.mark.count}): {aside.mark.error}", err=True)
+    elif aside.keys:
+        keys = f"{aside.keys} keys are" if aside.keys > 1 else "1 key is"
+        click.echo(f"{keys} parked, and rows lack their events: `logfold dead-letters list --owner {name}`", err=True)
 
 
 def _past_options() -> list[click.Parameter]:

@@ -19,9 +19,12 @@ class FoldError(LogfoldError):
 
     def __init__(self, owner: str, event: Event, error: Exception) -> None:
         self.position = event.position
-        super().__init__(
-            f"{self.position} key {event.key!r}: {owner} cannot fold {event.type}: {type(error).__name__}: {error}"
-        )
+        self.reason = f"{owner} cannot fold {event.type}: {type(error).__name__}: {error}"
+        super().__init__(f"{self.position} key {event.key!r}: {self.reason}")
+
+    @property
+    def offset(self) -> int:
+        return self.position.offset
 
 
 class RowError(LogfoldError):
@@ -110,6 +113,12 @@ class Fold:
             _fold_table(self._projection.table(name), rows, steps, keys, changes)
             rows.trim()
         return changes
+
+    def hold(self, changes: Changes) -> None:
+        """Hold the rows that these changes leave; for a fold that holds none yet."""
+        for name, rows in changes.rows.items():
+            for key, row in rows.items():
+                self._rows[name].hold(key, row)
 
     def _plan(self, events: Iterable[Event]) -> dict[str, list[_Planned]]:
         routes = self._routes

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from projections.event import Event
-from projections.slices import META
+from projections.slices import META, PARKED, PARKED_EVENTS
 from schemas.errors import UsageError
 from schemas.failure import Policy, Stop
 from schemas.names import checked_name
@@ -130,8 +130,9 @@ class Projection:
 
     @property
     def parts(self) -> list[str]:
-        """What a slice of it consists of besides its progress."""
-        return [name for table in self.tables for name in (table.name, *(index.name for index in table.indexes))]
+        """What a slice of it consists of besides its progress: tables, indexes, and what is parked."""
+        names = [name for table in self.tables for name in (table.name, *(index.name for index in table.indexes))]
+        return [*names, PARKED, PARKED_EVENTS]
 
     def table(self, name: str) -> Table:
         """The table called so; UsageError when there is none."""

@@ -8,12 +8,12 @@ from typing import Any
 
 from redis import Redis
 
-from projections import past
+from projections import parked, past
 from projections.fold import parsed
 from projections.generations import Generation, Generations, chosen
 from projections.projection import Projection, Row, Table
 from projections.slices import SliceId, SliceStore, key_text
-from schemas.errors import LogfoldError, NotFoundError, TimedOutError, UsageError
+from schemas.errors import LogfoldError, NotFoundError, ParkedError, TimedOutError, UsageError
 from schemas.names import Names
 from schemas.partitioner import partition_of
 from schemas.position import Position
@@ -100,8 +100,11 @@ class Reader:
             yield key_text(key), row
 
     def wait(self, positions: Iterable[Position], timeout_s: float) -> None:
-        """Return once every position is folded; TimedOutError after `timeout_s`, saying how far the slice is."""
+        """Return once every position is folded; TimedOutError after `timeout_s`, saying how far the slice is; ParkedError for
+        one that is parked.
+        """
         deadline = time.monotonic() + timeout_s
+        events = []
         for position in positions:
             if position.partition >= self.generation.partitions.get(position.topic, 0):
                 folds = dict(self.generation.partitions)
@@ -117,6 +120,27 @@ class Reader:
                     self._refuse_gone([slice_])
                 time.sleep(pause)
                 pause = min(pause * 2, _POLL_S[1])
+            events.append((slice_, position.offset))
+        if events:
+            self._refuse_parked(events)
+
+    def parked(self, key: str | None = None) -> parked.Aside:
+        """How many keys are parked, and what is of the aggregate `key`; one round trip."""
+        homes = []
+        if key is not None:
+            homes = [self.generation.slice(t, partition_of(key, count)) for t, count in self.generation.partitions.items()]
+        return parked.look(self._store, self.generation.slices(), homes, key or "")
+
+    def _refuse_parked(self, events: Sequence[tuple[SliceId, int]]) -> None:
+        """What was passed by is not folded yet."""
+        found = parked.first_of(self._store, events)
+        if found is not None:
+            slice_, offset, raw, mark = found
+            name, key = self.projection.name, parked.shown(raw)
+            raise ParkedError(
+                f"{Position(slice_.topic, slice_.partition, offset)} is parked: {name!r} folds nothing of the key {key!r} from "
+                f"offset {mark.origin} on ({mark.error}): see `logfold dead-letters show {name} {key}`"
+            )
 
     def _refuse_gone(self, slices: Sequence[SliceId]) -> None:
         """What lacks a slice may not have been built yet, or not be there any more."""
@@ -163,15 +187,37 @@ class Readers:
         timeout_s: float = 10,
         generation: str | None = None,
     ) -> Any:
-        """Run a projection's query; NotFoundError when it answers None, UsageError for text that is not Unicode."""
+        """Run a projection's query; NotFoundError when it answers None, UsageError for text that is not Unicode.
+
+        A row of an aggregate of which something is parked says so in a field `parked` (since, error, events); where there is
+        no row for that reason, ParkedError.
+        """
+        return self.ask(name, params, after, timeout_s, generation)[0]
+
+    def ask(
+        self,
+        name: str,
+        params: dict[str, Any],
+        after: Sequence[Position] = (),
+        timeout_s: float = 10,
+        generation: str | None = None,
+    ) -> tuple[Any, parked.Aside]:
+        """As `query`, with what is parked in the read model."""
         _refuse_bytes(params)
         if self.projection(name).query is None:
             raise UsageError(f"the projection {name!r} declares no query")
         try:
-            answer = self._answer(name, params, after, timeout_s, generation)
+            answer, aside = self._answer(name, params, after, timeout_s, generation)
         except GenerationGoneError:
-            answer = self._answer(name, params, after, timeout_s, generation)
-        return _there(name, params, answer)
+            answer, aside = self._answer(name, params, after, timeout_s, generation)
+        if answer is None and aside.mark is not None:
+            raise ParkedError(
+                f"{name} has no {_given(params)!r}: its events from {aside.since} on are parked ({aside.mark.error}): see "
+                f"`logfold dead-letters list --owner {name}`"
+            )
+        if isinstance(answer, dict) and aside.mark is not None:
+            answer = {**answer, "parked": aside.to_json()}
+        return _there(name, params, answer), aside
 
     def query_as_of(self, name: str, params: dict[str, Any], point: past.Point) -> Any:
         """As `query`, but of one aggregate's own events up to a point, folded from the log; see projections.past."""
@@ -182,18 +228,23 @@ class Readers:
 
     def _answer(
         self, name: str, params: dict[str, Any], after: Sequence[Position], timeout_s: float, generation: str | None
-    ) -> Any:
+    ) -> tuple[Any, parked.Aside]:
         reader = self.open(name, generation)
         reader.wait(after, timeout_s)
-        assert reader.projection.query is not None
-        return reader.projection.query.run(reader, **params)
+        query = reader.projection.query
+        assert query is not None
+        answer = query.run(reader, **params)
+        return answer, reader.parked(None if query.aggregate is None else params.get(query.aggregate.name))
 
 
 def _there(name: str, params: dict[str, Any], answer: Any) -> Any:
     if answer is None:
-        given = " ".join(str(value) for value in params.values() if value not in (None, ""))
-        raise NotFoundError(f"{name} has no {given!r}")
+        raise NotFoundError(f"{name} has no {_given(params)!r}")
     return answer
+
+
+def _given(params: dict[str, Any]) -> str:
+    return " ".join(str(value) for value in params.values() if value not in (None, ""))
 
 
 def _refuse_bytes(params: dict[str, Any]) -> None:

@@ -2,13 +2,14 @@
 
 Keys: `{<owner>:<generation>:<topic>:<partition>}:<part>`; the part `slice` is a hash with `offset` (the next one to
 fold), `revision` (counts the writes), `topic_id`, `last_offset` / `last_id` (the last event folded), `digest.<table>`
-(see projections.digest), and, while a switch of generations holds the slice, `held` (until when, in milliseconds). Every
-other part is a table (a hash of JSON rows) or an index (a sorted set, all scores 0, read in the order of the members).
+(see projections.digest), and, while a switch of generations holds the slice, `held` (until when, in milliseconds). The
+parts `parked` and `parked-events` say what is put aside (see projections.parked). Every other part is a table (a hash of
+JSON rows) or an index (a sorted set, all scores 0, read in the order of the members).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from projections.digest import Digests
 from schemas.errors import LogfoldError
 
 META = "slice"
+PARKED, PARKED_EVENTS = "parked", "parked-events"
 _DIGEST = "digest."
 _HELD = "held"
 HOLD_MS = 5_000
@@ -109,15 +111,18 @@ class Progress:
 
 
 class Changes:
-    """What one commit writes: rows by table, members of indexes, parts to drop first; and what it adds to the digests."""
+    """What one commit writes: rows by table, members of indexes, parts to drop first, what is parked (by part and field, see
+    projections.parked); and what it adds to the digests.
+    """
 
-    __slots__ = ("digests", "drops", "members", "rows")
+    __slots__ = ("digests", "drops", "members", "parked", "rows")
 
     def __init__(self) -> None:
         self.digests: dict[str, int] = {}
         self.rows: dict[str, dict[str, bytes | None]] = {}
         self.members: dict[str, dict[str, bool]] = {}
         self.drops: list[str] = []
+        self.parked: dict[str, dict[Any, bytes | None]] = {}
 
     def put(self, table: str, key: str, row: bytes | None) -> None:
         """Write a row, or delete it (None)."""
@@ -134,6 +139,15 @@ class Changes:
     def drop(self, part: str) -> None:
         """Empty a part before the new rows are written."""
         self.drops.append(part)
+
+    def then(self, later: Changes) -> None:
+        """Add what was folded after this: rows, members and digests."""
+        for table, rows in later.rows.items():
+            self.rows.setdefault(table, {}).update(rows)
+        for index, members in later.members.items():
+            self.members.setdefault(index, {}).update(members)
+        for table, digest in later.digests.items():
+            self.digests[table] = self.digests.get(table, 0) + digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +183,25 @@ class SliceStore:
     def table(self, slice_: SliceId, table: str) -> dict[bytes, bytes]:
         """Every row of a table by key; for tables that are small."""
         return self._redis.hgetall(slice_.key(table))  # type: ignore[return-value]
+
+    def hashes(self, slices: Sequence[SliceId], part: str) -> list[dict[bytes, bytes]]:
+        """Every field of a part of each slice, in one round trip; for parts that are small."""
+        pipe = self._redis.pipeline(transaction=False)
+        for slice_ in slices:
+            pipe.hgetall(slice_.key(part))
+        return pipe.execute()
+
+    def fields(
+        self, part: str, wanted: Sequence[tuple[SliceId, str | bytes]], counted: Sequence[SliceId] = ()
+    ) -> tuple[list[bytes | None], int]:
+        """Some fields of a part, and how many it has in all of the `counted` slices; one round trip."""
+        pipe = self._redis.pipeline(transaction=False)
+        for slice_, field in wanted:
+            pipe.hget(slice_.key(part), field)
+        for slice_ in counted:
+            pipe.hlen(slice_.key(part))
+        found = pipe.execute()
+        return found[: len(wanted)], sum(found[len(wanted) :])
 
     def commit(self, commits: Sequence[Commit]) -> list[bool]:
         """Write each slice atomically: all of its changes and its progress, or nothing.
@@ -258,8 +291,8 @@ class SliceStore:
         return sum(size or 0 for size in pipe.execute())
 
     def drop(self, slice_: SliceId, parts: Iterable[str]) -> None:
-        """Remove a slice whole, its offset included, in one UNLINK."""
-        self._redis.unlink(slice_.key(META), *(slice_.key(part) for part in parts))
+        """Remove a slice whole, its offset and what is parked included, in one UNLINK."""
+        self._redis.unlink(*(slice_.key(part) for part in dict.fromkeys((META, PARKED, PARKED_EVENTS, *parts))))
 
 
 def key_text(key: bytes) -> str:
@@ -314,6 +347,8 @@ class _Call:
             self._table(table, rows)
         for index, members in commit.changes.members.items():
             self._index(index, members)
+        for part, fields in commit.changes.parked.items():
+            self._table(part, fields)
         meta = ["offset", after.offset, "revision", before.revision + 1, "topic_id", after.topic_id]
         if after.last_offset is not None:
             meta += ["last_offset", after.last_offset, "last_id", after.last_id]
@@ -331,7 +366,7 @@ class _Call:
         self.argv += (command, key, len(args))
         self.argv += args
 
-    def _table(self, table: str, rows: dict[str, bytes | None]) -> None:
+    def _table(self, table: str, rows: Mapping[Any, bytes | None]) -> None:
         written: list[Any] = []
         for key, row in rows.items():
             if row is not None:

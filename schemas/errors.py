@@ -31,6 +31,10 @@ class TimedOutError(LogfoldError):
     exit_code = UNKNOWN
 
 
+class ParkedError(LogfoldError):
+    """What was asked for is put aside, in its order, until a person retries or discards it."""
+
+
 class LogError(LogfoldError):
     """The log is not the one that was folded so far: cut short, made again, or it does not reach back to zero."""
 

@@ -33,3 +33,8 @@ class Retry:
 
 
 Policy = Stop | Park | Retry
+
+
+def may_park(policy: Policy) -> bool:
+    """Whether a policy parks anything in the end."""
+    return isinstance(policy.then if isinstance(policy, Retry) else policy, Park)

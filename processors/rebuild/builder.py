@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import structlog
 from confluent_kafka import Message
 
+from processors.attempts import Attempts
 from processors.consumer import BatchConsumer
 from processors.folding import Folding
 from processors.following import stored
+from processors.notices import Notices
 from processors.patience import TRANSIENT, Transient, patiently
 from processors.topics import Place, Topics
 from processors.writer import Write
@@ -21,7 +23,7 @@ from projections.generations import Build, Generations
 from projections.projection import Projection
 from projections.slices import SliceStore
 from schemas.codec import Codec
-from schemas.errors import LogfoldError, TimedOutError
+from schemas.errors import DecodeError, LogfoldError, TimedOutError
 
 BULK = 20_000
 _POLLED = 5_000
@@ -77,6 +79,7 @@ class Builder:
         store: SliceStore,
         generations: Generations,
         codec: Codec,
+        notices: Notices | None,
         throttle: Throttle,
         stop: threading.Event,
         bulk: int = BULK,
@@ -90,7 +93,8 @@ class Builder:
         self._stop = stop
         self._bulk = bulk
         self._topics = Topics(kafka)
-        self._folding = Folding(projection, store, codec, _HELD_ROWS)
+        self._folding = Folding(projection, store, codec, _HELD_ROWS, notices)
+        self._attempts = Attempts(projection.on_failure)
         self._consumer = BatchConsumer(kafka, group, starts=self._load, gone=lambda _: None)
         self._read: dict[Place, list[Message]] = {}
         self._seen: dict[Place, int] = {}
@@ -182,13 +186,16 @@ class Builder:
     def _fold(self, place: Place, target: int) -> Write | None:
         wanted, done = self._wanted(place, target), self._seen[place] >= target
         self._read[place] = self._read[place][len(wanted) :]
-        try:
-            return self._folding.fold(place, wanted, target if done else None)
-        except FoldError:
-            # Where the rows are gone, any event is a bad one.
-            self._folding.wait()
-            self._look_back()
-            raise
+        while True:
+            try:
+                return self._folding.fold(
+                    place, wanted, target if done else None, lambda offset: self._attempts.parks(place, offset)
+                )
+            except (DecodeError, FoldError) as error:
+                pause_s = self._attempts.failed(place, error.offset)
+                if pause_s is None or self._stop.wait(pause_s):
+                    raise
+                log.warning("trying again", error=str(error), tried=self._attempts.shown(place, error.offset))
 
     def _wanted(self, place: Place, target: int) -> list[Message]:
         """What was read and lies before the target."""

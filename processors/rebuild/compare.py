@@ -19,13 +19,32 @@ from processors.rebuild.builder import Builder, Touched
 from processors.topics import Place
 from projections.difference import Difference, between
 from projections.generations import Build
+from projections.parked import marks, shown, unlike
 from projections.projection import Projection
-from projections.slices import SliceStore
+from projections.slices import PARKED, PARKED_EVENTS, SliceStore
 from schemas.errors import LogfoldError
 
 _AT_ONCE = 2_000
+_ASIDE = {PARKED, PARKED_EVENTS}
 _BEHIND_S = 20.0
 _LOOK_S = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkedApart:
+    """A key that is parked on one side alone, or not from the same event on: then its rows may well differ.
+
+    live, built: the offset of the first event that is parked, None where none is.
+    """
+
+    topic: str
+    partition: int
+    key: str
+    live: int | None
+    built: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"key": self.key, "slice": f"{self.topic}/{self.partition}", "live": self.live, "new": self.built}
 
 
 @dataclass(slots=True)
@@ -34,6 +53,7 @@ class Comparison:
 
     offsets: by partition, at which both stood. rows: how many were compared. slices: how many, and how many of them were
     known to be equal by their digests, without reading a row. differences: the first `limit`; counts: of all, by (part, kind).
+    parked: keys that are not parked alike, which is no difference of itself, but may be why rows differ.
     """
 
     limit: int
@@ -43,6 +63,7 @@ class Comparison:
     offsets: dict[Place, int] = field(default_factory=dict)
     differences: list[Difference] = field(default_factory=list)
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
+    parked: list[ParkedApart] = field(default_factory=list)
 
     @property
     def different(self) -> int:
@@ -61,6 +82,7 @@ class Comparison:
             "different": self.different,
             "counts": counts,
             "differences": [difference.to_json() for difference in self.differences],
+            "parked_apart": [apart.to_json() for apart in self.parked],
             "offsets": {f"{t}/{p}": offset for (t, p), offset in sorted(self.offsets.items())},
         }
 
@@ -92,9 +114,10 @@ class Comparing:
         self._store = store
         self._stopped = stopped
         # What only one side has is a difference as well.
-        self._parts = list(dict.fromkeys((*projection.parts, *live.parts)))
+        self._parts = [part for part in dict.fromkeys((*projection.parts, *live.parts)) if part not in _ASIDE]
         # Digests are of tables: they do not tell of indexes, nor of a table that is no more.
-        self._by_digest = set(live.parts) == set(projection.parts) and self._live.version == self._built.version
+        same_parts = {*live.parts} - _ASIDE == {*projection.parts} - _ASIDE
+        self._by_digest = same_parts and self._live.version == self._built.version
         self.found = Comparison(limit)
         self.by_digest: set[Place] = set()
         """Those that were equal by their digests."""
@@ -107,8 +130,16 @@ class Comparing:
         if not read and self.same_digests(place):
             self.found.by_digest += 1
             self.by_digest.add(place)
-            return
-        self._rows(place)
+        else:
+            self._rows(place)
+        self._parked(place)
+
+    def _parked(self, place: Place) -> None:
+        """Which keys are not parked alike, up to where rows were compared."""
+        live, built = marks(self._store, [self._live.slice(*place), self._built.slice(*place)])
+        for key in unlike(live, built, self.found.offsets[place]):
+            of = [None if key not in side else side[key].origin for side in (live, built)]
+            self.found.parked.append(ParkedApart(topic=place[0], partition=place[1], key=shown(key), live=of[0], built=of[1]))
 
     def same_digests(self, place: Place) -> bool:
         """Whether both slices stand at the same offset with the same digests; of those that are unknown, no."""

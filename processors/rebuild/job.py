@@ -11,13 +11,14 @@ from functools import cached_property
 
 from processors.claim import claimed
 from processors.following import stored
+from processors.notices import Notices
 from processors.patience import patiently
 from processors.rebuild.builder import BULK, Builder, Targets, Throttle
 from processors.rebuild.display import Display
 from processors.rebuild.workers import Workers, shared
 from processors.runtime import Runtime
 from processors.topics import Place, Topics
-from projections.generations import Build, Generation, Generations, new_build
+from projections.generations import SCRATCH, Build, Generation, Generations, new_build
 from projections.projection import Projection
 from projections.slices import Changes, Commit, Progress, SliceStore
 from schemas.errors import INTERRUPTED, LogfoldError, NotFoundError
@@ -163,6 +164,8 @@ class Job:
             store=self.store,
             generations=self.generations,
             codec=runtime.codec(),
+            # Of what is dropped at the end nobody needs to know what was parked in it.
+            notices=None if build.state == SCRATCH else Notices(runtime.kafka, runtime.names),
             throttle=Throttle(rate, self.stop),
             stop=self.stop,
             bulk=bulk,

@@ -14,6 +14,7 @@ from processors.topics import Place
 from projections.difference import Difference, between
 from projections.fold import Fold
 from projections.generations import Generation
+from projections.parked import marks
 from projections.projection import Projection, Table, event_key
 from projections.slices import Changes, Commit, Progress, SliceId
 from schemas.errors import LogfoldError, NotFoundError, UsageError
@@ -65,8 +66,10 @@ def _repair(
         job.stopped()
         progress = stored(job.store, live, [place])[place]
         if not progress.held:
-            found = history.aggregate(topic, key)
-            events = [event for event in found.events if event.position.offset < progress.offset]
+            # What is parked is not folded, so it is not to be mended either.
+            parked = marks(job.store, [live.slice(*place)])[0].get(key.encode())
+            until = progress.offset if parked is None else min(progress.offset, parked.origin)
+            events = history.aggregate(topic, key, until).events
             folded = Fold(job.projection, 1).apply(events, lambda _table, keys: [None] * len(keys))
             differences, changes, there = _differences(job, live, place, key, tables, folded)
             if not differences or _written(job, live.slice(*place), progress, changes):

@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from processors.notices import check_topics
 from processors.patience import TRANSIENT, patiently
 from processors.rebuild.builder import Builder, GoneError
 from processors.rebuild.compare import Comparing, Comparison
@@ -18,6 +19,7 @@ from processors.rebuild.switching import NotYet, Switched, switch
 from processors.topics import Place
 from projections.generations import BUILDING, Build
 from schemas.errors import LogfoldError, NotFoundError, UsageError
+from schemas.failure import may_park
 
 ALWAYS, IF_EQUAL, NEVER = "always", "if-equal", "never"
 _STILL_S = 1.0
@@ -92,6 +94,8 @@ class Replay:
     def run(self) -> Report:
         """Build, compare, switch. LogfoldError when it is refused, or an event cannot be folded."""
         with self._job.claim("replay"), self._job.display:
+            if may_park(self._job.projection.on_failure):
+                check_topics(self._job.runtime.kafka, self._job.runtime.names, list(self._job.partitions))
             live = self._job.live()
             self._refuse_wish(live)
             self._job.sweep()

@@ -14,6 +14,7 @@ from projections.difference import Difference
 from projections.show import show
 
 _SHORT = 60
+_MOST_KEYS = 5
 
 
 def tell(report: Report) -> None:
@@ -38,6 +39,7 @@ def tell(report: Report) -> None:
 
 def tell_differences(found: Comparison) -> None:
     """What came of a comparison."""
+    _tell_parked(found)
     if not found.different:
         if found.by_digest == found.slices:
             click.echo(f"equal by their digests ({found.slices} slices; no row was read, `logfold verify` reads them)")
@@ -49,6 +51,22 @@ def tell_differences(found: Comparison) -> None:
     list_differences(found.differences)
     if len(found.differences) < found.different:
         click.echo(f"and {found.different - len(found.differences):,} more (--show)")
+
+
+def _tell_parked(found: Comparison) -> None:
+    """Keys that are parked on one side alone: what is parked is not folded, so its rows differ."""
+    by: dict[str, list[str]] = {}
+    for apart in found.parked:
+        where = "in both, but not from the same event on"
+        if apart.built is None:
+            where = "in the live generation and not in the new one"
+        elif apart.live is None:
+            where = "in the new generation and not in the live one"
+        by.setdefault(where, []).append(apart.key)
+    for where, keys in by.items():
+        named = ", ".join(keys[:_MOST_KEYS]) + (", …" if len(keys) > _MOST_KEYS else "")
+        what = "1 key is" if len(keys) == 1 else f"{len(keys):,} keys are"
+        click.echo(f"{what} parked {where}, so rows may differ: {named}")
 
 
 def _short(value: Any) -> str:

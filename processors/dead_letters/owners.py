@@ -1,0 +1,49 @@
+"""Finds the owners of dead letters: each knows where its own lie and what can be done about them."""
+
+from __future__ import annotations
+
+from processors.dead_letters.owner import Owner
+from processors.dead_letters.parked import ParkedEvents
+from processors.dead_letters.topic import PROCESS_MANAGER, DeadLetters, OnlyKnown, Open
+from processors.dead_letters.undecided import UndecidedCommands
+from processors.letters import handler_name
+from processors.runtime import Runtime
+from schemas.errors import UsageError
+
+
+def owners(runtime: Runtime) -> list[Owner]:
+    """Everyone who may own letters: the installed projections, and whoever has some in the topics."""
+    letters = DeadLetters(runtime).open()
+    names = dict.fromkeys([*_handlers(runtime), *(letter.owner for letter in letters)])
+    return [
+        *(ParkedEvents(runtime, projection) for projection in runtime.projections.values()),
+        *(_of_topic(runtime, name, letters) for name in names),
+    ]
+
+
+def owner_of(runtime: Runtime, name: str) -> Owner:
+    """The owner of that name; UsageError when there is none."""
+    if name in runtime.projections:
+        return ParkedEvents(runtime, runtime.projections[name])
+    letters = DeadLetters(runtime).open()
+    known = dict.fromkeys([*_handlers(runtime), *_process_managers(runtime), *(letter.owner for letter in letters)])
+    if name not in known:
+        there = ", ".join(sorted([*runtime.projections, *known]))
+        raise UsageError(f"nobody called {name!r} owns dead letters; there are: {there}")
+    return _of_topic(runtime, name, letters)
+
+
+def _of_topic(runtime: Runtime, name: str, letters: list[Open]) -> Owner:
+    handlers = _handlers(runtime)
+    if name in handlers:
+        return UndecidedCommands(runtime, handlers[name], letters, name)
+    return OnlyKnown(name, letters)
+
+
+def _handlers(runtime: Runtime) -> dict[str, str]:
+    """The handlers' names, with their domains."""
+    return {handler_name(domain): domain for domain in runtime.domains}
+
+
+def _process_managers(runtime: Runtime) -> list[str]:
+    return [manager.name + PROCESS_MANAGER for domain in runtime.domains.values() for manager in domain.process_managers]

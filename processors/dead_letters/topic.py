@@ -1,0 +1,125 @@
+"""Letters that the dead-letter topics alone know of: of those who keep no slice of what they parked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import structlog
+from confluent_kafka import Message
+
+from processors.dead_letters.owner import Entry, Item, Resolved
+from processors.letters import Letter, handler_name, open_letters, read
+from processors.log_reader import LogReader
+from processors.runtime import Runtime
+from processors.topics import Place, Topics
+from schemas.errors import LogfoldError, UsageError
+
+PROCESS_MANAGER = ".process-manager"
+log = structlog.get_logger("dead-letters")
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A letter that is open, and when it was written (ms), which is when its record was parked."""
+
+    domain: str
+    letter: Letter
+    written: int
+
+    @property
+    def owner(self) -> str:
+        """As people call it: a process manager may have the name of a read model."""
+        owner = self.letter.owner
+        return owner if owner == handler_name(self.domain) or owner.endswith(PROCESS_MANAGER) else owner + PROCESS_MANAGER
+
+    @property
+    def key(self) -> bytes:
+        return self.letter.key or b""
+
+
+class DeadLetters:
+    """Reads the dead-letter topics of the enabled domains."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._topics = Topics(runtime.kafka)
+        self._log = LogReader(runtime.kafka, runtime.names.topic("logfold.dead-letters"))
+
+    def open(self) -> list[Open]:
+        """Every open letter but those of projections, whose slices say what is parked; by partition, in their order."""
+        found: list[Open] = []
+        for domain in self._runtime.domain_names:
+            name = self._runtime.names.dead_letters(domain)
+            for topic in self._topics.existing([name]).values():
+                ends = self._topics.ends([(name, p) for p in range(topic.partitions)], committed=True)
+                starts = self._topics.starts(ends)
+                spans = {place: (starts[place], end) for place, end in ends.items()}
+                found += self._open(domain, self._log.scan(spans, f"reading {name}"))
+        return found
+
+    def _open(self, domain: str, records: Iterable[Message]) -> list[Open]:
+        letters: dict[Place, list[Letter]] = {}
+        written: dict[tuple[str, str, object], int] = {}
+        for record in records:
+            try:
+                letter = read(record, handler_name(domain))
+            except UsageError as error:
+                log.warning("not a dead letter", at=f"{record.topic()}/{record.partition()}@{record.offset()}", why=str(error))
+                continue
+            if not letter.generation:
+                letters.setdefault((letter.origin.topic, letter.origin.partition), []).append(letter)
+                written.setdefault(letter.identity, record.timestamp()[1])
+        return [
+            Open(domain, letter, written[letter.identity])
+            for place in sorted(letters)
+            for letter in open_letters(letters[place])
+        ]
+
+
+class OnlyKnown:
+    """An owner whose letters can be looked at here; what is to be done about them is another's business."""
+
+    def __init__(self, name: str, letters: Sequence[Open]) -> None:
+        self.name = name
+        self._letters = [letter for letter in letters if letter.owner == name]
+
+    def entries(self) -> list[Entry]:
+        keys: dict[tuple[Place, bytes], list[Open]] = {}
+        for letter in self._letters:
+            origin = letter.letter.origin
+            keys.setdefault(((origin.topic, origin.partition), letter.key), []).append(letter)
+        return [
+            Entry(
+                owner=self.name,
+                domain=of[0].domain,
+                key=of[0].key,
+                origin=of[0].letter.origin,
+                events=len(of),
+                error=of[0].letter.error,
+                since=of[0].written,
+            )
+            for of in keys.values()
+        ]
+
+    def letters(self, entry: Entry) -> list[Open]:
+        """Those of a key in one partition."""
+        return [
+            letter
+            for letter in self._letters
+            if letter.key == entry.key and (letter.letter.origin.topic, letter.letter.origin.partition) == entry.place
+        ]
+
+    def items(self, entry: Entry) -> list[Item]:
+        return [
+            Item(
+                position=of.letter.origin,
+                recorded=of.written,
+                headers=of.letter.headers,
+                value=of.letter.value,
+            )
+            for of in self.letters(entry)
+        ]
+
+    def resolve(self, entry: Entry, how: str) -> Resolved:
+        raise LogfoldError(f"{how}: nobody here knows what to do about the letters of {self.name!r}")
