@@ -112,8 +112,8 @@ class ParkedEvents:
                 error = "" if attempt.fault is None else str(attempt.fault)
                 return Resolved(key=entry.key, done=done, dropped=dropped, left=attempt.left, error=error, note=notes)
         raise Transient(
-            f"{entry.place[0]}/{entry.place[1]} is written all the time: {done} events of {shown(entry.key)!r} were folded, try "
-            "again for the others"
+            f"{entry.place[0]}/{entry.place[1]} is written all the time: {done} events of {shown(entry.key)!r} were folded, "
+            "try again for the others"
         )
 
     def _attempt(self, live: Generation, entry: Entry, how: str, known: Mapping[int, Message]) -> _Attempt | None:

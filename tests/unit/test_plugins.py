@@ -54,7 +54,7 @@ def test_a_package_of_ones_own_is_found(install: Install) -> None:
     install("shop", PROJECTION.format("stock"), projections="shop_pack:found")
     assert plugins.domains(None) == ["accounts", "flights", "shop"]
     installation = Installation({})
-    own = {"accounts", "aircraft", "board", "flights", "punctuality", "statements", "totals", "transfers"}
+    own = {"accounts", "aircraft", "board", "flights", "punctuality", "statements", "totals", "transfers", "transfers-timers"}
     assert set(installation.projections) == {*own, "stock"}
     assert set(installation.domains) == {"accounts", "flights"}
     assert set(Installation({"LOGFOLD_DOMAINS": "shop"}).projections) == {"stock"}
