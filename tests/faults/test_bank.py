@@ -21,7 +21,8 @@ from tests.support.local_stack import REPOSITORY
 from tests.support.sandbox import OpenSandbox, Sandbox
 
 ACCOUNTS, TELLERS = 50, 8
-TRANSFERS = 20_000 if SOAK else 1_200
+TRANSFERS = 20_000 if SOAK else 2_000
+STRUCK_AFTERWARDS = 6
 KILLS_EVERY_S = (0.2, 3.0)
 QUIET_S = 1_200 if SOAK else 180
 PROJECTIONS = ("accounts", "statements", "transfers", "totals")
@@ -82,7 +83,8 @@ class Tellers:
 def test_killing_everything_loses_no_money(open_sandbox: OpenSandbox, seed: int) -> None:
     print(f"LOGFOLD_SEED={seed}")
     chance = random.Random(seed)
-    with open_sandbox(partitions=6, LOGFOLD_DOMAINS="accounts") as sandbox:
+    protocol = chance.choice(["consumer", "classic"])
+    with open_sandbox(partitions=6, LOGFOLD_DOMAINS="accounts", LOGFOLD_GROUP_PROTOCOL=protocol) as sandbox:
         daemons = {name: sandbox.start(*args) for name, args in DAEMONS.items()}
         _open_the_bank(sandbox, seed)
         tellers = Tellers(sandbox, seed)
@@ -90,7 +92,7 @@ def test_killing_everything_loses_no_money(open_sandbox: OpenSandbox, seed: int)
             struck = _fire(sandbox, daemons, tellers, chance)
         finally:
             tellers.close()
-        print(f"  killed: {struck}")
+        print(f"  {protocol}, killed: {struck}")
         bank = _at_rest(sandbox)
         assert_conserved(bank, ACCOUNTS * OPENING)
         refused = assert_decided_once(sandbox, bank)
@@ -112,7 +114,7 @@ def _open_the_bank(sandbox: Sandbox, seed: int) -> None:
 
 
 def _fire(sandbox: Sandbox, daemons: dict[str, Daemon], tellers: Tellers, chance: random.Random) -> dict[str, int]:
-    """SIGKILL for one after the other, until every teller is done; how often each was struck."""
+    """SIGKILL for one after the other, until every teller is done and a while longer; how often each was struck."""
     struck: dict[str, int] = {}
 
     def kill_redis() -> None:
@@ -126,9 +128,12 @@ def _fire(sandbox: Sandbox, daemons: dict[str, Daemon], tellers: Tellers, chance
 
         return kill
 
-    acts = {name: kill_daemon(name) for name in daemons} | {"redis": kill_redis, "teller": lambda: tellers.kill(chance)}
+    acts = {name: kill_daemon(name) for name in daemons}
+    acts |= {"redis": kill_redis, "redis emptied": sandbox.redis.flushdb, "teller": lambda: tellers.kill(chance)}
     deadline = time.monotonic() + QUIET_S * 2
-    while not tellers.done:
+    left = STRUCK_AFTERWARDS
+    while left:
+        left -= tellers.done
         assert time.monotonic() < deadline, "the tellers do not come to an end"
         # Not to wait for anything: a kill is to fall anywhere.
         time.sleep(chance.uniform(*KILLS_EVERY_S))
