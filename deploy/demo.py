@@ -110,7 +110,9 @@ class Demo:
 
     def all_alive(self) -> bool:
         found = self.json("status")
-        wanted = {"flights.handler@demo", "flights@demo", "board@demo", "punctuality@demo", "aircraft@demo"}
+        names = ("flights.handler", "flights", "board", "punctuality", "aircraft")
+        names += ("accounts.handler", "accounts", "statements", "transfers", "totals")
+        wanted = {f"{name}@demo" for name in names}
         alive: set[str] = {daemon["name"] for daemon in found if daemon["alive"] and daemon["partitions"]}
         return wanted <= alive
 

@@ -52,6 +52,7 @@ class Bank:
         self.ordered = ordered
         self.states: dict[str, State] = {}
         self.log: list[Event] = []
+        self.emitted: list[Emit] = []
         self.age = 0
         self.sources: dict[tuple[str, int], Source] = defaultdict(Source)
         self.channels: dict[tuple[tuple[str, int], int], deque[Sent]] = defaultdict(deque)
@@ -207,6 +208,7 @@ class Bank:
         return None
 
     def _emit(self, place: tuple[str, int], id_: str, process: str, age: int, emits: Any) -> None:
+        self.emitted += emits
         for n, emit in enumerate(emits):
             sent = Sent(id=f"{id_}>{n}", emit=emit, process=process, age=age)
             self.channels[place, partition_of(emit.key, PARTITIONS)].append(sent)

@@ -10,8 +10,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from processors.accounts.transfers import transfers
 from projections.accounts import accounts, totals
 from projections.testing import folded
+from schemas.codec import Codec
 from tests.support.bank import ENDS, Bank
 
 ACCOUNTS = ("a", "b", "c", "d")
@@ -176,7 +178,7 @@ def test_few_transfers_and_every_fault_at_random_moments(ordered: bool, fault: s
     assert min(ended[status] for status in ENDS) > 100, ended
 
 
-def test_without_faults_every_transfer_ends_and_leaves_nothing_behind() -> None:
+def test_without_faults_every_transfer_ends_and_leaves_nothing_behind(codec: Codec) -> None:
     """Many at once, with deadlines, but none refused undecided: no person has to mend anything."""
     seed = random.randrange(2**32)
     print(f"seed={seed}")
@@ -201,4 +203,16 @@ def test_without_faults_every_transfer_ends_and_leaves_nothing_behind() -> None:
         kept = {credit for account in bank.kind("account").values() for credit in account.get("credits", {}).values()}
         assert kept <= {"cancelled"}
         assert not bank.timers
+        for message in (*bank.emitted, *bank.log):
+            codec.encode(message.type, message.data)
     assert ended == set(ENDS)
+
+
+def test_reactions_read_fields_that_there_are(codec: Codec) -> None:
+    codec.reader(transfers.reads)
+    types = {*codec.catalog.types("accounts", "commands")}
+    assert transfers.refusals.keys() <= types
+    deadline = transfers.deadlines["overdue"]
+    assert {*deadline.starts, *deadline.ends} <= {*codec.catalog.types("accounts", "events")}
+    for type_ in deadline.starts:
+        assert deadline.due in (transfers.reads[type_] or ())
