@@ -57,10 +57,9 @@ def test_the_life_of_an_account(bank: Sandbox) -> None:
 def test_no_personal_data_in_keys_and_headers(bank: Sandbox, id_: str) -> None:
     for topic in ("accounts.events", "accounts.commands"):
         records = log.read(bank, topic)
-        assert any(b"Ada Lovelace" in record.value for record in records)
+        assert any(b"Ada Lovelace" in (record.value or b"") for record in records)
         for record in records:
-            assert b"Lovelace" not in record.key
-            assert b"Lovelace" not in repr(record.headers).encode()
+            assert "Lovelace" not in f"{record.key}{record.headers}"
 
 
 @pytest.mark.parametrize(
