@@ -110,7 +110,10 @@ class Demo:
 
     def all_alive(self) -> bool:
         found = self.json("status")
-        wanted = {"flights.handler@demo", "flights@demo", "board@demo", "punctuality@demo", "aircraft@demo"}
+        wanted = {
+            *("flights.handler@demo", "flights@demo", "board@demo", "punctuality@demo", "aircraft@demo"),
+            *("accounts.handler@demo", "accounts@demo", "statements@demo", "transfers@demo", "totals@demo"),
+        }
         alive: set[str] = {daemon["name"] for daemon in found if daemon["alive"] and daemon["partitions"]}
         return wanted <= alive
 

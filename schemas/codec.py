@@ -145,9 +145,10 @@ class Codec:
             raise DecodeError(f"the body is not a {type_}: {type(error).__name__} {error}".rstrip()) from error
         if body.tell() != len(value):
             raise DecodeError(f"{len(value) - body.tell()} bytes too many after a {type_}")
-        for name in decimals:
-            if data[name].__class__ is bytes:
-                data[name] = from_bytes(data[name])
+        if decimals:
+            for name in decimals:
+                if data[name].__class__ is bytes:
+                    data[name] = from_bytes(data[name])
         return _message((type_, data))
 
     def reader(self, wanted: Mapping[str, Collection[str] | None]) -> Decode:

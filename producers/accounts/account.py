@@ -13,6 +13,8 @@ from typing import Any
 
 from producers.decider import Decider, Decision, Refusal, State
 from schemas.accounts.money import LARGEST, exponent, text, too_fine
+from schemas.errors import UsageError
+from schemas.ids import checked_key
 from schemas.message import Message
 
 OPEN, CLOSED = "open", "closed"
@@ -87,7 +89,7 @@ def _close(state: State, data: dict[str, Any]) -> Decision:
 
 
 def _debit(state: State, data: dict[str, Any]) -> Decision:
-    if refusal := _not_open(state):
+    if refusal := not_an_id(data["transfer_id"]) or _not_open(state):
         return refusal
     if data["transfer_id"] in state["debits"]:
         return Refusal(code="already-debited", message=f"the transfer {data['transfer_id']} was debited already")
@@ -99,9 +101,9 @@ def _debit(state: State, data: dict[str, Any]) -> Decision:
 
 def _credit(state: State, data: dict[str, Any]) -> Decision:
     # First what is known of the transfer, so that an answer that was given as an event is not contradicted.
-    if refusal := _answered(state, data["transfer_id"]) or _not_open(state) or _wrong_amount(state, data):
+    if refusal := not_an_id(data["transfer_id"]) or _answered(state, data["transfer_id"]):
         return refusal
-    if refusal := _too_large(state, data["amount"]):
+    if refusal := _not_open(state) or _wrong_amount(state, data) or _too_large(state, data["amount"]):
         return refusal
     of = {"transfer_id": data["transfer_id"], "from_account": data["from_account"]}
     return [Message("accounts.AccountCredited", {**of, **_moved(state, data["amount"])})]
@@ -109,7 +111,7 @@ def _credit(state: State, data: dict[str, Any]) -> Decision:
 
 def _cancel(state: State, data: dict[str, Any]) -> Decision:
     """Also of an account that is closed or unknown: what it proves is that no credit will come."""
-    if refusal := _answered(state, data["transfer_id"]):
+    if refusal := not_an_id(data["transfer_id"]) or _answered(state, data["transfer_id"]):
         return refusal
     return [Message("accounts.CreditCancelled", {"transfer_id": data["transfer_id"]})]
 
@@ -154,6 +156,16 @@ EVENTS = frozenset(
         *("AccountCredited", "CreditSettled", "CreditCancelled"),
     )
 )
+
+
+def not_an_id(text: str) -> Refusal | None:
+    """What an event names must be able to be the key of the command that follows from it, or its follower would stand still."""
+    try:
+        checked_key(text)
+    except UsageError as error:
+        return Refusal(code="not-an-id", message=str(error))
+    return None
+
 
 _CLOSED = Refusal(code="closed", message="the account is closed")
 

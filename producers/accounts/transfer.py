@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from producers.accounts.account import not_an_id
 from producers.decider import Decider, Decision, Refusal, State
 from schemas.accounts.money import text
 from schemas.message import Message
@@ -52,6 +53,9 @@ def evolve(state: State, event: Message) -> State:
 def _request(state: State, data: dict[str, Any]) -> Decision:
     if state:
         return Refusal(code="already-requested", message="the transfer was requested already")
+    for id_ in (data["from_account"], data["to_account"]):
+        if refusal := not_an_id(id_):
+            return refusal
     if data["from_account"] == data["to_account"]:
         return Refusal(code="same-account", message="a transfer needs two accounts")
     if data["amount"] <= 0:

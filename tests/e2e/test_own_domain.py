@@ -28,9 +28,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def own(open_sandbox: OpenSandbox, installed: Path) -> Iterator[Sandbox]:
-    """All three domains under `logfold run all`."""
+    """Its two domains and logfold's own two under `logfold run all`."""
     with open_sandbox(partitions=2, PYTHONPATH=python_path(installed), LOGFOLD_DOMAINS="") as sandbox:
-        sandbox.start("run", "all").wait_for_log("event=assigned", times=10)
+        sandbox.start("run", "all").wait_for_log("event=assigned", times=17)
         yield sandbox
 
 
@@ -63,6 +63,11 @@ def test_its_refusals(own: Sandbox) -> None:
 
 def test_flights_are_as_they_were(own: Sandbox) -> None:
     assert "not-scheduled" in own.fails(1, "flights", "cancel", "UA1:2013-02-08:JFK")
+
+
+def test_accounts_are_as_they_were(own: Sandbox) -> None:
+    opened = own.json("accounts", "open", "a", "--owner", "Ada Lovelace", "--currency", "EUR")
+    assert own.json("query", "accounts", "a", "--after", opened["positions"][0])["balance"] == "0.00"
 
 
 def test_facts_are_published_and_folded(own: Sandbox) -> None:
@@ -138,8 +143,10 @@ def test_what_cannot_be_published_is_refused(own: Sandbox) -> None:
 def test_all_daemons_run(own: Sandbox) -> None:
     found = {body["name"].removesuffix("@one") for body in own.status() if body["alive"]}
     wanted = {"flights.handler", "parcels.handler", "flights", "board", "punctuality", "aircraft", "parcels", "sightings"}
+    wanted |= {"accounts.handler", "accounts", "statements", "transfers", "totals"}
+    wanted |= {"transfers.process-manager", "transfers-timers"}
     assert found == wanted | {"returns.process-manager", "returns-timers"}
-    assert "all 10 run" in own.run("doctor").stdout
+    assert "all 17 run" in own.run("doctor").stdout
     started = re.findall(r'daemon="?(run [^"]*?)"? pid=', own.daemons[0].log)
     assert "run process-manager returns" in started
     assert "run projector returns-timers" not in started

@@ -80,6 +80,16 @@ def test_an_index_is_read_in_order_over_all_partitions(reader: Reader) -> None:
     assert reader.find("rows", "by_time", "LGA|") == []
 
 
+@pytest.mark.parametrize("limit", [1, 4, 15, 100])
+def test_an_index_is_read_in_parts(reader: Reader, limit: int) -> None:
+    whole = reader.find("rows", "by_time", "JFK|1|")
+    assert reader.find("rows", "by_time", "JFK|1|", limit=limit) == whole[:limit]
+    start = whole[min(limit, 14)]["at"]
+    assert reader.find("rows", "by_time", "JFK|1|", start=start) == whole[min(limit, 14) :]
+    assert reader.find("rows", "by_time", "JFK|1|", start=start, limit=2) == whole[min(limit, 14) :][:2]
+    assert reader.find("rows", "by_time", "JFK|1|", start="JFK|0|", limit=2) == whole[:2]
+
+
 def test_what_was_not_declared_is_refused(reader: Reader) -> None:
     with pytest.raises(UsageError, match="no table 'nothing'"):
         reader.get("nothing", "key-1")

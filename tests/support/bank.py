@@ -1,8 +1,9 @@
 """Accounts and transfers in memory: deciders, the process manager's reactions, and all the delays that Kafka allows between.
 
-Commands of one source partition reach one destination partition in their order; everything else may be late by any time. A
-command id acts once. Whatever is emitted may be refused undecided; handlers and process manager may sleep until ids are
-forgotten, after which the process manager reads all events again.
+Commands of one source partition reach one destination partition in their order (or, if the bank is not `ordered`, in any:
+money must be safe even then); everything else may be late by any time. A command id acts once. Whatever is emitted may be
+refused undecided; handlers and process manager may sleep until ids are forgotten, after which the process manager reads all
+events again.
 """
 
 from __future__ import annotations
@@ -47,9 +48,11 @@ class Source:
 class Bank:
     """All state of the system; every method is one step that may happen at any moment."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, ordered: bool = True) -> None:
+        self.ordered = ordered
         self.states: dict[str, State] = {}
         self.log: list[Event] = []
+        self.emitted: list[Emit] = []
         self.age = 0
         self.sources: dict[tuple[str, int], Source] = defaultdict(Source)
         self.channels: dict[tuple[tuple[str, int], int], deque[Sent]] = defaultdict(deque)
@@ -67,7 +70,10 @@ class Bank:
         """The next command of one of the channels is decided, or refused undecided."""
         waiting = sorted(channel for channel, sent in self.channels.items() if sent)
         if waiting:
-            self._decide(self.channels[waiting[n % len(waiting)]].popleft(), fault)
+            channel = self.channels[waiting[n % len(waiting)]]
+            if not self.ordered:
+                channel.rotate(n)
+            self._decide(channel.popleft(), fault)
 
     def react(self, n: int) -> None:
         """The process manager takes the next record of one of its partitions."""
@@ -202,6 +208,7 @@ class Bank:
         return None
 
     def _emit(self, place: tuple[str, int], id_: str, process: str, age: int, emits: Any) -> None:
+        self.emitted += emits
         for n, emit in enumerate(emits):
             sent = Sent(id=f"{id_}>{n}", emit=emit, process=process, age=age)
             self.channels[place, partition_of(emit.key, PARTITIONS)].append(sent)

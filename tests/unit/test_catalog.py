@@ -12,7 +12,7 @@ from schemas.catalog import Catalog
 from schemas.codec import Codec
 from schemas.errors import LogfoldError, UsageError
 
-INSTALLED = Catalog.installed(["flights"])
+INSTALLED = Catalog.installed(["flights", "accounts"])
 
 
 def avsc(name: str, *fields: dict[str, Any], namespace: str = "shop") -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import orjson
 import pytest
+from click import BadParameter
 
 from processors.cli import _numbers
 from processors.projecting import _places
+from producers.accounts.cli import AMOUNT, CODE, ID
 from producers.cli import TIME
 from producers.flights.cli import Code, FlightId
 from producers.outcomes import Outcome
@@ -38,6 +40,21 @@ def test_flight_ids_and_codes() -> None:
     for type_, text in ((FlightId(), "UA1545"), (Code(3), "JF"), (Code(2), "\u00dcA")):
         with pytest.raises(Exception, match="is not a"):
             type_.convert(text, None, None)
+
+
+def test_amounts_currencies_and_ids_of_accounts() -> None:
+    assert AMOUNT.convert("100.00", None, None) == 1_000_000
+    assert CODE.convert("eur", None, None) == "EUR"
+    assert ID.convert("savings of \u00c9mile/1", None, None) == "savings of \u00c9mile/1"
+    for text in ("0", "0.00", "-1", "1e3", "NaN", "1,5", "1.00001", "9" * 15, ""):
+        with pytest.raises(BadParameter, match=r"is not a|has more than"):
+            AMOUNT.convert(text, None, None)
+    for text in ("EURO", "E1R", "\u00dcAB", ""):
+        with pytest.raises(BadParameter, match="is not a currency"):
+            CODE.convert(text, None, None)
+    for text in ("", "a\tb", "x" * 513):
+        with pytest.raises(BadParameter, match="is not an aggregate's id"):
+            ID.convert(text, None, None)
 
 
 @pytest.mark.parametrize(

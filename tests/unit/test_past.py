@@ -182,6 +182,8 @@ def test_reading_as_a_reader_does() -> None:
     assert reader.get("totals", "all") == {"moves": 4}
     assert list(reader.all("stock")) == ["a", "b", "c"]
     assert reader.find("stock", "by_shelf", "2|") == [reader.get("stock", key) for key in ("c", "a", "b")]
+    assert reader.find("stock", "by_shelf", "2|", limit=1) == [reader.get("stock", "c")]
+    assert reader.find("stock", "by_shelf", "2|", limit=2, start="2|b") == [reader.get("stock", key) for key in ("a", "b")]
     assert reader.find("stock", "by_shelf", "1|") == []
     for wrong in (lambda: reader.get("nothing", "a"), lambda: reader.all("nothing"), lambda: reader.find("nothing", "x", "")):
         with pytest.raises(UsageError, match="no table 'nothing'"):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from processors.accounts.transfers import transfers
 from projections.accounts import accounts, totals
 from projections.testing import folded
+from schemas.codec import Codec
 from tests.support.bank import ENDS, Bank
 
 ACCOUNTS = ("a", "b", "c", "d")
@@ -28,6 +32,10 @@ class Protocol(RuleBasedStateMachine):
         self.bank = Bank()
         self.seed = 0
         self.requested = 0
+
+    @initialize(ordered=st.booleans())
+    def begin(self, ordered: bool) -> None:
+        self.bank.ordered = ordered
         for key in ACCOUNTS[:3]:
             self.bank.ask("accounts.OpenAccount", key, owner="Ada", currency="EUR")
             self.bank.ask("accounts.Deposit", key, amount=5 * UNIT, currency=None)
@@ -123,7 +131,54 @@ Protocol.TestCase.settings = settings(max_examples=150, stateful_step_count=50, 
 TestProtocol = Protocol.TestCase
 
 
-def test_without_faults_every_transfer_ends_and_leaves_nothing_behind() -> None:
+def get_in_the_way(bank: Bank, choice: random.Random, fault: str) -> None:
+    n = choice.randrange(1_000)
+    match choice.randrange(8):
+        case 0 | 1:
+            bank.fire(n)
+        case 2 | 3:
+            bank.deliver(n, fault)
+        case 4:
+            bank.reread(n)
+        case 5:
+            bank.sleep()
+        case 6:
+            bank.ask("accounts.CloseAccount", choice.choice("ab"))
+        case 7:
+            bank.ask("accounts.OpenAccount", "x", owner="Ada", currency="EUR")
+
+
+@pytest.mark.parametrize("fault", ["expired", "decider-failed"])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_few_transfers_and_every_fault_at_random_moments(ordered: bool, fault: str) -> None:
+    """Deeper than the state machine comes. After what expired nobody has to mend anything."""
+    seed = random.randrange(2**32)
+    print(f"seed={seed}")
+    choice = random.Random(seed)
+    ended = Counter[str]()
+    for _ in range(2_000):
+        bank = Bank(ordered=ordered)
+        for key in ("a", "b"):
+            bank.ask("accounts.OpenAccount", key, owner="Ada", currency="EUR")
+            bank.ask("accounts.Deposit", key, amount=3 * UNIT, currency=None)
+        for n in range(2):
+            payer, payee = choice.choice((("a", "b"), ("b", "a"), ("a", "x")))
+            data = {"from_account": payer, "to_account": payee, "amount": choice.randint(1, 3) * UNIT, "deadline": 1}
+            bank.ask("accounts.RequestTransfer", f"t{n}", **data)
+        for _ in range(choice.randrange(9)):
+            bank.run(choice, choice.randrange(9))
+            get_in_the_way(bank, choice, fault)
+        bank.drain(choice)
+        bank.check()
+        for _ in range(0 if fault == "expired" else 3):
+            bank.mend()
+            bank.drain(choice)
+        bank.check_rest()
+        ended.update(transfer["status"] for transfer in bank.kind("transfer").values())
+    assert min(ended[status] for status in ENDS) > 100, ended
+
+
+def test_without_faults_every_transfer_ends_and_leaves_nothing_behind(codec: Codec) -> None:
     """Many at once, with deadlines, but none refused undecided: no person has to mend anything."""
     seed = random.randrange(2**32)
     print(f"seed={seed}")
@@ -148,4 +203,16 @@ def test_without_faults_every_transfer_ends_and_leaves_nothing_behind() -> None:
         kept = {credit for account in bank.kind("account").values() for credit in account.get("credits", {}).values()}
         assert kept <= {"cancelled"}
         assert not bank.timers
+        for message in (*bank.emitted, *bank.log):
+            codec.encode(message.type, message.data)
     assert ended == set(ENDS)
+
+
+def test_reactions_read_fields_that_there_are(codec: Codec) -> None:
+    codec.reader(transfers.reads)
+    types = {*codec.catalog.types("accounts", "commands")}
+    assert transfers.refusals.keys() <= types
+    deadline = transfers.deadlines["overdue"]
+    assert {*deadline.starts, *deadline.ends} <= {*codec.catalog.types("accounts", "events")}
+    for type_ in deadline.starts:
+        assert deadline.due in (transfers.reads[type_] or ())
