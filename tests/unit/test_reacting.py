@@ -118,7 +118,7 @@ def test_of_refusals_only_its_own_are_looked_into(codec: Codec) -> None:
         foreign = refusal(codec, other, value=b"never decoded")
         assert (reacting.of(foreign), reacting.wants(foreign)) == ((), False)
     assert reacting.of(refusal(codec, f"rebooking/{ID}", "flights.DepartFlight")) == ()
-    with pytest.raises(ReactionError, match=r"x\.flights\.refusals/3@7 key b'.*': the bytes"):
+    with pytest.raises(ReactionError, match=r"x\.flights\.refusals/3@7 key b'.*': not Avro"):
         reacting.of(refusal(codec, f"rebooking/{ID}", value=b"garbage that is long enough"))
 
 
@@ -250,4 +250,4 @@ def test_an_event_that_starts_and_ends_a_deadline_begins_it_anew() -> None:
 def test_timers_are_ordered_by_when_they_are_due() -> None:
     texts = [due_text(ms) for ms in (-5, 0, 9, 10, DEPARTURE, 253_402_300_799_999)]
     assert texts == sorted(texts)
-    assert index_name("late") not in {"late"}
+    assert index_name("late") != "late"

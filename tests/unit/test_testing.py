@@ -286,7 +286,7 @@ def test_other_commands_than_expected_are_shown() -> None:
         (CANCEL._replace(type="flights.FlightArrived"), "is no command"),
         (CANCEL._replace(data={}), "'cancelled_at' is missing"),
         (CANCEL._replace(key=""), "is not an aggregate's id"),
-        (CANCEL._replace(key=None), "NoneType"),
+        (CANCEL._replace(key=None), "is not an aggregate's id"),
         ("flights.CancelFlight", "which is no Emit"),
     ],
 )
