@@ -49,6 +49,7 @@ class _Tried:
     offset: int
     times: int = 0
     due: float = 0.0
+    error: str = ""
 
 
 class Reactor:
@@ -211,7 +212,7 @@ class Reactor:
             tried.times += 1
             if tried.times <= policy.times:
                 pause_s = policy.pause_s(tried.times)
-                tried.due = time.monotonic() + pause_s
+                tried.due, tried.error = time.monotonic() + pause_s, f"{error} ({tried.times})"
                 log.warning("trying again later", process_manager=self._manager.name, pause_s=pause_s, error=str(error))
                 self._consumer.pause([place])
                 return False
@@ -274,13 +275,12 @@ class Reactor:
             self._consumer.seek(self._take(places))
 
     def _status(self) -> dict[str, Any]:
-        waiting = {f"{t}/{p}": tried.times for (t, p), tried in sorted(self._tried.items())}
         return {
             "process_manager": self._manager.name,
             "partitions": {f"{t}/{p}": stand.offset for (t, p), stand in sorted(self._stands.items())},
             "stalled": {**{f"{t}/{p}": error for (t, p), error in sorted(self._stalled.items())}, **self._late()},
             "parked": self._parked.counts(),
-            **({"retrying": waiting} if waiting else {}),
+            "retrying": {f"{t}/{p}": tried.error for (t, p), tried in sorted(self._tried.items())},
         }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from processors.letters import DISCARDED, PARKED, RETRIED
 from processors.process_manager import Emit, ProcessManager
-from processors.reparking import Mended, discard, open_of, retry, skip_key
+from processors.reparking import Mended, discard, open_of, retry
 from schemas.ids import derived_id
 from schemas.partitioner import partition_of
 from tests.support import log
@@ -134,9 +134,14 @@ def test_park_puts_the_key_aside_in_order_until_it_is_retried(own: Sandbox, poli
     own.caught_up("returns.process-manager")
     assert len(letters_of(own, KEY)) == 4
 
+    (listed,) = own.json("dead-letters", "list")
+    assert (listed["owner"], listed["key"], listed["events"]) == ("returns.process-manager", KEY, 4)
+    assert listed["origin"] == f"{own.prefix}{origins[0]}"
+    assert "4 still wait" in own.run("dead-letters", "retry", "returns.process-manager", KEY).stdout
+
     runtime = own.installation.runtime
     failed = retry(runtime, returns(own), KEY.encode())
-    assert (failed.retried, failed.discarded) == (0, 0)
+    assert (failed.retried, failed.discarded, failed.left) == (0, 0, 4)
     assert f"{BAD}@1 key b'{KEY}'" in failed.error
     assert len(letters_of(own, KEY)) == 4
     assert discard(runtime, returns(own), KEY.encode()) == Mended(retried=3, discarded=1)
@@ -172,7 +177,8 @@ def test_a_key_that_is_skipped_is_free_again(own: Sandbox, policies: dict[str, P
     for number in range(3):
         came_back(own, KEY, f"{number}", bad=number == 0)
     own.caught_up("returns.process-manager")
-    assert skip_key(own.installation.runtime, returns(own), KEY.encode()) == Mended(discarded=3)
+    own.ok("dead-letters", "skip-key", "returns.process-manager", KEY, "--yes")
+    assert [state for state, _ in letters_of(own, KEY)] == [PARKED] * 3 + [DISCARDED] * 3
     daemon.wait_for_log("no longer parked")
     came_back(own, KEY, "after")
     eventually(lambda: depots(own, KEY) == ["after"], "it goes on with what comes")

@@ -141,9 +141,9 @@ found = Domain(name={!r}, decider=decider, process_managers=(manager,))
 def test_the_timers_of_a_process_manager_are_a_projection_that_its_daemon_hosts(install: Install) -> None:
     install("shop", MANAGER.format("sales", "shop"), processors="shop_pack:found")
     installation = Installation({})
-    assert set(installation.process_managers) == {"sales"}
+    assert "sales" in installation.process_managers
     assert installation.projections["sales-timers"].topics == ("shop.events",)
-    assert installation.runtime.hosted == {"sales-timers"}
+    assert "sales-timers" in installation.runtime.hosted
 
 
 def test_a_process_managers_name_used_twice_is_a_usage_error(install: Install) -> None:
