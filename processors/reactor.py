@@ -89,6 +89,7 @@ class Reactor:
         self._unsaved: set[Place] = set()
         self._stalled: dict[Place, str] = {}
         self._tried: dict[Place, _Tried] = {}
+        self._passing: set[Place] = set()
         self._looked = time.monotonic()
         self._consumer: BatchConsumer | None = None
         self.places: frozenset[Place] = frozenset()
@@ -174,7 +175,9 @@ class Reactor:
             offset: Any = record.offset()
             if offset < following:
                 continue
-            if not (offset < stand.known and record.timestamp()[1] < forgotten) and not self._passed(place, record, work):
+            if offset < stand.known and (record.timestamp()[1] < forgotten or self._parked.let_go(record)):
+                self._pass_over(place)
+            elif not self._passed(place, record, work):
                 end = None
                 break
             following = offset + 1
@@ -183,6 +186,11 @@ class Reactor:
         if following > before:
             self._stands[place] = Stand(offset=following, known=stand.known)
             self._unsaved.add(place)
+
+    def _pass_over(self, place: Place) -> None:
+        if place not in self._passing:
+            self._passing.add(place)
+            log.warning("passing over what is too old to be reacted to again", partition=f"{place[0]}/{place[1]}")
 
     def _passed(self, place: Place, record: Message, work: _Work) -> bool:
         """Whether the reader may go on behind this record: it was reacted to, or is parked."""
