@@ -146,7 +146,6 @@ class Deadlines:
             self._wrong[f"{deadline.name} of {key}"] = what
         else:
             self._wrong.pop(f"{deadline.name} of {key}", None)
-            log.info("deadline", process_manager=self._manager.name, deadline=deadline.name, key=key)
         return True
 
     def _commands(self, deadline: Deadline, key: str, row: dict[str, Any]) -> list[Emitted]:
@@ -163,6 +162,7 @@ class Deadlines:
     def _acknowledged(self, fired: list[_Timer]) -> None:
         if self._publisher is not None:
             self._publisher.flush()
+        log.info("deadlines fired", process_manager=self._manager.name, deadlines=len(fired))
         for timer in fired:
             pause_s = min(self._fired.get(timer, (0.0, _AGAIN_S / 2))[1] * 2, _LONGEST_S)
             self._fired[timer] = (time.monotonic() + pause_s, pause_s)

@@ -10,7 +10,7 @@ from typing import Any
 from confluent_kafka import Message
 
 from processors import letters
-from processors.letters import PARKED, Letter
+from processors.letters import DISCARDED, PARKED, Letter
 from processors.log_reader import LogReader
 from processors.patience import Transient
 from processors.topics import Place, Topics
@@ -33,6 +33,7 @@ class ParkedKeys:
         self._topics = topics
         self._reader = reader
         self._dead_letters = dead_letters
+        self._let_go: set[Position] = set()
         self._open: dict[Place, dict[bytes | None, set[Position]]] = {}
         self._read: dict[Place, int] = {}
 
@@ -77,6 +78,10 @@ class ParkedKeys:
         origin: Any = (*place, record.offset())
         return origin in self._open[place].get(record.key(), ())
 
+    def let_go(self, record: Message) -> bool:
+        """Whether a person discarded the record for good."""
+        return Position(record.topic(), record.partition(), record.offset()) in self._let_go  # type: ignore[arg-type]
+
     def add(self, letter: Letter) -> None:
         """Count a letter that is being written."""
         self._put(letter)
@@ -103,6 +108,8 @@ class ParkedKeys:
             keys.setdefault(letter.key, set()).add(letter.origin)
 
     def _take_out(self, letter: Letter) -> None:
+        if letter.state == DISCARDED:
+            self._let_go.add(letter.origin)
         keys = self._open.get((letter.origin.topic, letter.origin.partition))
         if keys is not None and letter.key in keys:
             keys[letter.key].discard(letter.origin)

@@ -49,6 +49,7 @@ class _Tried:
     offset: int
     times: int = 0
     due: float = 0.0
+    error: str = ""
 
 
 class Reactor:
@@ -88,6 +89,7 @@ class Reactor:
         self._unsaved: set[Place] = set()
         self._stalled: dict[Place, str] = {}
         self._tried: dict[Place, _Tried] = {}
+        self._passing: set[Place] = set()
         self._looked = time.monotonic()
         self._consumer: BatchConsumer | None = None
         self.places: frozenset[Place] = frozenset()
@@ -173,7 +175,9 @@ class Reactor:
             offset: Any = record.offset()
             if offset < following:
                 continue
-            if not (offset < stand.known and record.timestamp()[1] < forgotten) and not self._passed(place, record, work):
+            if offset < stand.known and (record.timestamp()[1] < forgotten or self._parked.let_go(record)):
+                self._pass_over(place)
+            elif not self._passed(place, record, work):
                 end = None
                 break
             following = offset + 1
@@ -182,6 +186,11 @@ class Reactor:
         if following > before:
             self._stands[place] = Stand(offset=following, known=stand.known)
             self._unsaved.add(place)
+
+    def _pass_over(self, place: Place) -> None:
+        if place not in self._passing:
+            self._passing.add(place)
+            log.warning("passing over what is too old to be reacted to again", partition=f"{place[0]}/{place[1]}")
 
     def _passed(self, place: Place, record: Message, work: _Work) -> bool:
         """Whether the reader may go on behind this record: it was reacted to, or is parked."""
@@ -211,7 +220,7 @@ class Reactor:
             tried.times += 1
             if tried.times <= policy.times:
                 pause_s = policy.pause_s(tried.times)
-                tried.due = time.monotonic() + pause_s
+                tried.due, tried.error = time.monotonic() + pause_s, f"{error} ({tried.times})"
                 log.warning("trying again later", process_manager=self._manager.name, pause_s=pause_s, error=str(error))
                 self._consumer.pause([place])
                 return False
@@ -274,13 +283,12 @@ class Reactor:
             self._consumer.seek(self._take(places))
 
     def _status(self) -> dict[str, Any]:
-        waiting = {f"{t}/{p}": tried.times for (t, p), tried in sorted(self._tried.items())}
         return {
             "process_manager": self._manager.name,
             "partitions": {f"{t}/{p}": stand.offset for (t, p), stand in sorted(self._stands.items())},
             "stalled": {**{f"{t}/{p}": error for (t, p), error in sorted(self._stalled.items())}, **self._late()},
             "parked": self._parked.counts(),
-            **({"retrying": waiting} if waiting else {}),
+            "retrying": {f"{t}/{p}": tried.error for (t, p), tried in sorted(self._tried.items())},
         }
 
 

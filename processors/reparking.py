@@ -29,47 +29,54 @@ _LONGEST_S = 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mended:
-    """What came of it: how many letters were retried and discarded, and the error at which it stopped, if it did."""
+    """What came of it: how many letters were retried, discarded, and are left; and the error at which it stopped, if it did.
+
+    Without an error some are left only where more of the key came all the time.
+    """
 
     retried: int = 0
     discarded: int = 0
+    left: int = 0
     error: str = ""
 
 
-def open_of(runtime: Runtime, manager: ProcessManager, key: bytes | None = None) -> list[Letter]:
-    """The open letters of a process manager, of one key or (None) of all; a partition's in the order of their origins."""
+def open_of(runtime: Runtime, manager: ProcessManager, key: bytes | None = None, place: Place | None = None) -> list[Letter]:
+    """The open letters of a process manager, of one key or (None) of all; a partition's in the order of their origins.
+
+    key: b"" for records without one. place: of this partition of a log (or of refusals) alone.
+    """
     managing = Managing(runtime, manager, runtime.codec(), threading.Event())
-    found = _open(managing, Topics(runtime.kafka))
-    return found if key is None else [letter for letter in found if letter.key == key]
+    return _open(managing, Topics(runtime.kafka), key, place)
 
 
-def retry(runtime: Runtime, manager: ProcessManager, key: bytes | None) -> Mended:
-    """React to all that is parked of a key (None: of records without one), in order, with the code and schemas of now.
+def retry(runtime: Runtime, manager: ProcessManager, key: bytes, place: Place | None = None) -> Mended:
+    """React to all that is parked of a key, in order, with the code and schemas of now.
 
     Commands and the end of their letters are one Kafka transaction a round; what is parked meanwhile is retried too. At the
     first letter that fails again it stops, and that one and those behind it stay parked. The commands live for seven
     days from now. Another retry of this process manager that runs is fenced: it writes nothing more.
+    key, place: as in `open_of`.
     """
-    return _mend(runtime, manager, key, discard=0)
+    return _mend(runtime, manager, key, place, discard=0)
 
 
-def discard(runtime: Runtime, manager: ProcessManager, key: bytes | None) -> Mended:
+def discard(runtime: Runtime, manager: ProcessManager, key: bytes, place: Place | None = None) -> Mended:
     """Let go of the first parked record of a key for good, and retry those behind it."""
-    return _mend(runtime, manager, key, discard=1)
+    return _mend(runtime, manager, key, place, discard=1)
 
 
-def skip_key(runtime: Runtime, manager: ProcessManager, key: bytes | None) -> Mended:
+def skip_key(runtime: Runtime, manager: ProcessManager, key: bytes, place: Place | None = None) -> Mended:
     """Let go of all that is parked of a key; what comes later is reacted to again."""
-    return _mend(runtime, manager, key, discard=None)
+    return _mend(runtime, manager, key, place, discard=None)
 
 
-def _mend(runtime: Runtime, manager: ProcessManager, key: bytes | None, discard: int | None) -> Mended:
+def _mend(runtime: Runtime, manager: ProcessManager, key: bytes, place: Place | None, discard: int | None) -> Mended:
     managing, topics = Managing(runtime, manager, runtime.codec(), threading.Event()), Topics(runtime.kafka)
     retried = discarded = 0
     error, deadline = "", monotonic() + _LONGEST_S
     # Open before the letters are read: what another one has not committed by then, it never will.
     with _open_transactions(runtime, f"{managing.group}.dead-letters") as transactions:
-        while not error and (found := [letter for letter in _open(managing, topics) if letter.key == key]):
+        while (found := _open(managing, topics, key, place)) and not error and monotonic() < deadline:
             work = _Round(managing)
             for _, of_place in groupby(found, lambda letter: letter.origin[:2]):
                 work.add(list(of_place), discard)
@@ -81,9 +88,7 @@ def _mend(runtime: Runtime, manager: ProcessManager, key: bytes | None, discard:
                 transactions.commit({}, None)
                 transactions.settle()
             retried, discarded, error = retried + work.retried, discarded + work.discarded, work.error
-            if monotonic() > deadline:
-                break
-    return Mended(retried=retried, discarded=discarded, error=error)
+    return Mended(retried=retried, discarded=discarded, left=len(found), error=error)
 
 
 class _Round:
@@ -119,14 +124,19 @@ class _Round:
         self.records.setdefault((topic, partition), []).append(replace(letter, state=state).to_record(topic))
 
 
-def _open(managing: Managing, topics: Topics) -> list[Letter]:
+def _open(managing: Managing, topics: Topics, key: bytes | None, place: Place | None) -> list[Letter]:
     info = topics.describe(sorted(set(managing.dead_letters.values())))
     boxes = [(name, p) for name, topic in info.items() for p in range(topic.partitions)]
     ends = settled(topics, boxes, threading.Event())
     spans = {box: (0, end) for box, end in ends.items()}
     found = letters.open_letters(own_letters(managing.reader(), topics, spans, managing.manager.name))
-    # One of a topic that it no longer reads has nowhere to go.
-    return sorted((letter for letter in found if letter.origin.topic in managing.dead_letters), key=lambda of: of.origin)
+
+    def meant(letter: Letter) -> bool:
+        # One of a topic that it no longer reads has nowhere to go.
+        known = letter.origin.topic in managing.dead_letters
+        return known and key in (None, letter.key or b"") and place in (None, letter.origin[:2])
+
+    return sorted(filter(meant, found), key=lambda letter: letter.origin)
 
 
 def _record(letter: Letter) -> Message:

@@ -1,6 +1,7 @@
 """Given, when, then for deciders: a public part of logfold, with which a domain's own rules are tested.
 
 given(decider, scheduled, departed).when(arrive).then(arrived)
+given(decider, scheduled).when(arrive).then(Refusal(code="not-departed", message="it has not departed"))
 given(decider, scheduled).when(arrive).then_refused("not-departed")
 """
 
@@ -27,14 +28,22 @@ class When:
     command: Message
     decision: Decision
 
-    def then(self, *events: Message) -> Given:
-        """Expect exactly these events; returns the aggregate after them, ready for the next `when`.
+    def then(self, *expected: Message | Refusal) -> Given:
+        """Expect exactly these events, or one Refusal; returns the aggregate after it, ready for the next `when`.
 
-        AssertionError shows the difference, or says that the command was refused.
+        AssertionError shows the difference, or says that the command was refused, or was not.
         """
+        events = [of for of in expected if not isinstance(of, Refusal)]
+        if len(events) < len(expected):
+            if len(expected) > 1:
+                raise AssertionError("a command has either events or one refusal")
+            if not isinstance(self.decision, Refusal):
+                raise AssertionError(f"{self.command.type} was not refused, it gave:\n{pformat([*self.decision])}")
+            _same(expected[0], self.decision, f"{self.command.type} was refused otherwise than expected")
+            return Given(self.decider, self.state)
         if isinstance(self.decision, Refusal):
             raise AssertionError(f"{self.command.type} was refused: {self.decision.message} ({self.decision.code})")
-        _same([*events], [*self.decision], f"{self.command.type} gave other events than expected")
+        _same(events, [*self.decision], f"{self.command.type} gave other events than expected")
         return Given(self.decider, _evolved(self.decider, self.state, *events))
 
     def then_refused(self, code: str) -> None:

@@ -1,5 +1,6 @@
 """Folds events in memory, without Kafka and Redis: a public part of logfold, with which projections are tested.
 
+given(flights, scheduled, departed).then("flights", "UA1", {"status": "departed", ...}).then_none("flights", "UA2")
 assert folded(flights, [scheduled, departed])["flights"]["UA1"]["status"] == "departed"
 assert_folds_alike(flights, events)
 
@@ -30,6 +31,46 @@ def folded(projection: Projection, events: Iterable[Event]) -> dict[str, dict[st
     """
     tables = _fold(projection, [_as_read(projection, events)]).tables
     return {name: {key: orjson.loads(row) for key, row in rows.items()} for name, rows in tables.items()}
+
+
+class Given:
+    """Events that were folded, to be compared row by row."""
+
+    def __init__(self, projection: Projection, events: Sequence[Event]) -> None:
+        self._projection = projection
+        read = _as_read(projection, events)
+        once, single = _fold(projection, [read]), _fold(projection, [[event] for event in read], held=0)
+        _same(once.shown(), single.shown(), f"{projection.name}: events in one batch and one by one give other rows")
+        _same(once.shown(), _fold(projection, [read]).shown(), f"{projection.name}: folded twice, events give other rows")
+        self._tables = once.tables
+
+    def then(self, table: str, key: str, row: Row) -> Given:
+        """Expect exactly this row; AssertionError shows the difference. Returns itself, for the next one."""
+        found = self._row(table, key)
+        if found is None:
+            there = ", ".join(map(repr, self._tables[table])) or "no row"
+            raise AssertionError(f"{self._projection.name}: {table!r} has no row {key!r}; there is: {there}")
+        _same(row, orjson.loads(found), f"{self._projection.name}: the row {key!r} of {table!r} is another one")
+        return self
+
+    def then_none(self, table: str, key: str) -> Given:
+        """Expect that there is no such row."""
+        found = self._row(table, key)
+        if found is not None:
+            raise AssertionError(f"{self._projection.name}: {table!r} has a row {key!r}: {found.decode()}")
+        return self
+
+    def _row(self, table: str, key: str) -> bytes | None:
+        return self._tables[self._projection.table(table).name].get(key)
+
+
+def given(projection: Projection, *events: Event) -> Given:
+    """Fold these events, in this order and in one slice.
+
+    They are folded twice from zero, and once more one by one through what a slice stores; AssertionError where that
+    gives other rows. FoldError when a step fails.
+    """
+    return Given(projection, events)
 
 
 def assert_folds_alike(

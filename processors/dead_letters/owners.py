@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from processors.dead_letters.owner import Owner
 from processors.dead_letters.parked import ParkedEvents
+from processors.dead_letters.reactions import ParkedReactions
 from processors.dead_letters.topic import PROCESS_MANAGER, DeadLetters, OnlyKnown, Open
 from processors.dead_letters.undecided import UndecidedCommands
 from processors.letters import handler_name
@@ -37,6 +38,9 @@ def _of_topic(runtime: Runtime, name: str, letters: list[Open]) -> Owner:
     handlers = _handlers(runtime)
     if name in handlers:
         return UndecidedCommands(runtime, handlers[name], letters, name)
+    manager = runtime.process_managers.get(name.removesuffix(PROCESS_MANAGER))
+    if manager is not None:
+        return ParkedReactions(runtime, manager, letters, name)
     return OnlyKnown(name, letters)
 
 
@@ -46,4 +50,4 @@ def _handlers(runtime: Runtime) -> dict[str, str]:
 
 
 def _process_managers(runtime: Runtime) -> list[str]:
-    return [manager.name + PROCESS_MANAGER for domain in runtime.domains.values() for manager in domain.process_managers]
+    return [name + PROCESS_MANAGER for name in runtime.process_managers]

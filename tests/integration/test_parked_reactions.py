@@ -9,7 +9,7 @@ import pytest
 
 from processors.letters import DISCARDED, PARKED, RETRIED
 from processors.process_manager import Emit, ProcessManager
-from processors.reparking import Mended, discard, open_of, retry, skip_key
+from processors.reparking import Mended, discard, open_of, retry
 from schemas.ids import derived_id
 from schemas.partitioner import partition_of
 from tests.support import log
@@ -70,11 +70,16 @@ def depots(sandbox: Sandbox, key: str) -> list[str]:
     return [decode(c.value).data["depot"] for c in log.read(sandbox, "parcels.commands") if c.key == f"{key}-back"]
 
 
+def letters(sandbox: Sandbox, key: str) -> list[log.Record]:
+    """Those of the process manager; its timers, which are a projection, park what they cannot fold too."""
+    found = log.read(sandbox, "parcels.dead-letters")
+    return [letter for letter in found if letter.key == key and letter.header("logfold-owner") == "returns"]
+
+
 def letters_of(sandbox: Sandbox, key: str) -> list[tuple[str, str]]:
     return [
         (letter.header("logfold-state"), letter.header("logfold-origin").removeprefix(sandbox.prefix))
-        for letter in log.read(sandbox, "parcels.dead-letters")
-        if letter.key == key
+        for letter in letters(sandbox, key)
     ]
 
 
@@ -121,7 +126,7 @@ def test_park_puts_the_key_aside_in_order_until_it_is_retried(own: Sandbox, poli
     assert depots(own, OTHER) == ["goes on"]
     origins = [f"parcels.events/{BAD}@{offset}" for offset in (1, 2, 3)]
     assert letters_of(own, KEY) == [(PARKED, origin) for origin in origins]
-    errors = [letter.header("logfold-error") for letter in log.read(own, "parcels.dead-letters")]
+    errors = [letter.header("logfold-error") for letter in letters(own, KEY)]
     assert "the body is not a parcels.ParcelReturned" in errors[0]
     assert errors[1:] == [f"an earlier record of this key is parked: {own.prefix}{origins[0]}"] * 2
     place = f"{own.topic('parcels.events')}/{BAD}"
@@ -134,9 +139,14 @@ def test_park_puts_the_key_aside_in_order_until_it_is_retried(own: Sandbox, poli
     own.caught_up("returns.process-manager")
     assert len(letters_of(own, KEY)) == 4
 
+    (listed,) = own.json("dead-letters", "list", "--owner", "returns.process-manager")
+    assert (listed["key"], listed["events"]) == (KEY, 4)
+    assert listed["origin"] == f"{own.prefix}{origins[0]}"
+    assert "4 still wait" in own.run("dead-letters", "retry", "returns.process-manager", KEY).stdout
+
     runtime = own.installation.runtime
     failed = retry(runtime, returns(own), KEY.encode())
-    assert (failed.retried, failed.discarded) == (0, 0)
+    assert (failed.retried, failed.discarded, failed.left) == (0, 0, 4)
     assert f"{BAD}@1 key b'{KEY}'" in failed.error
     assert len(letters_of(own, KEY)) == 4
     assert discard(runtime, returns(own), KEY.encode()) == Mended(retried=3, discarded=1)
@@ -155,7 +165,7 @@ def test_a_retry_uses_the_code_of_today_and_keeps_the_ids(own: Sandbox, policies
     ids = [came_back(own, key, "too long a key"), came_back(own, key, "behind")]
     own.caught_up("returns.process-manager")
     assert len(letters_of(own, key)) == 2
-    assert "is not an aggregate's id" in log.read(own, "parcels.dead-letters")[0].header("logfold-error")
+    assert "is not an aggregate's id" in letters(own, key)[0].header("logfold-error")
     manager = ProcessManager(name="returns", domains=("parcels",))
     manager.on("parcels.ParcelReturned")(
         lambda event: [Emit("parcels.PostParcel", f"{event.key[:3]}-back", {"depot": event.data["reason"], "weight_g": 1})]
@@ -172,7 +182,8 @@ def test_a_key_that_is_skipped_is_free_again(own: Sandbox, policies: dict[str, P
     for number in range(3):
         came_back(own, KEY, f"{number}", bad=number == 0)
     own.caught_up("returns.process-manager")
-    assert skip_key(own.installation.runtime, returns(own), KEY.encode()) == Mended(discarded=3)
+    own.ok("dead-letters", "skip-key", "returns.process-manager", KEY, "--yes")
+    assert [state for state, _ in letters_of(own, KEY)] == [PARKED] * 3 + [DISCARDED] * 3
     daemon.wait_for_log("no longer parked")
     came_back(own, KEY, "after")
     eventually(lambda: depots(own, KEY) == ["after"], "it goes on with what comes")
@@ -216,3 +227,18 @@ def test_what_one_parked_another_that_takes_over_knows(own: Sandbox, policies: d
     eventually(lambda: depots(own, THIRD) == ["goes on"], "the other one has taken over")
     assert depots(own, KEY) == []
     assert [state for state, _ in letters_of(own, KEY)] == [PARKED, PARKED]
+
+
+def test_what_was_discarded_stays_so_when_the_group_loses_its_offsets(own: Sandbox, policies: dict[str, Path]) -> None:
+    daemon = start(own, policies, "park")
+    came_back(own, KEY, "bad", bad=True)
+    came_back(own, OTHER, "good")
+    own.caught_up("returns.process-manager")
+    assert discard(own.installation.runtime, returns(own), KEY.encode()) == Mended(discarded=1)
+    assert daemon.stop() == 0
+    group = own.topic("returns.process-manager")
+    own.admin.delete_consumer_groups([group])[group].result(30)
+    start(own, policies, "park")
+    own.caught_up("returns.process-manager")
+    assert depots(own, OTHER) == ["good", "good"]
+    assert [state for state, _ in letters_of(own, KEY)] == [PARKED, DISCARDED]

@@ -190,8 +190,10 @@ def test_what_is_older_than_a_command_lives_is_not_reacted_to_again(own: Sandbox
     assert [command.key for command in emitted(own)] == ["new-back"]
 
 
-def test_two_daemons_share_the_partitions_and_hand_them_over(open_sandbox: OpenSandbox, installed: Path) -> None:
-    with open_sandbox(partitions=4, PYTHONPATH=python_path(installed), LOGFOLD_DOMAINS="parcels") as sandbox:
+@pytest.mark.parametrize("protocol", ["consumer", "classic"])
+def test_two_daemons_share_the_partitions_and_hand_them_over(open_sandbox: OpenSandbox, installed: Path, protocol: str) -> None:
+    settings = {"PYTHONPATH": python_path(installed), "LOGFOLD_DOMAINS": "parcels", "LOGFOLD_GROUP_PROTOCOL": protocol}
+    with open_sandbox(partitions=4, **settings) as sandbox:
         sandbox.handler(domain="parcels")
         sandbox.process_manager("returns", "left")
         right = sandbox.start("--instance", "right", "run", "process-manager", "returns")

@@ -128,6 +128,38 @@ def test_a_projection_called_like_an_index_is_a_usage_error(install: Install) ->
         _ = Installation({"LOGFOLD_INDEXES": "flights"}).projections
 
 
+MANAGER = """
+from processors.domain import Domain
+from processors.process_manager import ProcessManager
+from producers.flights.decider import decider
+manager = ProcessManager(name={!r}, domains=("shop",))
+manager.deadline("late", starts="shop.Sold", ends="shop.Paid", due="by")(lambda event: [])
+found = Domain(name={!r}, decider=decider, process_managers=(manager,))
+"""
+
+
+def test_the_timers_of_a_process_manager_are_a_projection_that_its_daemon_hosts(install: Install) -> None:
+    install("shop", MANAGER.format("sales", "shop"), processors="shop_pack:found")
+    installation = Installation({})
+    assert "sales" in installation.process_managers
+    assert installation.projections["sales-timers"].topics == ("shop.events",)
+    assert "sales-timers" in installation.runtime.hosted
+
+
+def test_a_process_managers_name_used_twice_is_a_usage_error(install: Install) -> None:
+    install("shop", MANAGER.format("sales", "shop"), processors="shop_pack:found")
+    install("store", MANAGER.format("sales", "store"), processors="store_pack:found")
+    with pytest.raises(UsageError, match="two process managers are called 'sales'; rename the one of 'store'"):
+        _ = Installation({}).process_managers
+
+
+def test_a_projection_called_like_timers_is_a_usage_error(install: Install) -> None:
+    source = MANAGER.format("sales", "shop") + PROJECTION.format("sales-timers").replace("found =", "rows =")
+    install("shop", source, processors="shop_pack:found", projections="shop_pack:rows")
+    with pytest.raises(UsageError, match="two projections are called 'sales-timers': that of the timers of 'sales' is"):
+        _ = Installation({}).projections
+
+
 @pytest.mark.parametrize(
     ("points", "says"),
     [

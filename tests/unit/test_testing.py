@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 
+from processors.process_manager import Emit, ProcessManager, Refused
+from processors.testing import given as managing
 from producers.decider import Decider, Refusal, State
 from producers.testing import given
 from projections.event import Event
 from projections.fold import FoldError
 from projections.projection import Index, Projection, Row, Table, sum_fields
 from projections.testing import assert_folds_alike, folded
+from projections.testing import given as given_rows
+from schemas.codec import Codec
 from schemas.message import Message
 
 PUT = Message("shop.Put", {"count": 1})
@@ -52,6 +56,17 @@ def test_a_refusal_where_events_were_expected_and_the_other_way_round() -> None:
         given(decider()).when(PUT).then_refused("full")
     with pytest.raises(AssertionError, match="was refused as 'full', not as 'closed'"):
         given(decider(), WAS_PUT, WAS_PUT, WAS_PUT).when(PUT).then_refused("closed")
+
+
+def test_a_refusal_may_be_expected_whole() -> None:
+    full = Refusal(code="full", message="the shelf is full")
+    given(decider(), WAS_PUT, WAS_PUT).when(PUT).then(WAS_PUT).when(PUT).then(full).when(PUT).then(full)
+    with pytest.raises(AssertionError, match=r"(?s)shop\.Put was refused otherwise than expected.*message='no'"):
+        given(decider(), WAS_PUT, WAS_PUT, WAS_PUT).when(PUT).then(Refusal(code="full", message="no"))
+    with pytest.raises(AssertionError, match="was not refused"):
+        given(decider()).when(PUT).then(full)
+    with pytest.raises(AssertionError, match="either events or one refusal"):
+        given(decider()).when(PUT).then(WAS_PUT, full)
 
 
 def test_a_decide_that_changes_the_state_is_caught() -> None:
@@ -204,3 +219,105 @@ def test_the_same_seed_makes_the_same_choices() -> None:
 
     assert told(1) == told(1)
     assert "seed=1" in told(1)
+
+
+def test_a_row_and_no_row() -> None:
+    given_rows(shelf(count), *EVENTS[:4]).then("shelf", "a", {"count": 3}).then_none("shelf", "d").then_none("other", "a")
+    with pytest.raises(AssertionError, match=r"(?s)the row 'a' of 'shelf' is another one.*-{'count': 4}.*\+{'count': 3}"):
+        given_rows(shelf(count), *EVENTS[:4]).then("shelf", "a", {"count": 4})
+    with pytest.raises(AssertionError, match="'shelf' has no row 'd'; there is: 'a', 'b', 'c'"):
+        given_rows(shelf(count), *EVENTS[:4]).then("shelf", "d", {"count": 4})
+    with pytest.raises(AssertionError, match="has a row 'a'"):
+        given_rows(shelf(count), *EVENTS[:4]).then_none("shelf", "a")
+
+
+def test_rows_that_are_others_the_second_time_are_caught() -> None:
+    def json_changes(row: Row | None, event: Event) -> Row:
+        seen = (row or {"seen": ()})["seen"]
+        return {"seen": seen if isinstance(seen, list) else (*seen, event.data["count"])}
+
+    seen = []
+
+    def remembers(row: Row | None, event: Event) -> Row:
+        seen.append(event)
+        return {"seen": len(seen)}
+
+    for step in (json_changes, remembers):
+        with pytest.raises(AssertionError, match="give other rows"):
+            given_rows(shelf(step), *EVENTS)
+
+
+# -- process managers ------------------------------------------------------------------------------------------------------
+
+CANCEL = Emit("flights.CancelFlight", "F-2", {"cancelled_at": 1})
+HAPPENED = Event("flights.FlightDiverted", "F-1", {"minutes": 5, "to": {"stops": []}})
+REFUSED = Refused(command="flights.CancelFlight", key="F-2", process="F-1", code="no", message="no")
+
+
+def manager(react: Any, *, reads: Any = None) -> ProcessManager:
+    made = ProcessManager(name="rebooking", domains=("flights",))
+    made.on("flights.FlightDiverted", reads=reads)(react)
+    made.refused("flights.CancelFlight")(react)
+    made.deadline("late", starts="flights.FlightDiverted", ends="flights.FlightArrived", due="minutes")(react)
+    return made
+
+
+def test_given_when_then_of_a_process_manager(codec: Codec) -> None:
+    rebooking = managing(manager(lambda happened: [CANCEL]), codec)
+    rebooking.when(HAPPENED).then(CANCEL)
+    rebooking.when_refused(REFUSED).then(CANCEL)
+    rebooking.at_deadline("late", HAPPENED).then(CANCEL)
+    rebooking.when(HAPPENED._replace(type="flights.FlightArrived")).then_nothing()
+    rebooking.when_refused(REFUSED._replace(command="flights.DepartFlight")).then_nothing()
+    managing(manager(lambda happened: [])).when(HAPPENED).then_nothing()
+
+
+def test_other_commands_than_expected_are_shown() -> None:
+    with pytest.raises(AssertionError, match=r"(?s)other commands follow flights\.FlightDiverted.*\+ .*CancelFlight"):
+        managing(manager(lambda happened: [CANCEL])).when(HAPPENED).then_nothing()
+    with pytest.raises(AssertionError, match="other commands follow"):
+        managing(manager(lambda happened: [CANCEL])).when(HAPPENED).then(CANCEL._replace(key="F-3"))
+
+
+@pytest.mark.parametrize(
+    ("emit", "says"),
+    [
+        (CANCEL._replace(type="flights.Nothing"), "no schema is called"),
+        (CANCEL._replace(type="flights.FlightArrived"), "is no command"),
+        (CANCEL._replace(data={}), "'cancelled_at' is missing"),
+        (CANCEL._replace(key=""), "is not an aggregate's id"),
+        (CANCEL._replace(key=None), "is not an aggregate's id"),
+        ("flights.CancelFlight", "which is no Emit"),
+    ],
+)
+def test_what_cannot_be_sent_is_caught(codec: Codec, emit: Any, says: str) -> None:
+    for act in ("when", "when_refused"):
+        with pytest.raises(AssertionError, match=says):
+            getattr(managing(manager(lambda happened: [emit]), codec), act)(HAPPENED if act == "when" else REFUSED)
+
+
+def test_a_reaction_that_is_not_pure_is_caught() -> None:
+    with pytest.raises(AssertionError, match="asked twice"):
+        managing(manager(lambda happened: [CANCEL._replace(key=str(random.random()))])).when(HAPPENED)
+    with pytest.raises(AssertionError, match=r"changed flights\.FlightDiverted"):
+        managing(manager(lambda happened: [CANCEL] * len(happened.data["to"]["stops"].append(1) or [1]))).when(HAPPENED)
+    with pytest.raises(AssertionError, match="returned None, not a list"):
+        managing(manager(lambda happened: None)).when(HAPPENED)
+
+
+def test_a_reaction_sees_only_the_fields_that_it_declares() -> None:
+    def react(event: Event) -> list[Emit]:
+        return [CANCEL._replace(key=event.data["to"])]
+
+    with pytest.raises(KeyError, match="to"):
+        managing(manager(react, reads=("minutes",))).when(HAPPENED)
+
+
+def test_a_deadline_that_is_not_started_so_is_caught() -> None:
+    rebooking = managing(manager(lambda happened: [CANCEL]))
+    with pytest.raises(AssertionError, match=r"declares no deadline 'early', but \['late'\]"):
+        rebooking.at_deadline("early", HAPPENED)
+    with pytest.raises(AssertionError, match=r"flights\.FlightArrived does not start the deadline 'late'"):
+        rebooking.at_deadline("late", HAPPENED._replace(type="flights.FlightArrived"))
+    with pytest.raises(AssertionError, match="its 'minutes' is None"):
+        rebooking.at_deadline("late", HAPPENED._replace(data={"minutes": None}))

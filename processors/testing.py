@@ -1,0 +1,130 @@
+"""Given, when, then for process managers: a public part of logfold, with which a domain's own reactions are tested.
+
+given(transfers).when(requested).then(Emit("accounts.DebitAccount", "A-1", {...}))
+given(transfers).when_refused(Refused(command="accounts.DebitAccount", key="A-1", process="T-1", code="overdraft", message=""))
+    .then(Emit("accounts.FailTransfer", "T-1", {...}))
+given(transfers).at_deadline("overdue", requested).then(Emit("accounts.ExpireTransfer", "T-1", {}))
+
+With a codec, each command must fit its schema too. Events hold only the fields that a reaction declares to read (see
+ProcessManager.on), as they do in its daemon.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pprint import pformat
+from typing import Any
+
+from processors.process_manager import Emit, ProcessManager, Refused
+from processors.timers import timers_of
+from projections.event import Event
+from projections.testing import folded
+from schemas.codec import Codec
+from schemas.errors import LogfoldError
+from schemas.ids import checked_key
+
+
+@dataclass(frozen=True, slots=True)
+class Reacted:
+    """What a process manager emitted, to be compared with what is expected."""
+
+    to: str
+    emitted: Sequence[Emit]
+
+    def then(self, *emits: Emit) -> None:
+        """Expect exactly these commands in this order; AssertionError shows the difference."""
+        _same([_plain(emit) for emit in emits], [_plain(emit) for emit in self.emitted], f"other commands follow {self.to}")
+
+    def then_nothing(self) -> None:
+        """Expect no command."""
+        self.then()
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A process manager, which holds no state: whatever happens, happens to all that it knows."""
+
+    manager: ProcessManager
+    codec: Codec | None = None
+
+    def when(self, event: Event) -> Reacted:
+        """React to an event; nothing follows one that it does not react to.
+
+        AssertionError when the reaction changed the event, says otherwise the second time, or emits what is no command.
+        """
+        react = self.manager.reactions.get(event.type)
+        if react is None:
+            return Reacted(event.type, ())
+        return self._reacted(event.type, react, _as_read(event, self.manager.reads[event.type]))
+
+    def when_refused(self, refused: Refused) -> Reacted:
+        """React to the refusal of one of its own commands; nothing follows one that it does not react to."""
+        react = self.manager.refusals.get(refused.command)
+        what = f"the refusal of {refused.command}"
+        return Reacted(what, ()) if react is None else self._reacted(what, react, refused)
+
+    def at_deadline(self, name: str, event: Event) -> Reacted:
+        """Let the time pass until the deadline that this event started is due.
+
+        AssertionError when there is no such deadline, this event does not start it, or it says of none when that is due.
+        """
+        deadline = self.manager.deadlines.get(name)
+        if deadline is None:
+            raise AssertionError(f"{self.manager.name} declares no deadline {name!r}, but {sorted(self.manager.deadlines)}")
+        if event.type not in deadline.starts:
+            raise AssertionError(f"{event.type} does not start the deadline {name!r}, but {', '.join(deadline.starts)}")
+        timers = timers_of(self.manager)
+        assert timers is not None
+        row = folded(timers, [event])[name].get(event.key)
+        if row is None:
+            raise AssertionError(
+                f"{event.type} starts no deadline {name!r}: its {deadline.due!r} is {event.data[deadline.due]!r}"
+            )
+        return self._reacted(f"the deadline {name!r}", deadline.fires, Event(event.type, event.key, row["data"]))
+
+    def _reacted(self, to: str, react: Callable[[Any], Sequence[Emit]], happened: Any) -> Reacted:
+        before = deepcopy(happened)
+        emitted = react(happened)
+        _same(before, happened, f"the reaction changed {to}")
+        if not isinstance(emitted, Sequence):
+            raise AssertionError(f"the reaction to {to} returned {emitted!r}, not a list of commands")
+        _same([*emitted], [*react(happened)], f"asked twice, the reaction answers twice ({to})")
+        for emit in emitted:
+            self._check(to, emit)
+        return Reacted(to, emitted)
+
+    def _check(self, to: str, emit: object) -> None:
+        if not isinstance(emit, Emit):
+            raise AssertionError(f"the reaction to {to} returned {emit!r}, which is no Emit")
+        try:
+            checked_key(emit.key)
+            if self.codec is not None:
+                if self.codec.catalog.newest(emit.type).kind != "commands":
+                    raise AssertionError(f"what follows {to} cannot be sent: {emit.type} is no command")
+                self.codec.encode(emit.type, emit.data)
+        except (LogfoldError, TypeError) as error:
+            raise AssertionError(f"what follows {to} cannot be sent: {error}") from error
+
+
+def given(manager: ProcessManager, codec: Codec | None = None) -> Given:
+    """Begin with a process manager; `codec` (of the catalog that holds its commands) checks what it emits."""
+    return Given(manager, codec)
+
+
+def _as_read(event: Event, names: frozenset[str] | None) -> Event:
+    if names is None:
+        return event
+    return event._replace(data={name: value for name, value in event.data.items() if name in names})
+
+
+def _plain(emit: Emit) -> tuple[str, str, dict[str, Any]]:
+    return emit.type, emit.key, dict(emit.data)
+
+
+def _same(expected: Any, found: Any, what: str) -> None:
+    if expected != found:
+        lines = difflib.ndiff(pformat(expected).splitlines(), pformat(found).splitlines())
+        raise AssertionError("\n".join([f"{what} (- expected, + found):", *lines]))
