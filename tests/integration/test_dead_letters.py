@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from processors.dead_letters.owner import RETRY
+from processors.dead_letters.parked import ParkedEvents
+from schemas.errors import NotFoundError
 from tests.support import flights, log
 from tests.support.deadline import eventually
 from tests.support.sandbox import OpenSandbox, Sandbox
@@ -180,6 +183,34 @@ def test_a_retry_while_events_of_the_key_arrive_and_a_projector_runs(parked: War
     assert parked.origins() == {B: 4}
     parked.assert_is(parked.plain(lambda record: record.key == B))
     print(f"{done['done']} of {len(sent)} events folded by the retry")
+
+
+def test_four_that_retry_one_key_at_once_fold_each_event_once(parked: Wards) -> None:
+    """Each of their writes makes the others' be refused."""
+    for _ in range(4_000):
+        parked.sandbox.producer.produce(parked.topic, parked.posted("Lillehammer"), A, 0)
+    parked.sandbox.producer.flush(20)
+    caught_up(parked)
+    done: list[int] = []
+
+    def retry() -> None:
+        owner = ParkedEvents(parked.runtime, parked.mended_projection)
+        (entry,) = [entry for entry in owner.entries() if entry.key == A.encode()]
+        barrier.wait()
+        try:
+            done.append(owner.resolve(entry, RETRY).done)
+        except NotFoundError:
+            done.append(0)
+
+    barrier = threading.Barrier(4)
+    threads = [threading.Thread(target=retry) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(done) == 4 and sum(done) == 4_003, done
+    assert parked.origins() == {B: 4}
+    parked.assert_is(parked.plain(lambda record: record.key == B))
 
 
 def test_a_kill_in_the_midst_of_a_retry_loses_and_doubles_nothing(parked: Wards) -> None:
