@@ -111,10 +111,9 @@ class ParkedEvents:
             if attempt.fault is not None or not attempt.left:
                 error = "" if attempt.fault is None else str(attempt.fault)
                 return Resolved(key=entry.key, done=done, dropped=dropped, left=attempt.left, error=error, note=notes)
-        raise Transient(
-            f"{entry.place[0]}/{entry.place[1]} is written all the time: {done} events of {shown(entry.key)!r} were folded, "
-            "try again for the others"
-        )
+            refused += not attempt.folded and not attempt.dropped
+        where = f"{entry.place[0]}/{entry.place[1]}"
+        raise Transient(f"{where} is written all the time: {done} events of {shown(entry.key)!r} were folded, try again")
 
     def _attempt(self, live: Generation, entry: Entry, how: str, known: Mapping[int, Message]) -> _Attempt | None:
         """Fold onto what is stored now; None where nothing of the key is parked."""

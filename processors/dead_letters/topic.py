@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import structlog
+import click
 from confluent_kafka import Message
 
 from processors.dead_letters.owner import Entry, Item, Resolved
@@ -16,7 +16,6 @@ from processors.topics import Place, Topics
 from schemas.errors import LogfoldError, UsageError
 
 PROCESS_MANAGER = ".process-manager"
-log = structlog.get_logger("dead-letters")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,8 @@ class DeadLetters:
             try:
                 letter = read(record, handler_name(domain))
             except UsageError as error:
-                log.warning("not a dead letter", at=f"{record.topic()}/{record.partition()}@{record.offset()}", why=str(error))
+                where = f"{record.topic()}/{record.partition()}@{record.offset()}"
+                click.echo(f"{where} is passed by, since it is not a dead letter: {error}", err=True)
                 continue
             if not letter.generation:
                 letters.setdefault((letter.origin.topic, letter.origin.partition), []).append(letter)

@@ -6,6 +6,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from processors.folding import Folding
+from processors.log_reader import LogReader
+from processors.notices import Notices
+from processors.topics import Topics
+from producers.settings import KafkaSettings
+from projections.slices import Progress
+from schemas.names import Names
 from tests.support import log
 from tests.support.deadline import eventually
 from tests.support.sandbox import OpenSandbox
@@ -114,6 +121,35 @@ def test_batches_that_follow_each_other_do_not_lose_what_is_being_written(wards:
     assert wards.origins() == parked
     wards.assert_is(wards.plain(lambda record: record.offset >= parked.get(record.key or "", 300)))
     assert projector.stop() == 0
+
+
+def test_rows_are_held_while_the_write_that_parks_is_under_way(wards: Wards) -> None:
+    """Redis takes no write meanwhile, so the next batch must not read what is about to change."""
+    sandbox = wards.sandbox
+    wards.post(A)
+    wards.post(B, "Nowhere")
+    wards.post(A)
+    kafka = KafkaSettings.from_environ(sandbox.environ)
+    names, generation = Names(prefix=sandbox.prefix), wards.generations.ensure("parcels", 1, {wards.topic: 2}, [])
+    folding = Folding(wards.projection, wards.store, wards.codec, 10, Notices(kafka, names))
+    place, reader = (wards.topic, 0), LogReader(kafka, names.topic("test"))
+    folding.open(generation, {place: Progress(digests={})}, Topics(kafka))
+    first = folding.fold(place, list(reader.scan({place: (0, 3)}, "")), None, lambda _: True)
+    assert first is not None
+    sandbox.redis.execute_command("CLIENT", "PAUSE", 120_000, "WRITE")
+    try:
+        folding.begin([first])
+        wards.post(A)
+        wards.deliver(A)
+        second = folding.fold(place, list(reader.scan({place: (3, 5)}, "")), None, lambda _: True)
+    finally:
+        sandbox.redis.execute_command("CLIENT", "UNPAUSE")
+    assert second is not None and folding.settle().refused == []
+    folding.begin([second])
+    assert folding.settle().offsets == {place: 5}
+    folding.end()
+    assert wards.origins() == {B: 1}
+    wards.assert_is(wards.plain(aside(B)))
 
 
 def test_a_kill_between_the_notice_and_the_commit_leaves_one_letter_twice(wards: Wards) -> None:

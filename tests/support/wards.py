@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from processors.runtime import Runtime
+from producers.settings import KafkaSettings
 from projections.generations import Generations
 from projections.parked import Mark, marks, shown
 from projections.projection import Projection
@@ -21,6 +23,7 @@ from projections.reader import Reader
 from projections.slices import SliceStore
 from schemas.catalog import Catalog
 from schemas.codec import Codec
+from schemas.names import Names
 from schemas.partitioner import partition_of
 from tests.support import log, truth
 from tests.support.parcels import PACKAGE, install_parcels, python_path
@@ -140,6 +143,22 @@ class Wards:
         log.write(self.sandbox, "parcels.events", key, self.codec.encode(type_, data), log.envelope(type_, key))
 
     # -- the read model ------------------------------------------------------------------------------------------------
+
+    @property
+    def runtime(self) -> Runtime:
+        """What commands work with, of the mended code."""
+        kafka = KafkaSettings.from_environ(self.sandbox.environ)
+        return Runtime(
+            kafka=kafka,
+            redis=self.sandbox.redis,
+            names=Names(prefix=kafka.prefix),
+            codec=lambda: self.codec,
+            domains={},
+            domain_names=["parcels"],
+            projections={"parcels": self.mended_projection},
+            protocol="consumer",
+            instance="test",
+        )
 
     @property
     def reader(self) -> Reader:
