@@ -70,7 +70,6 @@ def test_what_it_had_produced_is_committed_by_nobody_and_decided_by_another(grou
         else:
             eventually(lambda: zombie.isdisjoint(owners(grouped)), "the stopped one is expelled", 60)
             eventually(lambda: list(owners(grouped).values()) == [PARTITIONS], "its partitions are the other's", 60)
-            assert open_transactions(grouped, Topics(grouped.installation.kafka)), "the other cannot have decided anything yet"
     finally:
         os.kill(stopped.pid, signal.SIGCONT)
     grouped.caught_up("flights.handler", timeout_s=90)
@@ -81,7 +80,8 @@ def test_what_it_had_produced_is_committed_by_nobody_and_decided_by_another(grou
     assert log.read(grouped, "flights.refusals") == []
     assert len(log.read(grouped, "flights.events", committed=False)) > len(events), "what it had produced was aborted"
     assert other.runs
-    if resumed == "when its transaction is aborted":
+    # In time it learns that it was expelled. On a slow machine the broker may have aborted the transaction by then.
+    if resumed == "when its transaction is aborted" or not stopped.runs:
         # A supervisor starts it anew.
         assert stopped.ended() == 1
         assert FENCED in stopped.log
