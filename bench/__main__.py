@@ -10,12 +10,12 @@ from pathlib import Path
 
 import click
 
-from bench import handler, latency, projector, rebuild, replay, report
+from bench import handler, handlers, latency, projector, rebuild, replay, report
 from bench.log import create_topics, import_months, scan, with_prefix
 from bench.stack import own_stack
 from logfold import Installation
 
-ALL = ("projector", "memory", "rebuild", "replay", "handler", "latency")
+ALL = ("projector", "memory", "rebuild", "replay", "handler", "handlers", "latency")
 _MONTHS = re.compile(r"(\d+)(?:-(\d+))?")
 
 
@@ -63,6 +63,13 @@ def main(
         if "handler" in wanted:
             _say("handler")
             figures += handler.measure(environ, [1], 20_000 if quick else 80_000, rounds)
+        redis.flushall()
+        if "handlers" in wanted:
+            _say("several handlers, and conflicts")
+            figures += handlers.measure(environ, [1], 20_000 if quick else 80_000, rounds)
+            redis.flushall()
+            figures += handlers.conflicts(environ, 10_000 if quick else 80_000, rounds)
+            figures += handlers.retries(environ, 50 if quick else 300)
         redis.flushall()
         if "latency" in wanted:
             _say("latency")

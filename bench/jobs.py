@@ -12,17 +12,14 @@ from typing import Any
 import structlog
 
 from bench.baselines import raw_decide, raw_fold
+from bench.ledgers import Ledgers
 from bench.log import DOMAIN, Log
 from logfold import Installation
-from processors.handover import ledger_name
 from processors.rebuild.display import Silent
 from processors.rebuild.job import Job
 from processors.runtime import calm_collector
 from projections.generations import SCRATCH, Generations
 from projections.slices import SliceId, SliceStore
-
-# The parts of the handler's slices that hold an entry for each decided command.
-_DECIDED = ("ids_even", "ids_odd")
 
 
 class Until(threading.Event):
@@ -103,22 +100,12 @@ def rebuild(
 def decide(environ: Mapping[str, str], *, commands: int) -> tuple[int, float]:
     """The real handler, until so many commands are decided, remembered and, where wanted, answered."""
     installation = Installation(environ)
-    generations = Generations(installation.redis, installation.names.prefix)
-    ledger = ledger_name(installation.domains[DOMAIN])
-    keys: list[str] = []
+    ledgers = Ledgers(installation)
     decided = 0
 
     def done() -> bool:
         nonlocal decided
-        if not keys:
-            live = generations.live(ledger)
-            if live is None:
-                return False
-            keys.extend(slice_.key(part) for slice_ in live.slices() for part in _DECIDED)
-        pipe = installation.redis.pipeline(transaction=False)
-        for key in keys:
-            pipe.hlen(key)
-        decided = sum(pipe.execute())
+        decided = ledgers.decided()
         return decided >= commands
 
     clock, stop = Clock(), Until(done)
