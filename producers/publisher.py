@@ -31,17 +31,18 @@ class NotSentError(LogfoldError):
 class Publisher:
     """Sends records in the order given, a partition's order kept also across retries.
 
-    At most `queue` records wait to be acknowledged: `send` then blocks, so memory is bounded. largest: of a record, in bytes.
+    At most `queue` records wait to be acknowledged: `send` then blocks, so memory is bounded. largest: of a record, in bytes;
+    without it what the settings say.
     """
 
-    def __init__(self, settings: KafkaSettings, queue: int = 20_000, linger_ms: float = 5, largest: int = 1_000_000) -> None:
+    def __init__(self, settings: KafkaSettings, queue: int = 20_000, linger_ms: float = 5, largest: int | None = None) -> None:
         self._producer = Producer(
             settings.producer(
                 **{
                     "queue.buffering.max.messages": queue,
                     "linger.ms": linger_ms,
-                    "message.max.bytes": largest,
                     "topic.metadata.propagation.max.ms": _UNKNOWN_TOPIC_MS,
+                    **({} if largest is None else {"message.max.bytes": largest}),
                 }
             )
         )

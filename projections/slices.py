@@ -37,13 +37,13 @@ if (now[1] or '') ~= ARGV[1] or (now[2] or '') ~= ARGV[2] then
 end
 if now[3] then
   local time = redis.call('TIME')
-  if tonumber(now[3]) > time[1] * 1000 + time[2] / 1000 then
+  if ARGV[3] ~= 'holder' and tonumber(now[3]) > time[1] * 1000 + time[2] / 1000 then
     return 0
   end
   redis.call('HDEL', KEYS[1], 'held')
 end
 redis.call('HSET', KEYS[1], 'revision', 'torn')
-local i = 3
+local i = 4
 while i <= #ARGV do
   local key, last = KEYS[tonumber(ARGV[i + 1])], i + 2 + tonumber(ARGV[i + 2])
   if last == i + 2 then
@@ -63,8 +63,12 @@ if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('HSET', KEYS[1], 'offset', 0, 'revision', 0, 'topic_id', '')
 end
 local time = redis.call('TIME')
+local now, held = time[1] * 1000 + math.floor(time[2] / 1000), redis.call('HGET', KEYS[1], 'held')
+if ARGV[2] == 'free' and held and tonumber(held) > now then
+  return false
+end
 redis.call('HINCRBY', KEYS[1], 'revision', 1)
-redis.call('HSET', KEYS[1], 'held', string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[1]))
+redis.call('HSET', KEYS[1], 'held', string.format('%.0f', now + ARGV[1]))
 return redis.call('HGETALL', KEYS[1])
 """
 _READ = """
@@ -152,12 +156,16 @@ class Changes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
-    """One slice's write: the changes and the progress after it, made only if `before` is still what is stored."""
+    """One slice's write: the changes and the progress after it, made only if `before` is still what is stored.
+
+    holder: whether `before` is what `SliceStore.seize` told; the write then ends that hold. Any other hold refuses it.
+    """
 
     slice: SliceId
     before: Progress
     after: Progress
     changes: Changes
+    holder: bool = False
 
 
 class SliceStore:
@@ -229,11 +237,16 @@ class SliceStore:
         """
         # A torn one is an error before anything is held.
         self.progress(slices)
-        found = []
-        for slice_ in slices:
-            stored = iter(self._hold(keys=[slice_.key(META)], args=[ms]))
-            found.append(_progress(slice_, dict(zip(stored, stored, strict=True))))
-        return found
+        return [_progress(slice_, _pairs(self._hold(keys=[slice_.key(META)], args=[ms, ""]))) for slice_ in slices]
+
+    def seize(self, slice_: SliceId, ms: int) -> Progress | None:
+        """Hold a slice for a write of one's own, where others write it all the time; None while another one holds it.
+
+        Every other writer is refused from now on until that write (see Commit.holder) is made, or for so long.
+        """
+        self.progress([slice_])
+        stored = self._hold(keys=[slice_.key(META)], args=[ms, "free"])
+        return None if stored is None else _progress(slice_, _pairs(stored))
 
     def release(self, slices: Sequence[SliceId]) -> None:
         """End a hold; who was refused goes on."""
@@ -305,6 +318,12 @@ def member(text: str, key: str) -> str:
     return f"{text}\t{key}"
 
 
+def _pairs(stored: Any) -> dict[bytes, bytes]:
+    """What HGETALL returns to a script, which has a list of fields and values."""
+    fields = iter(stored)
+    return dict(zip(fields, fields, strict=True))
+
+
 def _progress(slice_: SliceId, stored: dict[bytes, bytes]) -> Progress:
     if not stored:
         return Progress(digests={})
@@ -341,6 +360,7 @@ class _Call:
         self._slice = commit.slice
         self.keys = [commit.slice.key(META)]
         self.argv: list[Any] = ["", ""] if before.revision == 0 else [before.offset, before.revision]
+        self.argv.append("holder" if commit.holder else "")
         for part in commit.changes.drops:
             self._part(part, "UNLINK", [])
         for table, rows in commit.changes.rows.items():

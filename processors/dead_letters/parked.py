@@ -24,7 +24,7 @@ from projections.generations import Generation, Generations
 from projections.parked import Mark, marks, offsets, shown, written
 from projections.projection import Projection
 from projections.settings import refuse_eviction
-from projections.slices import Commit, SliceId, SliceStore
+from projections.slices import Commit, Progress, SliceId, SliceStore
 from schemas.codec import Decode
 from schemas.envelope import as_mapping
 from schemas.errors import DecodeError, LogError, LogfoldError, NotFoundError
@@ -32,6 +32,9 @@ from schemas.position import Position
 
 _TRIES = 100
 _PAUSE_S = 0.05
+# Once it was refused so often, a retry holds the slice while it folds, and whoever writes it waits for so long at the most.
+_PATIENT = 5
+_HOLD_MS = 2_000
 _HELD_ROWS = 2_048
 _AT_ONCE = 1_000
 
@@ -53,7 +56,8 @@ class ParkedEvents:
     A key's events are folded onto the stored rows and taken out of what is parked, some at a time, each time in one
     compare-and-set. Whoever wrote the slice meanwhile, and may have parked more of the key, makes it be refused and done
     again; a projector that runs is refused at its next write, and reloads. So their order is kept with whatever comes. Only
-    events that were read from the log before are folded, so that nothing slow lies between the look and the write.
+    events that were read from the log before are folded, so that nothing slow lies between the look and the write. Where
+    the slice is written all the time, it is held from the look to the write.
     """
 
     def __init__(self, runtime: Runtime, projection: Projection) -> None:
@@ -96,13 +100,20 @@ class ParkedEvents:
             slice_ = live.slice(*entry.place)
             if how != SKIP:
                 self._read(slice_, entry.key, known)
-            attempt = self._attempt(live, entry, "" if dropped else how, known)
+            # Whatever is read after the progress belongs to it, or the write is refused.
+            holder = refused >= _PATIENT
+            before = self._store.seize(slice_, _HOLD_MS) if holder else self._store.progress([slice_])[0]
+            if before is None:
+                refused += 1
+                time.sleep(_PAUSE_S)
+                continue
+            attempt = self._attempt(slice_, entry, "" if dropped else how, known, before)
             if attempt is None and (done or dropped):
                 # The rest was worked on by another, or is not parked in the generation that is live now.
                 return Resolved(key=entry.key, done=done, dropped=dropped, note=notes)
             if attempt is None:
                 raise NotFoundError(f"nothing of the key {shown(entry.key)!r} is parked in {self.name!r}")
-            if attempt.commit is not None and not self._store.commit([attempt.commit])[0]:
+            if attempt.commit is not None and not self._store.commit([replace(attempt.commit, holder=holder)])[0]:
                 refused += 1
                 time.sleep(_PAUSE_S)
                 continue
@@ -115,11 +126,10 @@ class ParkedEvents:
         where = f"{entry.place[0]}/{entry.place[1]}"
         raise Transient(f"{where} is written all the time: {done} events of {shown(entry.key)!r} were folded, try again")
 
-    def _attempt(self, live: Generation, entry: Entry, how: str, known: Mapping[int, Message]) -> _Attempt | None:
+    def _attempt(
+        self, slice_: SliceId, entry: Entry, how: str, known: Mapping[int, Message], before: Progress
+    ) -> _Attempt | None:
         """Fold onto what is stored now; None where nothing of the key is parked."""
-        slice_ = live.slice(*entry.place)
-        # First the progress: whatever is read after it belongs to it, or the write is refused.
-        before = self._store.progress([slice_])[0]
         mark = marks(self._store, [slice_])[0].get(entry.key)
         if mark is None:
             return None

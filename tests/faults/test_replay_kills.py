@@ -128,7 +128,10 @@ def test_a_redis_that_forgets_what_a_replay_wrote_last(corner: Corner) -> None:
             builder.advance({place: max(offset, builder.offsets()[place]) for place, offset in offsets.items()})
 
         for key, dumped in before.items():
-            redis.restore(key, 0, dumped, replace=True)
+            if dumped is None:
+                redis.delete(key)
+            else:
+                redis.restore(key, 0, dumped, replace=True)
         switch(job.generations, job.store, live, build, reach, keep_ms=HOUR_MS)
     assert corner.live("flights").id == build.id
     corner.check("flights")

@@ -277,6 +277,30 @@ def test_a_hold_ends_by_itself(store: SliceStore, slice_: SliceId) -> None:
     assert store.progress([slice_])[0].held is False
 
 
+def test_who_seized_a_slice_alone_may_write_it_and_ends_the_hold(store: SliceStore, slice_: SliceId) -> None:
+    before = written(store, slice_, 7, put(a=b"1"))
+    seized = store.seize(slice_, 60_000)
+    assert seized is not None and seized.offset == 7
+    assert store.seize(slice_, 60_000) is None
+    for stored in (before, seized, store.progress([slice_])[0]):
+        assert store.commit([Commit(slice=slice_, before=stored, after=reaching(9), changes=put(a=b"other"))]) == [False]
+    mine = Commit(slice=slice_, before=seized, after=reaching(9), changes=put(a=b"mine"), holder=True)
+    assert store.commit([mine]) == [True]
+    assert store.progress([slice_])[0].held is False
+    assert store.rows(slice_, TABLE, ["a"]) == [b"mine"]
+
+
+def test_a_switch_that_holds_a_seized_slice_refuses_who_seized_it(store: SliceStore, slice_: SliceId) -> None:
+    written(store, slice_, 7, put(a=b"1"))
+    seized = store.seize(slice_, 60_000)
+    assert seized is not None
+    store.hold([slice_], 60_000)
+    mine = Commit(slice=slice_, before=seized, after=reaching(9), changes=put(a=b"mine"), holder=True)
+    assert store.commit([mine]) == [False]
+    assert store.progress([slice_])[0].held
+    assert store.rows(slice_, TABLE, ["a"]) == [b"1"]
+
+
 def test_holding_an_absent_slice_begins_it_so_that_nobody_else_can(store: SliceStore, slice_: SliceId) -> None:
     nothing = store.progress([slice_])[0]
     store.hold([slice_], 60_000)

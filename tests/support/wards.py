@@ -156,6 +156,7 @@ class Wards:
             domains={},
             domain_names=["parcels"],
             projections={"parcels": self.mended_projection},
+            process_managers={},
             protocol="consumer",
             instance="test",
         )
