@@ -33,6 +33,7 @@ Gone = Callable[[list[Place]], None]
 _PREFETCH_KB = 8_192
 _LONGEST_HAND_OVER_MS = 1_800_000
 _COMMITTED_S = 5
+_RETAKE_S = 0.25
 
 
 @dataclass(slots=True)
@@ -136,6 +137,15 @@ class BatchConsumer:
             if place in self._owned:
                 self._consumer.seek(TopicPartition(*place, offset))
                 self._consumer.resume([TopicPartition(*place)])
+
+    def retake(self, take: Starts) -> None:
+        """Go on, of all partitions that it has, from where `take` says; what was fetched before is dropped.
+
+        Who was expelled from the group learns it in a poll, and is not told the group's offsets before.
+        """
+        self.poll(1, _RETAKE_S)
+        if self._owned:
+            self.seek(take(sorted(self._owned)))
 
     def pause(self, places: Iterable[Place]) -> None:
         """Read no more of these partitions until they are assigned anew or sought."""

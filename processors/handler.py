@@ -259,12 +259,7 @@ class Handler:
         self._work = {}
         self._transactions.discard()
         self._transactions.open()
-        # Who was expelled from the group learns it in a poll, and is not told the group's offsets before. What it brings
-        # is read again.
-        self._consumer.poll(1, _WAIT_S)
-        places = sorted(self._consumer.owned)
-        if places:
-            self._consumer.seek(self._take(places))
+        self._consumer.retake(self._take)
 
     def _status(self) -> dict[str, Any]:
         return {

@@ -12,7 +12,9 @@ import structlog
 from confluent_kafka import Message
 
 from processors import letters
+from processors.attempts import Attempts
 from processors.consumer import Batch, BatchConsumer
+from processors.folding import named
 from processors.heartbeat import Pulse
 from processors.parked_keys import ParkedKeys
 from processors.patience import TRANSIENT, patiently
@@ -22,7 +24,6 @@ from processors.records import Record
 from processors.resuming import Resuming, Stand
 from processors.topics import Place
 from processors.transaction import Transactions
-from schemas.failure import Park, Retry
 
 BATCH = 2_000
 _WAIT_S = 0.25
@@ -40,16 +41,6 @@ class _Work:
 
     def add(self, place: Place, record: Record) -> None:
         self.records.setdefault(place, []).append(record)
-
-
-@dataclass(slots=True)
-class _Tried:
-    """A record that failed so often, and when it is tried again (by the monotonic clock)."""
-
-    offset: int
-    times: int = 0
-    due: float = 0.0
-    error: str = ""
 
 
 class Reactor:
@@ -88,7 +79,8 @@ class Reactor:
         self._stands: dict[Place, Stand] = {}
         self._unsaved: set[Place] = set()
         self._stalled: dict[Place, str] = {}
-        self._tried: dict[Place, _Tried] = {}
+        self._attempts = Attempts(manager.on_failure)
+        self._retrying: dict[Place, tuple[float, str]] = {}
         self._passing: set[Place] = set()
         self._looked = time.monotonic()
         self._consumer: BatchConsumer | None = None
@@ -110,11 +102,12 @@ class Reactor:
         self._stands |= stands
         for place in places:
             self._stalled.pop(place, None)
+            self._retrying.pop(place, None)
             self._unsaved.discard(place)
         # Also where nothing happens yet: what the group remembers beside the offsets tells a topic that is made anew.
         self._unsaved |= {place for place, stand in stands.items() if not stand.committed}
         self.places = frozenset(self._stands)
-        log.info("assigned", process_manager=self._manager.name, partitions=_named(places))
+        log.info("assigned", process_manager=self._manager.name, partitions=named(places))
         return {place: stand.offset for place, stand in stands.items()}
 
     def gone(self, places: list[Place]) -> None:
@@ -123,10 +116,11 @@ class Reactor:
         for place in places:
             self._stands.pop(place, None)
             self._stalled.pop(place, None)
-            self._tried.pop(place, None)
+            self._retrying.pop(place, None)
             self._unsaved.discard(place)
+        self._attempts.forget(places)
         self.places = frozenset(self._stands)
-        log.info("revoked", process_manager=self._manager.name, partitions=_named(places))
+        log.info("revoked", process_manager=self._manager.name, partitions=named(places))
 
     def run(self) -> None:
         """React until told to stop; the batch at hand is finished first. Fenced when another instance took the name."""
@@ -156,7 +150,7 @@ class Reactor:
             return 0
         work = _Work()
         for place in batch.records.keys() | batch.ends.keys():
-            if place in self._stands and place not in self._stalled and not self._waits(place):
+            if place in self._stands and place not in self._stalled and place not in self._retrying:
                 self._react(place, batch.records.get(place, ()), batch.ends.get(place), work)
         if work.records or (self._unsaved and self._heartbeat.due()):
             self._commit(work, metadata)
@@ -185,6 +179,7 @@ class Reactor:
         following = max(following, end or 0)
         if following > before:
             self._stands[place] = Stand(offset=following, known=stand.known)
+            self._attempts.passed({place: following})
             self._unsaved.add(place)
 
     def _pass_over(self, place: Place) -> None:
@@ -204,34 +199,26 @@ class Reactor:
                 work.add(to, command)
         except ReactionError as error:
             return self._failed(place, record, error, work)
-        if place in self._tried:
-            del self._tried[place]
         return True
 
     def _failed(self, place: Place, record: Message, error: ReactionError, work: _Work) -> bool:
         """What the policy says: False to stand still here, for good or for a while; True once it is parked."""
         assert self._consumer is not None
-        policy = self._manager.on_failure
         offset: Any = record.offset()
-        if isinstance(policy, Retry):
-            tried = self._tried.get(place)
-            if tried is None or tried.offset != offset:
-                tried = self._tried[place] = _Tried(offset)
-            tried.times += 1
-            if tried.times <= policy.times:
-                pause_s = policy.pause_s(tried.times)
-                tried.due, tried.error = time.monotonic() + pause_s, f"{error} ({tried.times})"
-                log.warning("trying again later", process_manager=self._manager.name, pause_s=pause_s, error=str(error))
-                self._consumer.pause([place])
-                return False
-            policy = policy.then
-        self._tried.pop(place, None)
-        if isinstance(policy, Park):
+        if self._attempts.parks(place, offset):
             log.error("parked", process_manager=self._manager.name, error=str(error))
             self._park(place, record, str(error), work)
             return True
-        log.error("the partition stands still", process_manager=self._manager.name, error=str(error))
-        self._stalled[place] = str(error)
+        pause_s = self._attempts.failed(place, offset)
+        if pause_s is None:
+            log.error("the partition stands still", process_manager=self._manager.name, error=str(error))
+            self._stalled[place] = str(error)
+        else:
+            tried = self._attempts.shown(place, offset)
+            log.warning(
+                "trying again later", process_manager=self._manager.name, pause_s=pause_s, error=str(error), tried=tried
+            )
+            self._retrying[place] = time.monotonic() + pause_s, f"{error} ({tried})"
         self._consumer.pause([place])
         return False
 
@@ -240,18 +227,13 @@ class Reactor:
         self._parked.add(letter)
         work.add((topic, place[1]), letter.to_record(topic))
 
-    def _waits(self, place: Place) -> bool:
-        # Until `_try_again` has sought it: what comes before that may lie behind the record that failed.
-        return place in self._tried and self._tried[place].due > 0
-
     def _try_again(self) -> None:
         """Read on where a record waited long enough to be tried again."""
         assert self._consumer is not None
-        now = time.monotonic()
-        due = [place for place, tried in self._tried.items() if tried.due and tried.due <= now and place in self._stands]
+        due = [place for place, (at, _) in self._retrying.items() if at <= time.monotonic()]
         for place in due:
-            self._tried[place].due = 0.0
-            self._consumer.seek({place: self._stands[place].offset})
+            del self._retrying[place]
+        self._consumer.seek({place: self._stands[place].offset for place in due})
 
     def _commit(self, work: _Work, metadata: Any) -> None:
         self._transactions.begin()
@@ -276,11 +258,7 @@ class Reactor:
         assert self._consumer is not None
         self._transactions.discard()
         self._transactions.open()
-        # Who was expelled from the group learns it in a poll, and is not told the group's offsets before.
-        self._consumer.poll(1, _WAIT_S)
-        places = sorted(self._consumer.owned)
-        if places:
-            self._consumer.seek(self._take(places))
+        self._consumer.retake(self._take)
 
     def _status(self) -> dict[str, Any]:
         return {
@@ -288,9 +266,5 @@ class Reactor:
             "partitions": {f"{t}/{p}": stand.offset for (t, p), stand in sorted(self._stands.items())},
             "stalled": {**{f"{t}/{p}": error for (t, p), error in sorted(self._stalled.items())}, **self._late()},
             "parked": self._parked.counts(),
-            "retrying": {f"{t}/{p}": tried.error for (t, p), tried in sorted(self._tried.items())},
+            "retrying": {f"{t}/{p}": error for (t, p), (_, error) in sorted(self._retrying.items())},
         }
-
-
-def _named(places: Sequence[Place]) -> str:
-    return ",".join(f"{topic}/{partition}" for topic, partition in sorted(places))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from processors.dead_letters import reactions
 from processors.dead_letters.owner import Owner
 from processors.dead_letters.parked import ParkedEvents
-from processors.dead_letters.reactions import ParkedReactions
-from processors.dead_letters.topic import PROCESS_MANAGER, DeadLetters, OnlyKnown, Open
+from processors.dead_letters.topic import PROCESS_MANAGER, DeadLetters, OfTopic, Open, nobody
 from processors.dead_letters.undecided import UndecidedCommands
 from processors.letters import handler_name
 from processors.runtime import Runtime
@@ -37,11 +39,11 @@ def owner_of(runtime: Runtime, name: str) -> Owner:
 def _of_topic(runtime: Runtime, name: str, letters: list[Open]) -> Owner:
     handlers = _handlers(runtime)
     if name in handlers:
-        return UndecidedCommands(runtime, handlers[name], letters, name)
+        return OfTopic(name, letters, UndecidedCommands(runtime, handlers[name]).resolve)
     manager = runtime.process_managers.get(name.removesuffix(PROCESS_MANAGER))
     if manager is not None:
-        return ParkedReactions(runtime, manager, letters, name)
-    return OnlyKnown(name, letters)
+        return OfTopic(name, letters, partial(reactions.resolve, runtime, manager))
+    return OfTopic(name, letters, nobody)
 
 
 def _handlers(runtime: Runtime) -> dict[str, str]:

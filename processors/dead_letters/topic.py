@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import click
@@ -16,6 +16,7 @@ from processors.topics import Place, Topics
 from schemas.errors import LogfoldError, UsageError
 
 PROCESS_MANAGER = ".process-manager"
+Resolve = Callable[[Entry, Sequence[Letter], str], Resolved]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +78,15 @@ class DeadLetters:
         ]
 
 
-class OnlyKnown:
-    """An owner whose letters can be looked at here; what is to be done about them is another's business."""
+class OfTopic:
+    """An owner whose letters the topic alone knows of.
 
-    def __init__(self, name: str, letters: Sequence[Open]) -> None:
+    resolve: (what waits of a key, its letters, how) -> what came of it.
+    """
+
+    def __init__(self, name: str, letters: Sequence[Open], resolve: Resolve) -> None:
         self.name = name
+        self._resolve = resolve
         self._letters = [letter for letter in letters if letter.owner == name]
 
     def entries(self) -> list[Entry]:
@@ -102,7 +107,7 @@ class OnlyKnown:
             for of in keys.values()
         ]
 
-    def letters(self, entry: Entry) -> list[Open]:
+    def _of(self, entry: Entry) -> list[Open]:
         """Those of a key in one partition."""
         return [
             letter
@@ -118,8 +123,13 @@ class OnlyKnown:
                 headers=of.letter.headers,
                 value=of.letter.value,
             )
-            for of in self.letters(entry)
+            for of in self._of(entry)
         ]
 
     def resolve(self, entry: Entry, how: str) -> Resolved:
-        raise LogfoldError(f"{how}: nobody here knows what to do about the letters of {self.name!r}")
+        return self._resolve(entry, [of.letter for of in self._of(entry)], how)
+
+
+def nobody(entry: Entry, letters: Sequence[Letter], how: str) -> Resolved:
+    """For an owner that is not installed here."""
+    raise LogfoldError(f"{how}: nobody here knows what to do about the letters of {entry.owner!r}")

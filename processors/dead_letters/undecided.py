@@ -9,8 +9,7 @@ from dataclasses import replace
 from confluent_kafka import Message
 
 from processors.asked import read
-from processors.dead_letters.owner import DISCARD, RETRY, Entry, Item, Resolved
-from processors.dead_letters.topic import OnlyKnown, Open
+from processors.dead_letters.owner import DISCARD, RETRY, Entry, Resolved
 from processors.letters import DISCARDED, RETRIED, Letter
 from processors.notices import Notices
 from processors.runtime import Runtime
@@ -23,27 +22,18 @@ _ID = "ce_id"
 
 
 class UndecidedCommands:
-    """The owner of a domain's commands that its handler could not decode.
+    """A domain's commands that its handler could not decode.
 
     They hold nobody up, so they are in no order with others: each is sent again, or thrown away, for itself. A command was
     refused under its id for good, so it is sent under one that is derived from that; to send it twice is harmless.
     """
 
-    def __init__(self, runtime: Runtime, domain: str, letters: Sequence[Open], name: str) -> None:
-        self.name = name
+    def __init__(self, runtime: Runtime, domain: str) -> None:
         self._runtime = runtime
         self._domain = domain
-        self._known = OnlyKnown(name, letters)
 
-    def entries(self) -> list[Entry]:
-        return self._known.entries()
-
-    def items(self, entry: Entry) -> list[Item]:
-        return self._known.items(entry)
-
-    def resolve(self, entry: Entry, how: str) -> Resolved:
+    def resolve(self, entry: Entry, letters: Sequence[Letter], how: str) -> Resolved:
         """Those that still cannot be decoded stay."""
-        letters = [of.letter for of in self._known.letters(entry)]
         notices = Notices(self._runtime.kafka, self._runtime.names)
         if how != RETRY:
             dropped = letters[:1] if how == DISCARD else letters
