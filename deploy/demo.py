@@ -91,10 +91,10 @@ class Demo:
         print("Stack and daemons go on running: `make down` stops them, `.venv/bin/logfold --help` tells what else there is.")
 
     def compare(self, before: list[dict[str, Any]], after: list[dict[str, Any]], punctuality: str) -> None:
-        print(f"{'read model':<12} {'rows':>9}  digest of every byte")
+        print(f"{'read model':<16} {'rows':>9}  digest of every byte")
         for old, new in zip(before, after, strict=True):
             same = "equal" if old == new else f"DIFFERENT, before: {old['rows']:,} {old['digest']}"
-            print(f"{new['projection']:<12} {new['rows']:>9,}  {new['digest']}  {same}")
+            print(f"{new['projection']:<16} {new['rows']:>9,}  {new['digest']}  {same}")
         if before != after or self.output("query", "punctuality") != punctuality:
             raise DemoError("the tables differ after the rebuild")
 
