@@ -184,13 +184,23 @@ class Client:
         loader = self._loader(domain)
         return loader.load(key, after=after, timeout_s=timeout_s) if at is None else loader.load_at(key, at)
 
-    def change(self, domain: str, key: str, decide: Decide, *, attempts: int = 5, timeout_s: float = 10) -> Outcome | None:
+    def change(
+        self,
+        domain: str,
+        key: str,
+        decide: Decide,
+        *,
+        after: Outcome | Position | None = None,
+        attempts: int = 5,
+        timeout_s: float = 10,
+    ) -> Outcome | None:
         """Load an aggregate, let `decide` make a command of it, and submit that with the version that was loaded.
 
         decide: (Loaded) -> (type, data), or None when there is nothing to do; called anew after each conflict.
+        after: what must be in the aggregate that is loaded first; without it one's own last command may not be.
         None when it says None; ConflictError, with the last `outcome`, after so many attempts. Else as `submit`.
         """
-        return change(self._loader(domain), self._sender, key, decide, attempts=attempts, timeout_s=timeout_s)
+        return change(self._loader(domain), self._sender, key, decide, after=after, attempts=attempts, timeout_s=timeout_s)
 
     def outcome(self, id: str, *, domain: str | None = None, timeout_s: float = 0) -> Outcome:
         """What became of the command `id`, up to eight days ago and more; OutcomeUnknownError when nothing is known of it.

@@ -141,19 +141,19 @@ def _expecting(count: int, every_second: int) -> Iterator[Command]:
 def _changed(client: Client, life: Sequence[tuple[str, Mapping[str, Any]]], key: str, *, overtaken: bool) -> float:
     """Seconds from the first decision to the outcome; who overtakes it is not counted."""
     schedule, depart, arrive = life
-    assert client.submit(schedule[0], key, schedule[1]).accepted
+    scheduled = client.submit(schedule[0], key, schedule[1])
     decided = 0.0
 
     def decide(loaded: Loaded) -> tuple[str, Mapping[str, Any]]:
         nonlocal decided
-        if decided:
+        if loaded.version > 1:
             return arrive
         if overtaken:
             assert client.submit(depart[0], key, depart[1], expected_version=loaded.version).accepted
         decided = time.monotonic()
         return depart
 
-    outcome = client.change(DOMAIN, key, decide)
+    outcome = client.change(DOMAIN, key, decide, after=scheduled)
     assert outcome is not None and outcome.accepted, outcome
     return time.monotonic() - decided
 

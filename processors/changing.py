@@ -11,6 +11,7 @@ from producers.commands import Command, CommandSender
 from producers.outcomes import Outcome, OutcomeUnknownError
 from producers.publisher import PublishError
 from schemas.errors import LogfoldError, UsageError
+from schemas.position import Position
 
 Decide = Callable[[Loaded], tuple[str, Mapping[str, Any]] | None]
 
@@ -24,12 +25,20 @@ class ConflictError(LogfoldError):
 
 
 def change(
-    loader: Loader, sender: CommandSender, key: str, decide: Decide, *, attempts: int = 5, timeout_s: float = 10
+    loader: Loader,
+    sender: CommandSender,
+    key: str,
+    decide: Decide,
+    *,
+    after: Outcome | Position | None = None,
+    attempts: int = 5,
+    timeout_s: float = 10,
 ) -> Outcome | None:
     """The outcome of the command that `decide` makes of the loaded aggregate; None when it makes none.
 
     decide: (aggregate) -> the command's type and data, or None when there is nothing to do. It may run several times, so it
-    should have no effect of its own.
+    should have no effect of its own. after: what must be in the aggregate that is loaded first, such as one's own last
+    outcome.
     On a conflict the aggregate is loaded anew, with the version that was met, and decided again, under another id: an id
     that was refused stays refused. A command whose outcome is unknown is sent again under its own id, so it acts once.
     ConflictError after so many attempts; OutcomeUnknownError or PublishError when the last one's outcome stays unknown.
@@ -37,7 +46,7 @@ def change(
     """
     if attempts < 1:
         raise UsageError(f"{attempts} attempts are too few: at least one is needed")
-    loaded, command = loader.load(key, timeout_s=timeout_s), None
+    loaded, command = loader.load(key, after=after, timeout_s=timeout_s), None
     for left in reversed(range(attempts)):
         if command is None:
             wanted = decide(loaded)

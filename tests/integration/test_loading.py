@@ -150,8 +150,7 @@ def test_a_change_is_decided_on_what_is_loaded_and_expects_its_version(handled: 
         return DEPART
 
     scheduled = commands.schedule(handled, number)
-    assert load(handled, number, after=scheduled).version == 1
-    outcome = handled.client.change("flights", flights.flight_id(number), decide)
+    outcome = handled.client.change("flights", flights.flight_id(number), decide, after=scheduled)
     assert outcome is not None
     assert (outcome.accepted, outcome.version) == (True, 2)
     assert [loaded.state for loaded in seen] == [state(number, "FlightScheduled")]
