@@ -16,21 +16,21 @@ from redis.exceptions import RedisError
 
 import processors.cli
 import processors.dead_letters.cli
-import processors.history_cli
-import processors.loading_cli
-import processors.outcome_cli
+import processors.lookup.history_cli
+import processors.lookup.loading_cli
+import processors.lookup.outcome_cli
 import processors.rebuild.cli
 import producers.cli
 import projections.cli
-from processors.changing import Decide, change
 from processors.doctor import doctor
 from processors.domain import Domain
-from processors.history import History
-from processors.loading import Loaded, Loader
-from processors.outcome_finder import OutcomeFinder
+from processors.lookup.changing import Decide, change
+from processors.lookup.history import History
+from processors.lookup.loading import Loaded, Loader
+from processors.lookup.outcome_finder import OutcomeFinder
 from processors.process_manager import ProcessManager
+from processors.reactor.timers import timers_of
 from processors.runtime import Runtime
-from processors.timers import timers_of
 from producers.commands import Command
 from producers.outcomes import Outcome
 from producers.publish import publish
@@ -258,7 +258,7 @@ def front_door(ctx: click.Context, instance: str | None) -> None:
     ctx.meta[producers.cli.META] = installation.write_side
     ctx.meta[projections.cli.META] = installation.readers
     ctx.meta[processors.cli.META] = installation.runtime
-    ctx.meta[processors.history_cli.META] = installation.history
+    ctx.meta[processors.lookup.history_cli.META] = installation.history
 
 
 for _command in (
@@ -269,10 +269,10 @@ for _command in (
     processors.cli.status,
     processors.cli.topics,
     processors.dead_letters.cli.dead_letters,
-    processors.history_cli.history,
-    processors.history_cli.event,
-    processors.outcome_cli.outcome,
-    processors.loading_cli.aggregate,
+    processors.lookup.history_cli.history,
+    processors.lookup.history_cli.event,
+    processors.lookup.outcome_cli.outcome,
+    processors.lookup.loading_cli.aggregate,
     processors.rebuild.cli.replay,
     processors.rebuild.cli.verify,
     processors.rebuild.cli.generations,

@@ -20,7 +20,7 @@ from redis.utils import HIREDIS_AVAILABLE
 
 from bench.log import DOMAIN, PARTITIONS
 from logfold import Installation
-from processors.handler import BATCH as DECIDED_AT_ONCE
+from processors.handler.daemon import BATCH as DECIDED_AT_ONCE
 from processors.transaction import TRANSACTION_TIMEOUT_MS
 from schemas.catalog import Catalog
 

@@ -17,7 +17,7 @@ from bench.measure import run
 from bench.report import Figure, against
 from logfold import Client, Installation
 from processors.heartbeat import daemons
-from processors.loading import Loaded
+from processors.lookup.loading import Loaded
 from producers.commands import NO_REPLY, Command
 from producers.flights.dataset import flights
 from producers.flights.importer import commands

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bench.log import DOMAIN
 from logfold import Installation
-from processors.decided_ids import IDS
-from processors.handover import ledger_name
+from processors.handler.decided_ids import IDS
+from processors.handler.handover import ledger_name
 from projections.generations import Generations
 
 

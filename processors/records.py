@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
-from processors.decide import Decided
+from processors.handler.decide import Decided
 from schemas.codec import Codec
 from schemas.envelope import FIXED, Headers
 from schemas.ids import derived_id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from processors.decided_ids import TURN_MS
+from processors.handler.decided_ids import TURN_MS
 from processors.topics import Topics, domain_topics
 from schemas.names import Names
 

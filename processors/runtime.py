@@ -12,14 +12,14 @@ from redis import Redis
 
 from processors.consumer import BatchConsumer, Starts
 from processors.domain import Domain
-from processors.handler import Handler
-from processors.handover import HandOver
+from processors.handler.daemon import Handler
+from processors.handler.handover import HandOver
 from processors.heartbeat import Heartbeat
-from processors.managing import Managing
 from processors.patience import until_stopped
 from processors.process_manager import ProcessManager
-from processors.projecting import Projecting
-from processors.timers import timers_name
+from processors.projector.projecting import Projecting
+from processors.reactor.managing import Managing
+from processors.reactor.timers import timers_name
 from processors.topics import Topics
 from processors.transaction import Transactions
 from processors.watch import Watch

@@ -19,7 +19,7 @@ from pprint import pformat
 from typing import Any
 
 from processors.process_manager import Emit, ProcessManager, Refused
-from processors.timers import timers_of
+from processors.reactor.timers import timers_of
 from projections.event import Event
 from projections.testing import folded
 from schemas.codec import Codec

@@ -18,7 +18,7 @@ from schemas.names import Names
 _TIMEOUT_S = 15
 _DAY_MS = 24 * 3600 * 1000
 _FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete", "compression.type": "zstd"}
-# Kafka deletes whole segments, so a record may be kept for retention and segment together; see processors.decided_ids.
+# Kafka deletes whole segments, so a record may be kept for retention and segment together; see processors.handler.decided_ids.
 _WEEK = {
     "retention.ms": str(7 * _DAY_MS),
     "segment.ms": str(_DAY_MS // 2),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from processors.dead_letters import reactions
+from processors.dead_letters.letters import handler_name
 from processors.dead_letters.owner import Owner
 from processors.dead_letters.parked import ParkedEvents
 from processors.dead_letters.topic import PROCESS_MANAGER, DeadLetters, OfTopic, Open, nobody
 from processors.dead_letters.undecided import UndecidedCommands
-from processors.letters import handler_name
 from processors.runtime import Runtime
 from schemas.errors import UsageError
 

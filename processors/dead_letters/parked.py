@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,14 +9,15 @@ from itertools import takewhile
 
 from confluent_kafka import Message
 
+from processors.dead_letters.letters import DISCARDED, RETRIED, Letter
+from processors.dead_letters.notices import Notices
 from processors.dead_letters.owner import DISCARD, SKIP, Entry, Item, Resolved
-from processors.letters import DISCARDED, RETRIED, Letter
 from processors.log_reader import LogReader
-from processors.notices import Notices
-from processors.one_by_one import OneByOne
-from processors.parking import key_of
 from processors.patience import Transient
+from processors.projector.one_by_one import OneByOne
+from processors.projector.parking import key_of
 from processors.runtime import Runtime
+from processors.turns import Turns
 from projections.digest import moved
 from projections.fold import FoldError
 from projections.generations import Generation, Generations
@@ -30,11 +30,6 @@ from schemas.envelope import as_mapping
 from schemas.errors import DecodeError, LogError, LogfoldError, NotFoundError
 from schemas.position import Position
 
-_TRIES = 100
-_PAUSE_S = 0.05
-# Once it was refused so often, a retry holds the slice while it folds, and whoever writes it waits for so long at the most.
-_PATIENT = 5
-_HOLD_MS = 2_000
 _HELD_ROWS = 2_048
 _AT_ONCE = 1_000
 
@@ -94,35 +89,33 @@ class ParkedEvents:
         """What is folded before an event that fails again stays folded; that one and what follows stay parked."""
         refuse_eviction(self._runtime.redis)
         known: dict[int, Message] = {}
-        done, dropped, refused, notes = 0, 0, 0, ""
-        while refused < _TRIES:
-            live = self._live()
-            slice_ = live.slice(*entry.place)
-            if how != SKIP:
-                self._read(slice_, entry.key, known)
-            # Whatever is read after the progress belongs to it, or the write is refused.
-            holder = refused >= _PATIENT
-            before = self._store.seize(slice_, _HOLD_MS) if holder else self._store.progress([slice_])[0]
-            if before is None:
-                refused += 1
-                time.sleep(_PAUSE_S)
-                continue
-            attempt = self._attempt(slice_, entry, "" if dropped else how, known, before)
-            if attempt is None and (done or dropped):
-                # The rest was worked on by another, or is not parked in the generation that is live now.
-                return Resolved(key=entry.key, done=done, dropped=dropped, note=notes)
-            if attempt is None:
-                raise NotFoundError(f"nothing of the key {shown(entry.key)!r} is parked in {self.name!r}")
-            if attempt.commit is not None and not self._store.commit([replace(attempt.commit, holder=holder)])[0]:
-                refused += 1
-                time.sleep(_PAUSE_S)
-                continue
-            notes = self._tell(slice_, entry.key, attempt) or notes
-            done, dropped = done + len(attempt.folded), dropped + len(attempt.dropped)
-            if attempt.fault is not None or not attempt.left:
-                error = "" if attempt.fault is None else str(attempt.fault)
-                return Resolved(key=entry.key, done=done, dropped=dropped, left=attempt.left, error=error, note=notes)
-            refused += not attempt.folded and not attempt.dropped
+        done, dropped, notes = 0, 0, ""
+        with Turns(self._store) as turns:
+            while turns.left:
+                live = self._live()
+                slice_ = live.slice(*entry.place)
+                if how != SKIP:
+                    self._read(slice_, entry.key, known)
+                # Whatever is read after the progress belongs to it, or the write is refused.
+                before = turns.look(slice_)
+                if before is None:
+                    continue
+                attempt = self._attempt(slice_, entry, "" if dropped else how, known, before)
+                if attempt is None and (done or dropped):
+                    # The rest was worked on by another, or is not parked in the generation that is live now.
+                    return Resolved(key=entry.key, done=done, dropped=dropped, note=notes)
+                if attempt is None:
+                    raise NotFoundError(f"nothing of the key {shown(entry.key)!r} is parked in {self.name!r}")
+                if attempt.commit is not None and not turns.write(attempt.commit):
+                    continue
+                turns.leave()
+                notes = self._tell(slice_, entry.key, attempt) or notes
+                done, dropped = done + len(attempt.folded), dropped + len(attempt.dropped)
+                if attempt.fault is not None or not attempt.left:
+                    error = "" if attempt.fault is None else str(attempt.fault)
+                    return Resolved(key=entry.key, done=done, dropped=dropped, left=attempt.left, error=error, note=notes)
+                if not attempt.folded and not attempt.dropped:
+                    turns.pause()
         where = f"{entry.place[0]}/{entry.place[1]}"
         raise Transient(f"{where} is written all the time: {done} events of {shown(entry.key)!r} were folded, try again")
 

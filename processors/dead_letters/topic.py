@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import click
 from confluent_kafka import Message
 
+from processors.dead_letters.letters import Letter, handler_name, open_letters, read
 from processors.dead_letters.owner import Entry, Item, Resolved
-from processors.letters import Letter, handler_name, open_letters, read
 from processors.log_reader import LogReader
 from processors.runtime import Runtime
 from processors.topics import Place, Topics

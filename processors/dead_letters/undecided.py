@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from confluent_kafka import Message
 
-from processors.asked import read
+from processors.dead_letters.letters import DISCARDED, RETRIED, Letter
+from processors.dead_letters.notices import Notices
 from processors.dead_letters.owner import DISCARD, RETRY, Entry, Resolved
-from processors.letters import DISCARDED, RETRIED, Letter
-from processors.notices import Notices
+from processors.handler.asked import read
 from processors.runtime import Runtime
 from producers.publisher import Publisher
 from schemas.envelope import Headers

@@ -11,12 +11,12 @@ from confluent_kafka import Message
 
 from processors.attempts import Attempts
 from processors.consumer import BatchConsumer
-from processors.folding import Folding
-from processors.following import stored
-from processors.notices import Notices
+from processors.dead_letters.notices import Notices
 from processors.patience import TRANSIENT, Transient, patiently
+from processors.projector.folding import Folding
+from processors.projector.following import stored
+from processors.projector.writer import Write
 from processors.topics import Place, Topics
-from processors.writer import Write
 from producers.settings import KafkaSettings
 from projections.fold import FoldError
 from projections.generations import Build, Generations

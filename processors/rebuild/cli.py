@@ -14,8 +14,8 @@ from typing import Any
 import click
 
 from processors.cli import META, json_option, stopped_by_signals
-from processors.history import History
-from processors.history_cli import META as HISTORY
+from processors.lookup.history import History
+from processors.lookup.history_cli import META as HISTORY
 from processors.rebuild.bounds import bounds
 from processors.rebuild.display import Display, Silent, display
 from processors.rebuild.job import Job

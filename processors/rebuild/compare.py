@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from processors.following import stored
+from processors.projector.following import stored
 from processors.rebuild.builder import Builder, Touched
 from processors.topics import Place
 from projections.difference import Difference, between

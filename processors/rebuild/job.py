@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from processors.claim import claimed
-from processors.following import stored
-from processors.notices import Notices
+from processors.dead_letters.notices import Notices
 from processors.patience import patiently
+from processors.projector.following import stored
 from processors.rebuild.builder import BULK, Builder, Targets, Throttle
 from processors.rebuild.display import Display
 from processors.rebuild.workers import Workers, shared

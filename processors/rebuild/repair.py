@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from processors.following import stored
-from processors.history import History
+from processors.lookup.history import History
 from processors.patience import Transient
 from processors.rebuild.job import Job
 from processors.topics import Place
+from processors.turns import Turns
 from projections.difference import Difference, between
 from projections.fold import Fold
 from projections.generations import Generation
@@ -19,9 +18,6 @@ from projections.projection import Projection, Table, event_key
 from projections.slices import Changes, Commit, Progress, SliceId
 from schemas.errors import LogfoldError, NotFoundError, UsageError
 from schemas.partitioner import partition_of
-
-_TRIES = 100
-_PAUSE_S = 0.05
 
 
 @dataclass(slots=True)
@@ -62,21 +58,23 @@ def _repair(
     """One topic's slice; whether there was anything of the aggregate."""
     name = job.runtime.names.topic(topic)
     place = (name, partition_of(key, live.partitions[name]))
-    for _ in range(_TRIES):
-        job.stopped()
-        progress = stored(job.store, live, [place])[place]
-        if not progress.held:
+    slice_ = live.slice(*place)
+    with Turns(job.store) as turns:
+        while turns.left:
+            job.stopped()
+            before = turns.look(slice_)
+            if before is None:
+                continue
             # What is parked is not folded, so it is not to be mended either.
-            parked = marks(job.store, [live.slice(*place)])[0].get(key.encode())
-            until = progress.offset if parked is None else min(progress.offset, parked.origin)
+            parked = marks(job.store, [slice_])[0].get(key.encode())
+            until = before.offset if parked is None else min(before.offset, parked.origin)
             events = history.aggregate(topic, key, until).events
             folded = Fold(job.projection, 1).apply(events, lambda _table, keys: [None] * len(keys))
             differences, changes, there = _differences(job, live, place, key, tables, folded)
-            if not differences or _written(job, live.slice(*place), progress, changes):
+            if not differences or turns.write(_commit(slice_, before, changes)):
                 repaired.events += len(events)
                 repaired.differences += differences
                 return there or bool(events)
-        time.sleep(_PAUSE_S)
     raise Transient(f"{place[0]}/{place[1]} is written all the time: it could not be mended, try again")
 
 
@@ -109,11 +107,11 @@ def _members(job: Job, slice_: SliceId, index: str, key: str) -> list[str]:
     return [m for members in job.store.scan(slice_, index, index=True) for m in members if m.rpartition("\t")[2] == key]
 
 
-def _written(job: Job, slice_: SliceId, before: Progress, changes: Changes) -> bool:
+def _commit(slice_: SliceId, before: Progress, changes: Changes) -> Commit:
     # Whether the digests were of the row as it was or as it should have been cannot be told, so they are not known from now
     # on: who compares this slice reads its rows.
     after = replace(before, digests=None if changes.rows else before.digests)
-    return job.store.commit([Commit(slice=slice_, before=before, after=after, changes=changes)])[0]
+    return Commit(slice=slice_, before=before, after=after, changes=changes)
 
 
 def _keyed(projection: Projection) -> list[Table]:

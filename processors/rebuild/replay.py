@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from processors.notices import check_topics
+from processors.dead_letters.notices import check_topics
 from processors.patience import TRANSIENT, patiently
 from processors.rebuild.builder import Builder, GoneError
 from processors.rebuild.compare import Comparing, Comparison

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from processors.history import History
+from processors.lookup.history import History
 from projections.past import Point
 from schemas.errors import LogError, NotFoundError, UsageError
 from schemas.position import Position

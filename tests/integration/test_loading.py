@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from logfold import Client
-from processors.changing import ConflictError
-from processors.loading import Loaded
+from processors.lookup.changing import ConflictError
+from processors.lookup.loading import Loaded
 from producers.flights.decider import decider
 from schemas.errors import NotFoundError, TimedOutError, UsageError
 from schemas.message import Message

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from logfold import Client
-from processors.loading import Loaded
+from processors.lookup.loading import Loaded
 from producers.outcomes import Outcome
 from tests.support import log
 from tests.support.sandbox import OpenSandbox, Sandbox

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from processors.letters import DISCARDED, PARKED, RETRIED
+from processors.dead_letters.letters import DISCARDED, PARKED, RETRIED
 from processors.process_manager import Emit, ProcessManager
-from processors.reparking import Mended, discard, open_of, retry
+from processors.reactor.reparking import Mended, discard, open_of, retry
 from schemas.ids import derived_id
 from schemas.partitioner import partition_of
 from tests.support import log

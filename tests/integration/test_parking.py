@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from processors.folding import Folding
+from processors.dead_letters.notices import Notices
 from processors.log_reader import LogReader
-from processors.notices import Notices
+from processors.projector.folding import Folding
 from processors.topics import Topics
 from producers.settings import KafkaSettings
 from projections.slices import Progress

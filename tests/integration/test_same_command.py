@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from processors.decided_ids import TURN_MS
+from processors.handler.decided_ids import TURN_MS
 from producers.commands import Command
 from producers.outcomes import Outcome
 from tests.support import commands, flights, log

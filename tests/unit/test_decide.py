@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from confluent_kafka import Message as Record
 
-from processors.asked import read
-from processors.decide import UNDECODABLE, Decided, Rules, decide
+from processors.handler.asked import read
+from processors.handler.decide import UNDECODABLE, Decided, Rules, decide
 from producers.commands import NO_REPLY
 from producers.decider import Decider, Refusal, State
 from producers.flights.decider import decider

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import Message as Record
 
-from processors.one_by_one import decoded
+from processors.projector.one_by_one import decoded
 from projections.event import Event
 from schemas.codec import Codec
 from schemas.errors import DecodeError

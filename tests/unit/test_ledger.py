@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from processors.decided_ids import TURN_MS, Known
-from processors.ledger import AGGREGATES
+from processors.handler.decided_ids import TURN_MS, Known
+from processors.handler.ledger import AGGREGATES
 from projections.slices import Changes
 
 EVEN, ODD = "ids_even", "ids_odd"

@@ -7,7 +7,7 @@ import pytest
 from click import BadParameter
 
 from processors.cli import _numbers
-from processors.projecting import _places
+from processors.projector.projecting import _places
 from producers.accounts.cli import AMOUNT, CODE, ID
 from producers.cli import TIME
 from producers.flights.cli import Code, FlightId

@@ -6,9 +6,9 @@ import pytest
 from confluent_kafka import Message as Record
 
 from processors.attempts import Attempts
-from processors.letters import DISCARDED, RETRIED, Letter, open_letters, parked, read
-from processors.one_by_one import OneByOne
-from processors.parking import Parking, key_of
+from processors.dead_letters.letters import DISCARDED, RETRIED, Letter, open_letters, parked, read
+from processors.projector.one_by_one import OneByOne
+from processors.projector.parking import Parking, key_of
 from projections.event import Event
 from projections.fold import Fold, FoldError
 from projections.parked import Mark, shown, unlike, written

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from confluent_kafka import Message as Record
 
-from processors.emitting import Emitted, Emitter
 from processors.patience import Transient
 from processors.process_manager import COMMANDS_LIVE_MS, Emit, ProcessManager, Refused
-from processors.reacting import ReactionError, Reactions, check_declared
-from processors.timers import due_text, index_name, timers_of
+from processors.reactor.emitting import Emitted, Emitter
+from processors.reactor.reacting import ReactionError, Reactions, check_declared
+from processors.reactor.timers import due_text, index_name, timers_of
 from projections.event import Event
 from projections.testing import assert_folds_alike, folded, given
 from schemas.codec import Codec

@@ -8,8 +8,8 @@ from functools import cached_property
 
 from redis.exceptions import RedisError
 
-from processors.decided_ids import IDS, outcome_of_events, outcome_of_refusal
-from processors.handover import ledger_name
+from processors.handler.decided_ids import IDS, outcome_of_events, outcome_of_refusal
+from processors.handler.handover import ledger_name
 from processors.runtime import Runtime
 from processors.topics import Topics
 from producers.outcomes import Outcome, Outcomes, OutcomeUnknownError
@@ -22,8 +22,8 @@ _POLL_S = 0.1
 class OutcomeFinder:
     """Asks Redis: first the keys that are kept for a quarter of an hour, then the ledgers of the handlers.
 
-    So it answers for as long as ids are known (see processors.decided_ids). It needs Kafka only where Redis does not say
-    how many partitions a domain has, and no handler has to run.
+    So it answers for as long as ids are known (see processors.handler.decided_ids). It needs Kafka only where Redis does not
+    say how many partitions a domain has, and no handler has to run.
     """
 
     def __init__(self, runtime: Runtime) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
-from processors.parking import Parking
+from processors.projector.parking import Parking
 from processors.slices import OpenSlice
 from projections.slices import Commit, SliceStore
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import structlog
 
-from processors.emitting import Cause, Emitted, Emitter
 from processors.patience import TRANSIENT
 from processors.process_manager import Deadline, ProcessManager
-from processors.timers import due_text, index_name
+from processors.reactor.emitting import Cause, Emitted, Emitter
+from processors.reactor.timers import due_text, index_name
 from processors.topics import Place, Topics
 from producers.publisher import Publisher, PublishError
 from projections.event import Event

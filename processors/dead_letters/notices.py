@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
-from processors.letters import Letter
+from processors.dead_letters.letters import Letter
 from processors.patience import Transient
 from processors.topics import LARGEST_RECORD, Topics
 from producers.publisher import Publisher, PublishError

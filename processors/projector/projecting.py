@@ -14,11 +14,11 @@ import structlog
 from redis.exceptions import RedisError
 
 from processors.consumer import BatchConsumer
-from processors.following import Followed, Kept, Live, RetiredError
+from processors.dead_letters.notices import Notices, check_topics
 from processors.heartbeat import Heartbeat, Pulse, Quiet
-from processors.notices import Notices, check_topics
 from processors.patience import TRANSIENT, patiently, until_stopped
-from processors.projector import Projector
+from processors.projector.daemon import Projector
+from processors.projector.following import Followed, Kept, Live, RetiredError
 from processors.topics import Place, Topics
 from projections.generations import KEPT, Build, Generations, OtherVersionError
 from projections.projection import Projection

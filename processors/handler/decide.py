@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import structlog
 
-from processors.asked import Asked
-from processors.ledger import Ledger
+from processors.handler.asked import Asked
+from processors.handler.ledger import Ledger
 from processors.slices import place_of
 from processors.topics import LARGEST_EVENT
 from producers.decider import Decider, Refusal

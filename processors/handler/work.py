@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from processors.decide import Decided
-from processors.decided_ids import TURN_MS
-from processors.ledger import AGGREGATES, Ledger, LedgerLost
+from processors.handler.decide import Decided
+from processors.handler.decided_ids import TURN_MS
+from processors.handler.ledger import AGGREGATES, Ledger, LedgerLost
 from processors.slices import OpenSlice
 from processors.transaction import Delivered, Placed
 from producers.decider import Refusal

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 import structlog
 
 from processors.consumer import BatchConsumer
-from processors.deadlines import Deadlines
-from processors.emitting import Emitter
 from processors.heartbeat import Heartbeat
 from processors.log_reader import LogReader
-from processors.parked_keys import ParkedKeys
 from processors.patience import until_stopped
 from processors.process_manager import ProcessManager
-from processors.projecting import Projecting
-from processors.reacting import Reactions, check_declared
-from processors.reactor import Reactor
-from processors.resuming import Resuming
-from processors.timers import timers_name
+from processors.projector.projecting import Projecting
+from processors.reactor.daemon import Reactor
+from processors.reactor.deadlines import Deadlines
+from processors.reactor.emitting import Emitter
+from processors.reactor.parked_keys import ParkedKeys
+from processors.reactor.reacting import Reactions, check_declared
+from processors.reactor.resuming import Resuming
+from processors.reactor.timers import timers_name
 from processors.topics import Topics
 from processors.transaction import Transactions
 from producers.publisher import Publisher

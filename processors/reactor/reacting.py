@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Sequence
 
 from confluent_kafka import Message
 
-from processors.emitting import Emitted, Emitter, cause_of
 from processors.patience import TRANSIENT
 from processors.process_manager import COMMANDS_LIVE_MS, ProcessManager, Refused
+from processors.reactor.emitting import Emitted, Emitter, cause_of
 from processors.slices import place_of
 from projections.event import Event
 from schemas.catalog import Catalog

@@ -12,7 +12,7 @@ from redis import Redis
 
 from processors.consumer import BatchConsumer, Starts
 from processors.domain import Domain
-from processors.ledger import PARTS, Ledger, LedgerLost
+from processors.handler.ledger import PARTS, Ledger, LedgerLost
 from processors.patience import Transient
 from processors.slices import OpenSlice, opened
 from processors.topics import Place, Topics

@@ -11,17 +11,17 @@ from typing import Any
 import structlog
 from confluent_kafka import Message
 
-from processors import letters
 from processors.attempts import Attempts
 from processors.consumer import Batch, BatchConsumer
-from processors.folding import named
+from processors.dead_letters import letters
 from processors.heartbeat import Pulse
-from processors.parked_keys import ParkedKeys
 from processors.patience import TRANSIENT, patiently
 from processors.process_manager import COMMANDS_LIVE_MS, ProcessManager
-from processors.reacting import ReactionError, Reactions
+from processors.projector.folding import named
+from processors.reactor.parked_keys import ParkedKeys
+from processors.reactor.reacting import ReactionError, Reactions
+from processors.reactor.resuming import Resuming, Stand
 from processors.records import Record
-from processors.resuming import Resuming, Stand
 from processors.topics import Place
 from processors.transaction import Transactions
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from confluent_kafka import Message
 
-from processors import letters
-from processors.letters import DISCARDED, PARKED, Letter
+from processors.dead_letters import letters
+from processors.dead_letters.letters import DISCARDED, PARKED, Letter
 from processors.log_reader import LogReader
 from processors.patience import Transient
 from processors.topics import Place, Topics

@@ -1,7 +1,7 @@
 """What a command handler knows of one partition: its aggregates, and which command ids were decided and how.
 
 Kept in two slices of the owner `<domain>.handler`, one folded from the events, one from the refusals; both come back
-from the log when Redis loses them. How far back ids are known: see processors.decided_ids.
+from the log when Redis loses them. How far back ids are known: see processors.handler.decided_ids.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import orjson
 from confluent_kafka import Message as Record
 from redis import Redis
 
-from processors.decided_ids import (
+from processors.handler.decided_ids import (
     IDS,
     STATE,
     Known,

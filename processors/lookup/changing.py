@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from processors.decide import CONFLICT
-from processors.loading import Loaded, Loader
+from processors.handler.decide import CONFLICT
+from processors.lookup.loading import Loaded, Loader
 from producers.commands import Command, CommandSender
 from producers.outcomes import Outcome, OutcomeUnknownError
 from producers.publisher import PublishError

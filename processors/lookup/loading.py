@@ -11,9 +11,9 @@ import orjson
 from redis import Redis
 
 from processors.domain import Domain
-from processors.handover import ledger_name
-from processors.history import History
-from processors.ledger import AGGREGATES
+from processors.handler.handover import ledger_name
+from processors.handler.ledger import AGGREGATES
+from processors.lookup.history import History
 from processors.topics import Place
 from producers.decider import Decider, State
 from producers.outcomes import Outcome
@@ -60,7 +60,7 @@ class Loader:
 
     Now: from the handler's ledger in Redis, state and offset in one atomic read. It lags behind the log by the events that
     are being written, and more while a handler takes its partitions over, so a decision made on it belongs into a command
-    with the expected version. Where Redis has no ledger, and as of a point: from the log, see processors.history.
+    with the expected version. Where Redis has no ledger, and as of a point: from the log, see processors.lookup.history.
     """
 
     def __init__(self, domain: Domain, redis: Redis, names: Names, history: History) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from confluent_kafka import Message
 
-from processors.history import History
+from processors.lookup.history import History
 from projections.show import show
 from schemas.codec import Codec
 from schemas.envelope import as_mapping

@@ -10,14 +10,15 @@ from typing import Any
 import structlog
 from confluent_kafka import Message as Record
 
-from processors.asked import Asked, read
 from processors.consumer import Batch, BatchConsumer
-from processors.decide import UNDECODABLE, Rules, decide
+from processors.dead_letters.letters import handler_name, parked
 from processors.domain import Domain
-from processors.handover import HandOver
+from processors.handler.asked import Asked, read
+from processors.handler.decide import UNDECODABLE, Rules, decide
+from processors.handler.handover import HandOver
+from processors.handler.ledger import Ledger, LedgerLost
+from processors.handler.work import Work, remembered
 from processors.heartbeat import Heartbeat
-from processors.ledger import Ledger, LedgerLost
-from processors.letters import handler_name, parked
 from processors.patience import TRANSIENT, patiently
 from processors.records import Record as Written
 from processors.records import Records
@@ -25,7 +26,6 @@ from processors.slices import OpenSlice
 from processors.topics import Place
 from processors.transaction import Transactions
 from processors.watch import Watch
-from processors.work import Work, remembered
 from producers.outcomes import Outcomes
 from projections.slices import Commit, SliceStore
 from schemas.codec import Codec

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from processors.cli import json_option, pass_runtime
-from processors.history import History
-from processors.history_cli import pass_history
-from processors.loading import Loaded, Loader
+from processors.lookup.history import History
+from processors.lookup.history_cli import pass_history
+from processors.lookup.loading import Loaded, Loader
 from processors.runtime import Runtime
 from projections.show import show
 from schemas.errors import UsageError

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from confluent_kafka import Message
 
-from processors.letters import Letter, parked
+from processors.dead_letters.letters import Letter, parked
 from projections.parked import Mark, Marks, written
 from projections.slices import Changes
 

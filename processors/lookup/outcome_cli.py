@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from processors.cli import json_option, pass_runtime
-from processors.outcome_finder import OutcomeFinder
+from processors.lookup.outcome_finder import OutcomeFinder
 from processors.runtime import Runtime
 from producers.cli import end_with
 

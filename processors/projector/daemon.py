@@ -12,14 +12,14 @@ from confluent_kafka import Message
 
 from processors.attempts import Attempts
 from processors.consumer import Batch, BatchConsumer
-from processors.folding import Folding, Overtaken, named
-from processors.following import Followed, RetiredError, stored
+from processors.dead_letters.notices import Notices
 from processors.heartbeat import Pulse
-from processors.notices import Notices
 from processors.patience import TRANSIENT, Transient, patiently
+from processors.projector.folding import Folding, Overtaken, named
+from processors.projector.following import Followed, RetiredError, stored
+from processors.projector.writer import Write
 from processors.topics import Place, Topics
 from processors.watch import Watch
-from processors.writer import Write
 from projections.fold import FoldError
 from projections.generations import Generation
 from projections.projection import Projection

@@ -12,12 +12,12 @@ from typing import Any
 
 from confluent_kafka import Message
 
-from processors import letters
-from processors.letters import DISCARDED, RETRIED, Letter
-from processors.managing import Managing
-from processors.parked_keys import own_letters, settled
+from processors.dead_letters import letters
+from processors.dead_letters.letters import DISCARDED, RETRIED, Letter
 from processors.process_manager import COMMANDS_LIVE_MS, ProcessManager
-from processors.reacting import ReactionError
+from processors.reactor.managing import Managing
+from processors.reactor.parked_keys import own_letters, settled
+from processors.reactor.reacting import ReactionError
 from processors.records import Record
 from processors.runtime import Runtime
 from processors.topics import Place, Topics

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 
 from confluent_kafka import Message
 
-from processors.notices import Notices
-from processors.one_by_one import OneByOne, decoded
-from processors.parking import Parking
+from processors.dead_letters.notices import Notices
 from processors.patience import Transient
+from processors.projector.one_by_one import OneByOne, decoded
+from processors.projector.parking import Parking
+from processors.projector.writer import Write, Writer
 from processors.slices import OpenSlice, opened
 from processors.topics import Place, Topics
-from processors.writer import Write, Writer
 from projections.digest import moved
 from projections.fold import Fold, FoldError
 from projections.generations import Generation

@@ -1,0 +1,1 @@
+"""The command handler: decides the commands of a domain, each partition by one writer."""
