@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -55,6 +56,19 @@ class Code(click.ParamType):  # type: ignore[type-arg]
 AMOUNT, ID, CODE = Amount(), Id(), Code()
 
 
+def _moves_money(command: Callable[..., None]) -> Callable[..., None]:
+    """The parameters of a command that moves money into one account or out of it."""
+    for declare in (
+        pass_write_side,
+        command_options,
+        click.option("--currency", type=CODE, help="Refuse it if the account is in another one."),
+        click.argument("amount", type=AMOUNT),
+        click.argument("id", type=ID),
+    ):
+        command = declare(command)
+    return command
+
+
 @click.group()
 def group() -> None:
     """Open accounts, and move money in, out and between them."""
@@ -72,22 +86,14 @@ def open_(write_side: WriteSide, id: str, owner: str, currency: str, options: di
 
 
 @group.command()
-@click.argument("id", type=ID)
-@click.argument("amount", type=AMOUNT)
-@click.option("--currency", type=CODE, help="Refuse it if the account is in another one.")
-@command_options
-@pass_write_side
+@_moves_money
 def deposit(write_side: WriteSide, id: str, amount: int, currency: str | None, options: dict[str, Any]) -> None:
     """Put money into an account: AMOUNT in units of its currency, e.g. 100.00."""
     submit(write_side, "accounts.Deposit", id, {"amount": amount, "currency": currency}, options)
 
 
 @group.command()
-@click.argument("id", type=ID)
-@click.argument("amount", type=AMOUNT)
-@click.option("--currency", type=CODE, help="Refuse it if the account is in another one.")
-@command_options
-@pass_write_side
+@_moves_money
 def withdraw(write_side: WriteSide, id: str, amount: int, currency: str | None, options: dict[str, Any]) -> None:
     """Take money out of an account: AMOUNT in units of its currency, e.g. 100.00."""
     submit(write_side, "accounts.Withdraw", id, {"amount": amount, "currency": currency}, options)
@@ -152,3 +158,27 @@ def transfer(
         more={"transfer_id": id_},
         then=asked,
     )
+
+
+@group.command()
+@click.argument("transfer_id", metavar="TRANSFER", type=ID)
+@command_options
+@pass_write_side
+def expire(write_side: WriteSide, transfer_id: str, options: dict[str, Any]) -> None:
+    """Give up a transfer that stands still before its money arrived, so that it is given back.
+
+    Safe at any time: a transfer that has ended refuses it.
+    """
+    submit(write_side, "accounts.ExpireTransfer", transfer_id, {}, options)
+
+
+@group.command("retry-refund")
+@click.argument("transfer_id", metavar="TRANSFER", type=ID)
+@command_options
+@pass_write_side
+def retry_refund(write_side: WriteSide, transfer_id: str, options: dict[str, Any]) -> None:
+    """Ask once more for the refund of a transfer that is returned and stands still.
+
+    Safe at any time: a debit is refunded once.
+    """
+    submit(write_side, "accounts.RetryRefund", transfer_id, {}, options)

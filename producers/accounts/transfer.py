@@ -101,7 +101,7 @@ def _expire(state: State, data: dict[str, Any]) -> Decision:
         case "debited" | "overdue":
             return [Message("accounts.TransferOverdue", {**_route(state), "currency": state["currency"]})]
         case _:
-            return _ended(state)
+            return _unfit(state)
 
 
 def _retry_refund(state: State, data: dict[str, Any]) -> Decision:
@@ -124,13 +124,13 @@ COMMANDS = frozenset(_RULES)
 
 
 def _unless(state: State, *statuses: str) -> Refusal | None:
-    return None if state.get("status") in statuses else _ended(state)
+    return None if state.get("status") in statuses else _unfit(state)
 
 
-def _ended(state: State) -> Refusal:
+def _unfit(state: State) -> Refusal:
     if not state:
         return Refusal(code="not-requested", message="there is no such transfer: it was never requested")
-    return Refusal(code="ended", message=f"the transfer is past this: it is {state['status']}")
+    return Refusal(code="wrong-state", message=f"a transfer that is {state['status']} does not take this")
 
 
 def _failed(state: State, code: str, message: str) -> Decision:

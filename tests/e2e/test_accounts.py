@@ -160,6 +160,17 @@ def test_a_transfer_that_is_requested(bank: Sandbox, id_: str) -> None:
     assert sent["outcome"] == "sent" and sent["transfer_id"]
 
 
+def test_a_transfer_that_stands_still_is_given_up_by_hand(bank: Sandbox, id_: str) -> None:
+    """No process manager runs here, so that is what it does."""
+    transfer = bank.json("accounts", "transfer", id_, "b", "5", "--deadline", "3600")["transfer_id"]
+    early = bank.fails(1, "accounts", "retry-refund", transfer)
+    assert "a transfer that is requested does not take this (wrong-state)" in early
+    given_up = bank.json("accounts", "expire", transfer)
+    assert bank.json("query", "transfers", transfer, *after(given_up))["state"] == "failed"
+    assert "a transfer that is failed does not take this (wrong-state)" in bank.fails(1, "accounts", "expire", transfer)
+    assert "not-requested" in bank.fails(1, "accounts", "expire", "none such")
+
+
 def test_totals(bank: Sandbox) -> None:
     id_ = f"acc {next(_NUMBERS)}"
     bank.ok("accounts", "open", id_, "--owner", "Ada Lovelace", "--currency", "KWD")

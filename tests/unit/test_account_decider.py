@@ -218,7 +218,7 @@ def test_what_a_transfer_takes_in_each_state(what: str, status: str) -> None:
     if status in allowed:
         assert not isinstance(decided.decision, Refusal)
     else:
-        decided.then_refused("ended")
+        decided.then_refused("wrong-state")
     account().when(asked).then_refused("not-requested")
 
 
