@@ -1,10 +1,10 @@
-"""The catalog: every version of every message, found by type or by fingerprint."""
+"""The catalog: every version of every message, and the upcasters between them."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +12,7 @@ from typing import Any
 
 from schemas import plugins
 from schemas.errors import LogfoldError, UsageError
+from schemas.upcasting import Upcaster
 
 _FILE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)\.v(?P<version>[1-9][0-9]*)\.avsc")
 _KINDS = ("commands", "events")
@@ -36,42 +37,71 @@ class MessageSchema:
 class Catalog:
     """All schemas of the given folders, one `<Name>.v<N>.avsc` a version under `commands/` and `events/`.
 
-    LogfoldError names the file when one is not valid JSON, does not match its file's name, or stands twice.
+    `upcasters` has them by the type and the version that they begin at.
+    LogfoldError names the file when one is not valid JSON, does not match its file's name, or stands twice. UsageError names
+    an upcaster of a version that there is not, of the newest one, or of one that has an upcaster already.
     """
 
-    def __init__(self, folders: Mapping[str, Path]) -> None:
+    def __init__(self, folders: Mapping[str, Path], upcasters: Sequence[Upcaster] = ()) -> None:
         self.schemas: list[MessageSchema] = []
         for domain, folder in folders.items():
             self.schemas.extend(_read_folder(domain, folder))
-        self._newest: dict[str, MessageSchema] = {}
+        self._versions: dict[str, dict[int, MessageSchema]] = {}
         for schema in self.schemas:
-            other = self._newest.get(schema.type)
-            if other is not None and other.version == schema.version:
+            other = self._versions.setdefault(schema.type, {}).setdefault(schema.version, schema)
+            if other is not schema:
                 raise LogfoldError(f"{schema.path}: {schema.type} version {schema.version} stands in {other.path} too")
-            if other is None or other.version < schema.version:
-                self._newest[schema.type] = schema
+        self.upcasters: dict[tuple[str, int], Upcaster] = {}
+        for declared in upcasters:
+            self._check(declared)
+            self.upcasters[declared.type, declared.version] = declared
 
     @classmethod
     def installed(cls, domains: Iterable[str]) -> Catalog:
         """The catalog of the installed domains and of logfold's own messages."""
-        folders = {plugins.OWN: _OWN}
+        folders, upcasters = {plugins.OWN: _OWN}, list[Upcaster]()
         for domain in domains:
             package = plugins.load(plugins.SCHEMAS, domain)
             if not isinstance(package, ModuleType) or package.__file__ is None:
                 raise UsageError(f"the domain {domain!r} declares no package of schemas in {plugins.SCHEMAS}")
             folders[domain] = Path(package.__file__).parent
-        return cls(folders)
+            upcasters.extend(_upcasters(domain, package))
+        return cls(folders, upcasters)
 
     def newest(self, type_: str) -> MessageSchema:
         """The newest version of a type; UsageError when the catalog has none."""
+        return self.versions(type_)[-1]
+
+    def versions(self, type_: str) -> list[MessageSchema]:
+        """All versions of a type, the oldest first; UsageError when the catalog has none."""
         try:
-            return self._newest[type_]
+            return [schema for _, schema in sorted(self._versions[type_].items())]
         except KeyError:
-            raise UsageError(f"no schema is called {type_!r}; there are: {', '.join(sorted(self._newest))}") from None
+            raise UsageError(f"no schema is called {type_!r}; there are: {', '.join(sorted(self._versions))}") from None
 
     def types(self, domain: str, kind: str) -> list[str]:
         """The types of one kind that a domain declares, in the order of the alphabet."""
         return sorted({s.type for s in self.schemas if s.domain == domain and s.kind == kind})
+
+    def _check(self, declared: Upcaster) -> None:
+        type_, version = declared.type, declared.version
+        what = f"the upcaster {declared.name!r} of {type_} version {version}"
+        if (other := self.upcasters.get((type_, version))) is not None:
+            raise UsageError(f"{what}: that version has another one, {other.name!r}")
+        versions = self._versions.get(type_, {})
+        for needed in (version, version + 1):
+            if needed not in versions:
+                there = f"there are: {', '.join(map(str, sorted(versions)))}" if versions else f"no schema is called {type_!r}"
+                raise UsageError(f"{what}: there is no version {needed}; {there}")
+
+
+def _upcasters(domain: str, package: ModuleType) -> Sequence[Upcaster]:
+    """What a domain's package of schemas declares as `upcasters`, if it does."""
+    found = getattr(package, "upcasters", ())
+    # A module of this name, which importing `<package>.upcasters` leaves in the package, is no declaration either.
+    if not isinstance(found, Sequence) or not all(isinstance(each, Upcaster) for each in found):
+        raise UsageError(f"{package.__name__}.upcasters of the domain {domain!r} is no list of schemas.upcasting.Upcaster")
+    return found
 
 
 def _read_folder(domain: str, folder: Path) -> Iterable[MessageSchema]:

@@ -9,6 +9,9 @@ The first byte of a value therefore says how far it reaches, and there is one wa
 A pattern promises only half: what it matches is a body, and its fields are what fastavro reads. What it does not match
 may be a body all the same (a text beyond 63 bytes, or one that is skipped and not ASCII, since this could hide bytes that
 are no UTF-8; a varint of ten bytes, or a length in more bytes than it needs), so fastavro is to be asked then.
+
+A body of an older version is read likewise where no more is to be done (Avro specification, "Schema Resolution") than to
+rename or leave out a field, to put in a default, to read an int as a long, or what is never null as what may be.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from schemas.decimals import from_bytes
+from schemas.parsed import Parsed
 
 LIMIT = 16_384
 _LONGEST = 63  # bytes of a string whose length is one byte
@@ -41,6 +45,7 @@ _KEPT = {
 }
 _SKIPPED = {**_KEPT, "string": _strings(rb"[\x00-\x7f]")}
 _BRANCHES = (rb"\x00", rb"\x02")
+_CHANGEABLE = object()
 
 # How the bytes of a field become its value; a null branch leaves no bytes, but None. A long is hardly ever seen again
 # (most are times), nor is a decimal, so they are not remembered.
@@ -54,7 +59,7 @@ _VALUES = {
 }
 _MAKE = """
 def make(groups):
-    {groups} = groups
+    ({groups}) = groups
     return {{{items}}}
 """
 
@@ -97,35 +102,65 @@ class Patterns:
             "decimal": decimal,
         }
 
-    def of(self, schema: Mapping[str, Any], wanted: Collection[str] | None, decimals: Collection[str] = ()) -> Pattern | None:
-        """The pattern of a record that fastavro parsed, for these of its fields (None: all).
+    def of(self, written: Parsed, newest: Parsed, wanted: Collection[str] | None) -> Pattern | None:
+        """How bodies of one version are read as data of the newest one, which may be the same, for these of its fields (None:
+        all).
 
-        decimals: the fields whose bytes are decimals. None where a pattern is not enough: a field that is not null, boolean,
-        int, long, string, decimal, or one of these or null.
+        None where a pattern is not enough: a field that is not null, boolean, int, long, string, decimal, or one of these or
+        null; a difference between the versions other than said above.
         """
+        left = {field["name"]: field for field in newest.schema["fields"]}
+        aliases = {alias: field["name"] for field in newest.schema["fields"] for alias in field.get("aliases", ())}
         parts: list[bytes] = []
-        items: list[str] = []
-        for field in schema["fields"]:
-            name, (kind, null) = field["name"], _kind(field["type"], field["name"] in decimals)
-            if not kind or not name.isidentifier():
+        values: dict[str, str] = {}
+        for field in written.schema["fields"]:
+            kind, null = _kind(field["type"], field["name"] in written.decimals)
+            name = field["name"] if field["name"] in left else aliases.get(field["name"])
+            if not kind or (name is not None and not _becomes(kind, null, left.get(name), newest)):
                 return None
-            kept = wanted is None or name in wanted
+            kept = name is not None and (wanted is None or name in wanted)
             part = b"(" + _KEPT[kind] + b")" if kept else _SKIPPED[kind]
-            if null is not None:
-                part = b"(?:%s|%s%s)" % (_BRANCHES[null], _BRANCHES[1 - null], part)
-            parts.append(part)
-            if kept:
-                items.append(f"{name!r}: {_VALUES[kind].format(f'v{len(items)}')}")
-        return Pattern(re.compile(b"".join(parts), re.DOTALL).fullmatch, self._maker(items) if items else _nothing)
+            parts.append(part if null is None else b"(?:%s|%s%s)" % (_BRANCHES[null], _BRANCHES[1 - null], part))
+            if name is not None:
+                del left[name]
+                if kept:
+                    values[name] = _VALUES[kind].format(f"v{len(values)}")
+        groups = len(values)
+        constants = {name: _constant(field, newest) for name, field in left.items()}
+        if _CHANGEABLE in constants.values():
+            return None
+        values |= {name: f"constants[{name!r}]" for name in constants if wanted is None or name in wanted}
+        items = [f"{name!r}: {values[name]}" for field in newest.schema["fields"] if (name := field["name"]) in values]
+        make = self._maker(groups, items, constants) if items else _nothing
+        return Pattern(re.compile(b"".join(parts), re.DOTALL).fullmatch, make)
 
-    def _maker(self, items: list[str]) -> Callable[[Sequence[bytes | None]], dict[str, Any]]:
+    def _maker(self, groups: int, items: list[str], constants: Mapping[str, Any]) -> Callable[[Any], dict[str, Any]]:
         found: dict[str, Any] = {}
-        source = _MAKE.format(groups="".join(f"v{n}, " for n in range(len(items))), items=", ".join(items))
+        source = _MAKE.format(groups="".join(f"v{n}, " for n in range(groups)), items=", ".join(items))
         # A dict display that is compiled for the schema makes reading a fifth faster than dict(zip(...)) over a list of
-        # functions does. All that comes from outside are the names of fields: identifiers, and written as literals.
-        exec(source, dict(self._names), found)  # noqa: S102
+        # functions does. All that comes from outside are the names of fields, written as literals.
+        exec(source, {**self._names, "constants": constants}, found)  # noqa: S102
         make: Callable[[Sequence[bytes | None]], dict[str, Any]] = found["make"]
         return make
+
+
+def _becomes(kind: str, null: int | None, field: Mapping[str, Any] | None, newest: Parsed) -> bool:
+    """Whether such a value is one of the field as it is; one that another field became already is none."""
+    if field is None:
+        return False
+    to, to_null = _kind(field["type"], field["name"] in newest.decimals)
+    may_be_null = to == "null" or to_null is not None
+    if kind == "null":
+        return bool(to) and may_be_null
+    return (kind == to or (kind, to) == ("int", "long")) and (null is None or may_be_null)
+
+
+def _constant(field: Mapping[str, Any], newest: Parsed) -> Any:
+    """The default of a field, or _CHANGEABLE where there is none that all messages may share."""
+    default = field.get("default", _CHANGEABLE)
+    if isinstance(default, list | dict):
+        return _CHANGEABLE
+    return from_bytes(default) if isinstance(default, bytes) and field["name"] in newest.decimals else default
 
 
 def _kind(schema: Any, decimal: bool) -> tuple[str, int | None]:

@@ -44,17 +44,30 @@ def test_every_message_and_every_field_has_a_doc(schema: Any) -> None:
     assert [field["name"] for field in schema.schema["fields"] if not field.get("doc", "").strip()] == []
 
 
-def test_the_newest_version_is_written_and_every_one_is_read(folder: Path) -> None:
+def test_the_newest_version_is_written_and_every_one_becomes_it(folder: Path) -> None:
     sku, count = {"name": "sku", "type": "string"}, {"name": "count", "type": "int", "default": 1}
-    (folder / "events" / "Sold.v1.avsc").write_text(avsc("Sold", count))
-    (folder / "events" / "Sold.v2.avsc").write_text(avsc("Sold", sku, count))
-    (folder / "events" / "Sold.v10.avsc").write_text(avsc("Sold", sku))
-    assert read(folder).newest("shop.Sold").version == 10
-    newest = Codec(read(folder))
-    (folder / "events" / "Sold.v10.avsc").unlink()
-    older = Codec(read(folder))
-    assert newest.decode(older.encode("shop.Sold", {"sku": "a", "count": 2})).data == {"sku": "a", "count": 2}
-    assert newest.decode(newest.encode("shop.Sold", {"sku": "a"})).data == {"sku": "a"}
+    (folder / "events" / "Sold.v1.avsc").write_text(avsc("Sold", sku))
+    (folder / "events" / "Sold.v2.avsc").write_text(avsc("Sold", sku, {"name": "gift", "type": "boolean", "default": False}))
+    older = [Codec(read(folder)).encode("shop.Sold", {"sku": "a", "gift": True})]
+    (folder / "events" / "Sold.v2.avsc").rename(folder / "kept")
+    older.append(Codec(read(folder)).encode("shop.Sold", {"sku": "a"}))
+    (folder / "kept").rename(folder / "events" / "Sold.v2.avsc")
+    (folder / "events" / "Sold.v10.avsc").write_text(avsc("Sold", count, sku))
+    catalog = read(folder)
+    assert catalog.newest("shop.Sold").version == 10
+    assert [schema.version for schema in catalog.versions("shop.Sold")] == [1, 2, 10]
+    codec = Codec(catalog)
+    for value in older:
+        assert list(codec.decode(value).data.items()) == [("count", 1), ("sku", "a")]
+    assert [codec.written(value).version for value in older] == [2, 1]
+    assert codec.written(codec.encode("shop.Sold", {"sku": "b"})).version == 10
+
+
+def test_two_versions_that_no_header_tells_apart_are_an_error(folder: Path) -> None:
+    (folder / "events" / "Sold.v1.avsc").write_text(avsc("Sold", {"name": "sku", "type": "string"}))
+    (folder / "events" / "Sold.v2.avsc").write_text(avsc("Sold", {"name": "sku", "type": "string", "default": ""}))
+    with pytest.raises(LogfoldError, match=r"Sold\.v2\.avsc and .*Sold\.v1\.avsc have the same fingerprint"):
+        Codec(read(folder))
 
 
 def test_an_unknown_type_is_a_usage_error() -> None:

@@ -13,8 +13,9 @@ import fastavro
 import pytest
 
 from schemas.catalog import Catalog
-from schemas.codec import MARKER, Codec
+from schemas.codec import Codec
 from schemas.errors import DecodeError, UsageError
+from schemas.framing import MARKER
 from tests.support.avro import sample
 
 CATALOG = Catalog.installed(["flights", "accounts"])

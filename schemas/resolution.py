@@ -1,0 +1,153 @@
+"""From a body, in whatever version it was written, to data in the form of the newest one.
+
+Between two upcasters, and where there is none, fastavro resolves by Avro's rules (Avro specification, "Schema Resolution"):
+fields by name or alias, defaults, promotions. An upcaster is given data of exactly the version that it begins at, and what it
+gives is written and read back in the next one, so that it fits that version's schema in every field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
+from io import BytesIO
+from itertools import pairwise
+from typing import Any
+
+from fastavro import schemaless_reader, schemaless_writer
+from fastavro.read import SchemaResolutionError
+
+from schemas.decimals import from_bytes
+from schemas.errors import DecodeError, LogfoldError, UsageError
+from schemas.parsed import TIMES, Parsed, bare, kinds
+from schemas.upcasting import Upcaster
+from schemas.writing import Writer
+
+Read = Callable[[bytes, int], dict[str, Any]]
+"""(value, where its body begins) -> the data; DecodeError for what is no such body, or cannot be made one of the newest."""
+
+# What fastavro raises on bytes that are not of the schema; MemoryError comes from a length that cannot be.
+_BAD_BODY = (EOFError, IndexError, KeyError, ValueError, TypeError, OverflowError, MemoryError, StopIteration)
+
+
+def reads(versions: Sequence[Parsed], upcasters: Mapping[int, Upcaster]) -> Read:
+    """How bodies of the first of these versions are read as data of the last one.
+
+    versions: in their order, without one between. upcasters: by the version that they begin at.
+    LogfoldError names a field whose unit changes where no upcaster says how.
+    """
+    at, legs, steps = versions[0], list[tuple[Parsed, Parsed]](), list[tuple[Upcaster, Parsed]]()
+    for older, newer in pairwise(versions):
+        if (upcaster := upcasters.get(older.message.version)) is not None:
+            legs.append((at, older))
+            steps.append((upcaster, newer))
+            at = newer
+    read, *rest = [_resolved(*leg) for leg in (*legs, (at, versions[-1]))]
+    for (upcaster, to), resolve in zip(steps, rest, strict=True):
+        read = _upcast(read, upcaster, Writer(to), resolve)
+    return read
+
+
+def _upcast(before: Read, upcaster: Upcaster, writer: Writer, after: Read) -> Read:
+    what = f"the upcaster {upcaster.name!r} of {upcaster.type} version {upcaster.version}"
+
+    def read(value: bytes, start: int) -> dict[str, Any]:
+        data = before(value, start)
+        try:
+            body = writer.write(b"", upcaster.function(data))
+        except UsageError as error:
+            raise DecodeError(f"{what} gave no version {upcaster.version + 1}: {error}") from error
+        except Exception as error:
+            raise DecodeError(f"{what} failed: {type(error).__name__}: {error}") from error
+        return after(body, 0)
+
+    return read
+
+
+def _resolved(written: Parsed, wanted: Parsed) -> Read:
+    if written.message is wanted.message:
+        return _plain(written)
+    _same_units(written, wanted)
+    # fastavro applies the logical types of the writer's schema; those of the reader's are applied by one more round.
+    logical = written.logical or wanted.logical
+    writer, reader = (bare(written).schema, bare(wanted).schema) if logical else (written.schema, wanted.schema)
+    names = [field["name"] for field in reader["fields"]]
+
+    def read(value: bytes, start: int) -> dict[str, Any]:
+        body = BytesIO(value)
+        body.seek(start)
+        try:
+            data: Any = schemaless_reader(body, writer, reader)
+            if body.tell() != len(value):
+                raise _too_long(written, value, body)
+            if logical:
+                data = _again(data, reader, wanted)
+        except SchemaResolutionError as error:
+            raise DecodeError(f"{written} does not resolve to version {wanted.message.version}: {error}") from error
+        except _BAD_BODY as error:
+            raise _no_body(written, error) from error
+        if wanted.shares:
+            data = deepcopy(data)
+        _undecimal(data, wanted.decimals)
+        return {name: data[name] for name in names}
+
+    return read
+
+
+def _again(data: Any, reader: Any, wanted: Parsed) -> Any:
+    body = BytesIO()
+    schemaless_writer(body, reader, data)
+    body.seek(0)
+    return schemaless_reader(body, wanted.schema, None)
+
+
+def _plain(written: Parsed) -> Read:
+    schema, decimals = written.schema, written.decimals
+
+    def read(value: bytes, start: int) -> dict[str, Any]:
+        body = BytesIO(value)
+        body.seek(start)
+        try:
+            data: Any = schemaless_reader(body, schema, None)
+        except _BAD_BODY as error:
+            raise _no_body(written, error) from error
+        if body.tell() != len(value):
+            raise _too_long(written, value, body)
+        if decimals:
+            _undecimal(data, decimals)
+        found: dict[str, Any] = data
+        return found
+
+    return read
+
+
+def _undecimal(data: dict[str, Any], decimals: Iterable[str]) -> None:
+    for name in decimals:
+        if data[name].__class__ is bytes:
+            data[name] = from_bytes(data[name])
+
+
+def _no_body(written: Parsed, error: BaseException) -> DecodeError:
+    return DecodeError(f"the body is not a {written}: {type(error).__name__} {error}".rstrip())
+
+
+def _too_long(written: Parsed, value: bytes, body: BytesIO) -> DecodeError:
+    return DecodeError(f"{len(value) - body.tell()} bytes too many after a {written}")
+
+
+def _same_units(written: Parsed, wanted: Parsed) -> None:
+    """Avro's rules look through logical types: milliseconds would be read as microseconds, 1.50 as 0.150."""
+    older, newer = _units(written), _units(wanted)
+    for field in wanted.message.schema["fields"]:
+        name = field["name"]
+        was = next((older[of] for of in (name, *field.get("aliases", ())) if of in older), None)
+        if was and name in newer and newer[name] != was:
+            raise LogfoldError(
+                f"{wanted.message.path}: the field {name!r} is {newer[name]}, but {was} in {written.message.path.name}; Avro "
+                "would read the one as the other: declare an upcaster between the two"
+            )
+
+
+def _units(parsed: Parsed) -> dict[str, str]:
+    """The record's own fields whose numbers have a unit, and which."""
+    units = {name: kind for name, kind in kinds(parsed.message.schema) if kind.startswith(TIMES)}
+    return units | {name: f"decimal with a scale of {of.scale}" for name, of in parsed.decimals.items()}
