@@ -21,7 +21,7 @@ Decode = Callable[[bytes | None], tuple[str, dict[str, Any]] | None]
 _message: Callable[[tuple[str, Any]], Message] = partial(tuple.__new__, Message)
 
 
-class _Header(NamedTuple):
+class _Written(NamedTuple):
     """What a header says: the type, where the body begins, how it is read, what it was written with.
 
     resolved: the newest version, where Avro's rules alone lead to it.
@@ -30,7 +30,7 @@ class _Header(NamedTuple):
     type: str
     start: int
     read: Read
-    written: Parsed
+    schema: Parsed
     resolved: Parsed | None
 
 
@@ -49,8 +49,11 @@ class Codec:
             self._versions[type_] = [parse(message) for message in catalog.versions(type_)]
         self._writers = {type_: Writer(versions[-1]) for type_, versions in self._versions.items()}
         self._texts = {type_: Texts(versions[-1]) for type_, versions in self._versions.items()}
-        self._written_headers: dict[str, bytes] = {}
-        self._headers = {header: self._read_by(header, message) for header, message in self._framing.known().items()}
+        self._headers: dict[str, bytes] = {}
+        self._written = {header: self._known(header, message) for header, message in self._framing.known().items()}
+        self._patterns = Patterns()
+        # What was met so far: a pattern takes a few milliseconds to make.
+        self._reads: dict[bytes, tuple[str, int, Read]] = {}
 
     def encode(self, type_: str, data: Mapping[str, Any]) -> bytes:
         """The bytes of a message in the newest version of its type.
@@ -58,9 +61,9 @@ class Codec:
         UsageError when the catalog has no such type, or naming the field that does not fit it: another type, an int
         beyond 32 bits, a time or date beyond the years 1 to 9999, a decimal with more digits than its precision.
         """
-        header = self._written_headers.get(type_)
+        header = self._headers.get(type_)
         if header is None:
-            header = self._written_headers[type_] = self._framing.header(self.catalog.newest(type_))
+            header = self._headers[type_] = self._framing.header(self.catalog.newest(type_))
         return self._writers[type_].write(header, data)
 
     def from_json(self, type_: str, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,13 +93,14 @@ class Codec:
 
     def written(self, value: bytes | None) -> MessageSchema:
         """The schema that `value` was written with, by its header alone; DecodeError as `decode`."""
-        return self._header(value).written.message
+        return self._find(value).schema.message
 
     def decode_wanted(self, value: bytes | None, wanted: Container[str] | None) -> Message | None:
         """As `decode`, but None for a type that is not wanted, whose body is not looked at; None wants all."""
         if value is None:
             raise DecodeError("the record has no value")
-        type_, start, read, _, _ = self._headers.get(value[:LONG]) or self._header(value)
+        reads = self._reads
+        type_, start, read = reads.get(value[:LONG]) or reads.get(value[:SHORT]) or self._prepared(value)
         if wanted is not None and type_ not in wanted:
             return None
         return _message((type_, read(value, start)))
@@ -107,34 +111,32 @@ class Codec:
         It returns the same, but as a plain pair of type and data, since it is called once an event.
         wanted: which fields of each type the data holds; None for all. UsageError for a field that the newest version does
         not have. What is left out is checked as if it was read.
-        It remembers what it decoded (see schemas.pattern), so each thread needs its own.
+        It remembers what it decoded (see schemas.pattern).
         """
         fields = {type_: self._checked(type_, names) for type_, names in wanted.items()}
         patterns = Patterns()
-        fast: dict[bytes, tuple[str, int, Pattern | None]] = {}
+        met: dict[bytes, tuple[str, int, Pattern | None]] = {}
         slow = self.decode_wanted
 
-        def prepare(value: bytes | None) -> tuple[str, int, Pattern | None]:
-            type_, start, _, written, resolved = self._header(value)
-            assert value is not None
+        def prepare(value: bytes) -> tuple[str, int, Pattern | None]:
+            type_, start, _, written, resolved = self._find(value)
             pattern = None
             if type_ in fields and resolved is not None:
                 pattern = patterns.of(written, resolved, fields[type_])
-            found = fast[value[:start]] = (type_, start, pattern)
+            found = met[value[:start]] = (type_, start, pattern)
             return found
 
         def read(value: bytes | None) -> tuple[str, dict[str, Any]] | None:
-            if value is None:
-                return slow(value, fields)
-            type_, start, pattern = fast.get(value[:LONG]) or fast.get(value[:SHORT]) or prepare(value)
-            if pattern is not None:
-                match, make = pattern
-                body = match(value, start)
-                if body is not None:
-                    try:
-                        return type_, make(body.groups())
-                    except UnicodeDecodeError:
-                        pass
+            if value is not None:
+                type_, start, pattern = met.get(value[:LONG]) or met.get(value[:SHORT]) or prepare(value)
+                if pattern is not None:
+                    match, make = pattern
+                    body = match(value, start)
+                    if body is not None:
+                        try:
+                            return type_, make(body.groups())
+                        except UnicodeDecodeError:
+                            pass
             message = slow(value, fields)
             if message is None or (names := fields[message.type]) is None:
                 return message
@@ -142,20 +144,20 @@ class Codec:
 
         return read
 
-    def _header(self, value: bytes | None) -> _Header:
+    def _find(self, value: bytes | None) -> _Written:
         """What the header of a value says; of one that is met for the first time the framing is asked."""
         if value is None:
             raise DecodeError("the record has no value")
-        found = self._headers.get(value[:LONG]) or self._headers.get(value[:SHORT])
+        found = self._written.get(value[:LONG]) or self._written.get(value[:SHORT])
         if found is None:
             header, message = self._framing.unknown(value)
             try:
-                found = self._headers[header] = self._read_by(header, message)
+                found = self._written[header] = self._known(header, message)
             except LogfoldError as error:
                 raise DecodeError(str(error)) from error
         return found
 
-    def _read_by(self, header: bytes, message: MessageSchema) -> _Header:
+    def _known(self, header: bytes, message: MessageSchema) -> _Written:
         versions = self._versions.get(message.type)
         if versions is None:
             raise DecodeError(f"no schema in the catalog is called {message.type!r}")
@@ -164,9 +166,16 @@ class Codec:
         for place, version in enumerate(versions):
             if version.message is message:
                 resolved = None if any(at >= message.version for at in of_type) else newest
-                return _Header(message.type, len(header), reads(versions[place:], of_type), version, resolved)
+                return _Written(message.type, len(header), reads(versions[place:], of_type), version, resolved)
         written = parse(message)
-        return _Header(message.type, len(header), reads([written, newest], {}), written, newest)
+        return _Written(message.type, len(header), reads([written, newest], {}), written, newest)
+
+    def _prepared(self, value: bytes) -> tuple[str, int, Read]:
+        type_, start, read, written, resolved = self._find(value)
+        if resolved is not None and (pattern := self._patterns.of(written, resolved, None)) is not None:
+            read = pattern.or_else(read)
+        found = self._reads[value[:start]] = (type_, start, read)
+        return found
 
     def _checked(self, type_: str, names: Collection[str] | None) -> frozenset[str] | None:
         """Fields that are wanted of a type; one that the catalog does not have at all is nobody's mistake."""

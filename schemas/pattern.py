@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from schemas.decimals import from_bytes
 from schemas.parsed import Parsed
+from schemas.resolution import Read
 
 LIMIT = 16_384
 _LONGEST = 63  # bytes of a string whose length is one byte
@@ -89,9 +90,27 @@ class Pattern(NamedTuple):
     match: Callable[[bytes, int], re.Match[bytes] | None]
     make: Callable[[Sequence[bytes | None]], dict[str, Any]]
 
+    def or_else(self, read: Read) -> Read:
+        """Reads by the pattern, and what it does not match by another way."""
+        match, make = self
+
+        def fast(value: bytes, start: int) -> dict[str, Any]:
+            body = match(value, start)
+            if body is not None:
+                try:
+                    return make(body.groups())
+                except UnicodeDecodeError:  # a text that is none: the other way says so
+                    pass
+            return read(value, start)
+
+        return fast
+
 
 class Patterns:
-    """Makes the patterns of one reader, which remember texts and ints together. Not for several threads at once."""
+    """Makes the patterns of one reader, which remember texts and ints together.
+
+    Several threads may read by them: what two of them remember at once is remembered twice.
+    """
 
     def __init__(self) -> None:
         self._names = {
