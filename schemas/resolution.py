@@ -53,7 +53,10 @@ def _upcast(before: Read, upcaster: Upcaster, writer: Writer, after: Read) -> Re
     def read(value: bytes, start: int) -> dict[str, Any]:
         data = before(value, start)
         try:
-            body = writer.write(b"", upcaster.function(data))
+            became = upcaster.function(data)
+            if not isinstance(became, Mapping):
+                raise UsageError(f"it is {became!r}, no dict")
+            body = writer.write(b"", became)
         except UsageError as error:
             raise DecodeError(f"{what} gave no version {upcaster.version + 1}: {error}") from error
         except Exception as error:

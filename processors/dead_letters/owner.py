@@ -58,13 +58,16 @@ class Item:
     value: bytes | None
 
     def to_json(self, codec: Codec) -> dict[str, Any]:
-        """With its data as far as it can be decoded today; else with its bytes as hexadecimal digits, and why."""
+        """With its data, in the form of the newest version, as far as it can be decoded today; else with its bytes as
+        hexadecimal digits, and why. `schema_version` is the one it was written with, where that is known.
+        """
         row: dict[str, Any] = {
             "position": str(self.position),
             "recorded": iso(self.recorded),
             "headers": {name: text.decode(errors="backslashreplace") for name, text in as_mapping(self.headers).items()},
         }
         try:
+            row["schema_version"] = codec.written(self.value).version
             type_, data = codec.shown(self.value)
         except DecodeError as error:
             return {**row, "bytes": None if self.value is None else self.value.hex(), "undecodable": error.reason}

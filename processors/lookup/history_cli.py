@@ -21,7 +21,7 @@ from schemas.times import iso, millis
 META = "logfold.history"
 pass_history = click.decorators.pass_meta_key(META)
 _IDS = ("event_id", "causation_id", "correlation_id", "source")
-_COLUMNS = ("version", "type", "happened", "recorded", "position", *_IDS)
+_COLUMNS = ("version", "type", "schema_version", "happened", "recorded", "position", *_IDS)
 _WIDE = 240
 
 
@@ -66,12 +66,16 @@ def _checked(id_: str) -> str:
 
 
 def _row(codec: Codec, record: Message) -> dict[str, Any]:
-    """What a record tells; what a foreign one lacks is None. An event that cannot be decoded has no data but an `error`."""
+    """What a record tells; what a foreign one lacks is None. An event that cannot be decoded has no data but an `error`.
+
+    `schema_version` is the one it was written with; the data is in the form of the newest.
+    """
     headers = {name: value.decode(errors="replace") for name, value in as_mapping(record.headers()).items()}
     place: Any = (record.topic(), record.partition(), record.offset())
     row: dict[str, Any] = {
         "version": _number(headers.get("ce_sequence")),
         "type": headers.get("ce_type"),
+        "schema_version": None,
         "happened": _time(headers.get("ce_time")),
         "recorded": iso(record.timestamp()[1]),
         "position": str(Position(*place)),
@@ -82,6 +86,7 @@ def _row(codec: Codec, record: Message) -> dict[str, Any]:
         "data": None,
     }
     try:
+        row["schema_version"] = codec.written(record.value()).version
         row["type"], row["data"] = codec.shown(record.value())
     except DecodeError as error:
         row["error"] = str(error)

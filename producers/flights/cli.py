@@ -129,11 +129,12 @@ def cancel(write_side: WriteSide, id: str, at: int, options: dict[str, Any]) -> 
 @group.command()
 @click.argument("id", type=FlightId())
 @click.option("--at", type=TIME, default="now", help="When it was diverted; now, if not given.")
+@click.option("--to", type=Code(3), help="The airport where it landed, where it is known.")
 @command_options
 @pass_write_side
-def divert(write_side: WriteSide, id: str, at: int, options: dict[str, Any]) -> None:
+def divert(write_side: WriteSide, id: str, at: int, to: str | None, options: dict[str, Any]) -> None:
     """Record that a flight ended elsewhere than planned."""
-    submit(write_side, "flights.DivertFlight", id, {"diverted_at": at}, options, at=at)
+    submit(write_side, "flights.DivertFlight", id, {"diverted_at": at, "diverted_to": to}, options, at=at)
 
 
 @group.command("import")

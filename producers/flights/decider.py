@@ -102,7 +102,7 @@ def _arrive(state: State, command: Message) -> Decision:
                 **_identity(state),
                 "arrived_at": data["arrived_at"],
                 "arrival_delay_min": delay,
-                "air_time_min": minutes,
+                "air_time_s": None if minutes is None else minutes * 60,
             },
         )
     ]
@@ -117,7 +117,8 @@ def _divert(state: State, command: Message) -> Decision:
             code="diversion-before-departure",
             message=f"it cannot be diverted at {iso(at)}: it departed at {iso(state['departed_at'])}",
         )
-    return [Message("flights.FlightDiverted", {**_identity(state), "diverted_at": at})]
+    diverted = {**_identity(state), "diverted_at": at, "diverted_to": command.data["diverted_to"]}
+    return [Message("flights.FlightDiverted", diverted)]
 
 
 def _cancel(state: State, command: Message) -> Decision:

@@ -131,7 +131,9 @@ def _course(flight: Flight) -> Iterator[Command]:
             },
         )
     elif flight.diverted_at is not None:
-        yield _command(flight, "flights.DivertFlight", flight.diverted_at, {"diverted_at": flight.diverted_at})
+        # Where it landed the data does not say.
+        data: dict[str, object] = {"diverted_at": flight.diverted_at, "diverted_to": None}
+        yield _command(flight, "flights.DivertFlight", flight.diverted_at, data)
 
 
 def _command(flight: Flight, type_: str, at: int, data: dict[str, object]) -> Command:

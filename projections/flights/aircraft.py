@@ -43,17 +43,17 @@ def departed(row: Row | None, event: Event) -> Row:
     return _seen(row, event, event.data["origin"], event.data["departed_at"])
 
 
-@aircraft.on("flights.FlightArrived", key=_tail, reads=("tail_number", "destination", "arrived_at", "air_time_min"))
+@aircraft.on("flights.FlightArrived", key=_tail, reads=("tail_number", "destination", "arrived_at", "air_time_s"))
 def arrived(row: Row | None, event: Event) -> Row:
     row = _seen(row, event, event.data["destination"], event.data["arrived_at"])
     row["legs"] += 1
-    row["air_time_min"] += event.data["air_time_min"] or 0
+    row["air_time_min"] += (event.data["air_time_s"] or 0) // 60
     return row
 
 
 @aircraft.on("flights.FlightDiverted", key=_tail, reads=("tail_number", "origin"))
 def diverted(row: Row | None, event: Event) -> Row:
-    """A leg that ended elsewhere: where, and how long it flew, the event does not say."""
+    """A leg that ended elsewhere: how long it flew the event does not say, and where it landed hardly ever."""
     row = _seen(row, event, event.data["origin"], 0)
     row["legs"] += 1
     row["diverted"] += 1

@@ -7,7 +7,7 @@ from projections.projection import Param, Projection, Row, Table
 from projections.reader import Reader
 from schemas.times import iso, iso_day
 
-flights = Projection(name="flights", version=1, topics=("flights.events",), tables=(Table(name="flights"),))
+flights = Projection(name="flights", version=2, topics=("flights.events",), tables=(Table(name="flights"),))
 
 
 @flights.on("flights.FlightScheduled")
@@ -31,6 +31,7 @@ def scheduled(row: Row | None, event: Event) -> Row:
         "arrived_at": None,
         "arrival_delay_min": None,
         "air_time_min": None,
+        "diverted_to": None,
     }
 
 
@@ -43,18 +44,20 @@ def departed(row: Row | None, event: Event) -> Row:
     return row
 
 
-@flights.on("flights.FlightArrived", reads=("arrived_at", "arrival_delay_min", "air_time_min"))
+@flights.on("flights.FlightArrived", reads=("arrived_at", "arrival_delay_min", "air_time_s"))
 def arrived(row: Row | None, event: Event) -> Row:
     row, data = _next(row, "arrived"), event.data
     row["arrived_at"] = iso(data["arrived_at"])
     row["arrival_delay_min"] = data["arrival_delay_min"]
-    row["air_time_min"] = data["air_time_min"]
+    row["air_time_min"] = None if data["air_time_s"] is None else data["air_time_s"] // 60
     return row
 
 
-@flights.on("flights.FlightDiverted", reads=())
+@flights.on("flights.FlightDiverted", reads=("diverted_to",))
 def diverted(row: Row | None, event: Event) -> Row:
-    return _next(row, "diverted")
+    row = _next(row, "diverted")
+    row["diverted_to"] = event.data["diverted_to"]
+    return row
 
 
 @flights.on("flights.FlightCancelled", reads=())
@@ -81,6 +84,6 @@ flights.answers(
     columns=[
         *("id", "status", "carrier", "flight_number", "flight_date", "origin", "destination", "tail_number"),
         *("scheduled_departure", "departed_at", "departure_delay_min"),
-        *("scheduled_arrival", "arrived_at", "arrival_delay_min", "air_time_min", "distance_mi", "version"),
+        *("scheduled_arrival", "arrived_at", "arrival_delay_min", "air_time_min", "diverted_to", "distance_mi", "version"),
     ],
 )

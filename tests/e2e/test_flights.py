@@ -58,6 +58,7 @@ def test_scheduled_departed_arrived(running: Sandbox, number: int) -> None:
         "arrived_at": AT_ARRIVAL,
         "arrival_delay_min": 20,
         "air_time_min": 330,
+        "diverted_to": None,
     }
 
 

@@ -1,9 +1,15 @@
-"""Values of Avro schemas, made at random."""
+"""Values of Avro schemas, made at random, and catalogs made for a test."""
 
 from __future__ import annotations
 
+import json
 import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from schemas.catalog import Catalog
+from schemas.upcasting import Upcaster
 
 
 def sample(schema: Any, choice: random.Random) -> Any:  # noqa: C901
@@ -35,3 +41,12 @@ def sample(schema: Any, choice: random.Random) -> Any:  # noqa: C901
 
 def _decimal(precision: int, choice: random.Random) -> int:
     return choice.choice((1, -1)) * choice.randrange(10 ** choice.randint(1, precision))
+
+
+def catalog_of(folder: Path, files: Mapping[str, Sequence[Mapping[str, Any]]], upcasters: Sequence[Upcaster] = ()) -> Catalog:
+    """A catalog of `shop`: events by their files' names, `Sold.v1`, with the fields of each."""
+    (folder / "events").mkdir(parents=True, exist_ok=True)
+    for name, fields in files.items():
+        schema = {"type": "record", "namespace": "shop", "name": name.partition(".")[0], "fields": list(fields)}
+        (folder / "events" / f"{name}.avsc").write_text(json.dumps(schema))
+    return Catalog({"shop": folder}, upcasters)

@@ -29,9 +29,9 @@ DEPARTED = Event("flights.FlightDeparted", ID, departed(1, 7))
 ARRIVED = Event(
     "flights.FlightArrived",
     ID,
-    {**FLIGHT, "arrived_at": ARRIVAL + 15 * MINUTE_MS, "arrival_delay_min": 15, "air_time_min": 330},
+    {**FLIGHT, "arrived_at": ARRIVAL + 15 * MINUTE_MS, "arrival_delay_min": 15, "air_time_s": 330 * 60},
 )
-DIVERTED = Event("flights.FlightDiverted", ID, {**FLIGHT, "diverted_at": ARRIVAL})
+DIVERTED = Event("flights.FlightDiverted", ID, {**FLIGHT, "diverted_at": ARRIVAL, "diverted_to": None})
 CANCELLED = Event("flights.FlightCancelled", ID, {**FLIGHT, "cancelled_at": DEPARTURE})
 
 
@@ -91,6 +91,7 @@ def test_a_row_says_what_is_known_of_a_flight() -> None:
         "arrived_at": "2013-02-08T18:15:00Z",
         "arrival_delay_min": 15,
         "air_time_min": 330,
+        "diverted_to": None,
     }
 
 

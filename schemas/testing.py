@@ -1,0 +1,80 @@
+"""Given and then for versions: a public part of logfold, with which a domain's own upcasters and schemas are tested.
+
+given("flights.FlightArrived", 1, {..., "air_time_min": 227}).then({..., "air_time_s": 13620})
+given("flights.FlightArrived", 1, {..., "air_time_min": None}).then({..., "air_time_s": None})
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pprint import pformat
+from typing import Any
+
+from schemas.catalog import Catalog
+from schemas.codec import Codec
+from schemas.errors import DecodeError, UsageError
+from schemas.framing import SingleObject
+from schemas.parsed import parse
+from schemas.writing import Writer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """A message in the bytes of one of its versions."""
+
+    type: str
+    version: int
+    value: bytes
+    codec: Codec
+
+    def then(self, expected: Mapping[str, Any]) -> None:
+        """Expect that it is read as this data of the newest version, nothing missing and nothing more.
+
+        AssertionError shows the difference, or says why it cannot be read.
+        """
+        found = self._read()
+        if found != dict(expected):
+            lines = difflib.ndiff(pformat(dict(expected)).splitlines(), pformat(found).splitlines())
+            difference = "\n".join(line for line in lines if not line.startswith("?"))
+            raise AssertionError(f"{self.type} version {self.version} becomes other data (- expected, + found):\n{difference}")
+
+    def then_fails(self, says: str) -> None:
+        """Expect that it cannot be read, with this in the error's text; AssertionError says what came instead."""
+        try:
+            found = self.codec.decode(self.value).data
+        except DecodeError as error:
+            if says not in error.reason:
+                raise AssertionError(f"{self.type} version {self.version} fails otherwise: {error.reason}") from error
+        else:
+            raise AssertionError(f"{self.type} version {self.version} can be read: {pformat(found)}")
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            found = self.codec.decode(self.value).data
+            again = self.codec.decode(self.value).data
+        except DecodeError as error:
+            raise AssertionError(f"{self.type} version {self.version} cannot be read: {error.reason}") from error
+        if again != found:
+            raise AssertionError(f"read twice, {self.type} version {self.version} becomes different data: it is not pure")
+        return found
+
+
+def given(type: str, version: int, data: Mapping[str, Any], *, catalog: Catalog | None = None) -> Given:
+    """A message written in one version of its type, of the installed domain that the type names, or of another catalog.
+
+    data: as a message has it (see `schemas.message.Message`), in the form of that version. UsageError when there is no such
+    version, or naming the field that does not fit it.
+    """
+    catalog = Catalog.installed([type.rpartition(".")[0]]) if catalog is None else catalog
+    return Given(type=type, version=version, value=written(catalog, type, version, data), codec=Codec(catalog))
+
+
+def written(catalog: Catalog, type: str, version: int, data: Mapping[str, Any]) -> bytes:
+    """The bytes of a message in single-object encoding, as whoever had this version wrote it; UsageError as `given`."""
+    versions = {message.version: message for message in catalog.versions(type)}
+    if version not in versions:
+        raise UsageError(f"{type} has no version {version}; there are: {', '.join(map(str, versions))}")
+    message = versions[version]
+    return Writer(parse(message)).write(SingleObject(catalog).header(message), data)
