@@ -10,12 +10,12 @@ from pathlib import Path
 
 import click
 
-from bench import handler, handlers, latency, projector, rebuild, replay, report
+from bench import decode, handler, handlers, latency, projector, rebuild, replay, report
 from bench.log import create_topics, import_months, scan, with_prefix
 from bench.stack import own_stack
 from logfold import Installation
 
-ALL = ("projector", "memory", "rebuild", "replay", "handler", "handlers", "latency")
+ALL = ("decode", "projector", "memory", "rebuild", "replay", "handler", "handlers", "latency")
 _MONTHS = re.compile(r"(\d+)(?:-(\d+))?")
 
 
@@ -53,6 +53,9 @@ def main(
         os.environ.update(environ)
         redis = Installation(environ).redis
         on = report.machine(redis)
+        if "decode" in wanted:
+            _say("decode")
+            figures += decode.measure(20_000 if quick else 100_000, rounds)
         if {"projector", "memory", "rebuild"} & set(wanted):
             figures += _folding(environ, wanted, months, events, rounds, quick)
         redis.flushall()

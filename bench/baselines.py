@@ -38,7 +38,7 @@ def raw_fold(environ: Mapping[str, str], *, events: int, times: bool, hiredis: b
     """
     assert HIREDIS_AVAILABLE is hiredis
     installation = Installation(environ)
-    redis, schemas = installation.redis, _schemas(times=times)
+    redis, schemas = installation.redis, schemas_by_header(times=times)
     consumer = _consumer(installation, "bench.raw")
     topic = installation.names.events(DOMAIN)
     consumer.list_topics(topic, timeout=_TIMEOUT_S)
@@ -64,7 +64,7 @@ def raw_fold(environ: Mapping[str, str], *, events: int, times: bool, hiredis: b
 def raw_decide(environ: Mapping[str, str], *, commands: int) -> tuple[int, float]:
     """Consume, decode, encode, and produce with as many headers as an event has, in Kafka transactions."""
     installation = Installation(environ)
-    schemas = _schemas(times=False)
+    schemas = schemas_by_header(times=False)
     source, target = installation.names.commands(DOMAIN), installation.names.events(DOMAIN)
     consumer = _consumer(installation, installation.names.handler_group(DOMAIN))
     consumer.list_topics(source, timeout=_TIMEOUT_S)
@@ -136,7 +136,7 @@ def _batch(consumer: Consumer, limit: int) -> list[Message]:
     return messages
 
 
-def _schemas(*, times: bool) -> dict[bytes, Any]:
+def schemas_by_header(*, times: bool) -> dict[bytes, Any]:
     """The schemas by the first ten bytes of what was written with them."""
     found = {}
     for message in Catalog.installed([DOMAIN]).schemas:

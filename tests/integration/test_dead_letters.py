@@ -13,6 +13,7 @@ import pytest
 from processors.dead_letters.owner import RETRY
 from processors.dead_letters.parked import ParkedEvents
 from schemas.errors import NotFoundError
+from schemas.testing import written
 from tests.support import flights, log
 from tests.support.deadline import eventually
 from tests.support.sandbox import OpenSandbox, Sandbox
@@ -89,10 +90,19 @@ def test_list_and_show(parked: Wards) -> None:
     records = shown["records"]
     assert [r["position"] for r in records] == [f"{parked.topic}/0@{offset}" for offset in (1, 3, 5)]
     assert records[0]["type"] == "parcels.ParcelPosted" and records[0]["data"] == {"depot": "Nowhere", "weight_g": 100}
-    assert records[0]["headers"]["ce_type"] == "parcels.ParcelPosted"
+    assert records[0]["headers"]["ce_type"] == "parcels.ParcelPosted" and records[0]["schema_version"] == 1
+    assert (records[1]["type"], records[1]["schema_version"]) == ("parcels.ParcelDelivered", 2)
     (bad,) = parked.sandbox.json("dead-letters", "show", "parcels", B)["records"]
     assert bad["bytes"] == GARBAGE.hex() and "not Avro" in bad["undecodable"]
     assert GARBAGE.hex() in parked.sandbox.ok("dead-letters", "show", "parcels", B)
+
+
+def test_what_is_parked_is_shown_in_the_newest_form_and_says_which_version_it_has(parked: Wards) -> None:
+    parked.raw(A.encode(), written(parked.codec.catalog, "parcels.ParcelDelivered", 1, {"delivered_at": 0}), 0)
+    caught_up(parked)
+    record = parked.sandbox.json("dead-letters", "show", "parcels", A)["records"][-1]
+    assert record["schema_version"] == 1
+    assert record["data"] == {"delivered_at": "1970-01-01T00:00:00Z", "signed_by": None}
 
 
 def test_a_query_shows_what_is_parked(parked: Wards) -> None:

@@ -94,7 +94,7 @@ def test_an_event_and_a_refusal_lead_to_commands(own: Sandbox) -> None:
     (refusal,) = log.read(own, "parcels.refusals")
     assert (refusal.key, refusal.header("ce_processid")) == ("P-2-back", "returns/P-2")
     assert kept.header("ce_processid") == "returns/P-2"
-    assert own.installation.codec.decode(kept.value).data == {"reason": "P-2-back: already-posted"}
+    assert own.installation.codec.decode(kept.value).data == {"parcel": "P-2-back", "reason": "already-posted"}
     assert {lag["topic"].removeprefix(own.prefix) for lag in own.json("lag") if lag["name"] == "returns.process-manager"} == {
         "parcels.events",
         "parcels.refusals",

@@ -29,11 +29,12 @@ def post(write_side: WriteSide, id: str, depot: str, weight: int, options: dict[
 @group.command()
 @click.argument("id")
 @click.option("--at", type=TIME, default="now", help="When; now, if not given.")
+@click.option("--signed-by", help="Who took it.")
 @command_options
 @pass_write_side
-def deliver(write_side: WriteSide, id: str, at: int, options: dict[str, Any]) -> None:
+def deliver(write_side: WriteSide, id: str, at: int, signed_by: str | None, options: dict[str, Any]) -> None:
     """Hand a parcel over to its receiver."""
-    submit(write_side, "parcels.DeliverParcel", id, {"delivered_at": at}, options, at=at)
+    submit(write_side, "parcels.DeliverParcel", id, {"delivered_at": at, "signed_by": signed_by}, options, at=at)
 
 
 @group.command("return")

@@ -20,7 +20,7 @@ def back(event: Event) -> Sequence[Emit]:
 
 @returns.refused("parcels.PostParcel")
 def not_sent_back(refused: Refused) -> Sequence[Emit]:
-    return [Emit("parcels.KeepParcel", refused.process, {"reason": f"{refused.key}: {refused.code}"})]
+    return [Emit("parcels.KeepParcel", refused.process, {"parcel": refused.key, "reason": refused.code})]
 
 
 @returns.deadline(
