@@ -11,7 +11,7 @@ from schemas.errors import DecodeError, LogfoldError, UsageError
 from schemas.framing import LONG, SHORT, Framing, SingleObject
 from schemas.message import Message
 from schemas.parsed import Parsed, parse
-from schemas.pattern import Pattern, Patterns
+from schemas.pattern import Patterns
 from schemas.resolution import Read, reads
 from schemas.texts import Texts
 from schemas.writing import Writer
@@ -52,8 +52,8 @@ class Codec:
         self._headers: dict[str, bytes] = {}
         self._written = {header: self._known(header, message) for header, message in self._framing.known().items()}
         self._patterns = Patterns()
-        # What was met so far: a pattern takes a few milliseconds to make.
-        self._reads: dict[bytes, tuple[str, int, Read]] = {}
+        # By the headers that were met so far: a pattern takes a few milliseconds to make.
+        self._met: dict[bytes, tuple[str, int, Read]] = {}
 
     def encode(self, type_: str, data: Mapping[str, Any]) -> bytes:
         """The bytes of a message in the newest version of its type.
@@ -99,8 +99,8 @@ class Codec:
         """As `decode`, but None for a type that is not wanted, whose body is not looked at; None wants all."""
         if value is None:
             raise DecodeError("the record has no value")
-        reads = self._reads
-        type_, start, read = reads.get(value[:LONG]) or reads.get(value[:SHORT]) or self._prepared(value)
+        met = self._met
+        type_, start, read = met.get(value[:LONG]) or met.get(value[:SHORT]) or self._prepared(value)
         if wanted is not None and type_ not in wanted:
             return None
         return _message((type_, read(value, start)))
@@ -111,38 +111,26 @@ class Codec:
         It returns the same, but as a plain pair of type and data, since it is called once an event.
         wanted: which fields of each type the data holds; None for all. UsageError for a field that the newest version does
         not have. What is left out is checked as if it was read.
-        It remembers what it decoded (see schemas.pattern).
+        It remembers what it decoded (see schemas.pattern); several threads may use it.
         """
         fields = {type_: self._checked(type_, names) for type_, names in wanted.items()}
         patterns = Patterns()
-        met: dict[bytes, tuple[str, int, Pattern | None]] = {}
-        slow = self.decode_wanted
+        met: dict[bytes, tuple[str, int, Read | None]] = {}
 
-        def prepare(value: bytes) -> tuple[str, int, Pattern | None]:
-            type_, start, _, written, resolved = self._find(value)
-            pattern = None
-            if type_ in fields and resolved is not None:
-                pattern = patterns.of(written, resolved, fields[type_])
-            found = met[value[:start]] = (type_, start, pattern)
+        def prepare(value: bytes) -> tuple[str, int, Read | None]:
+            written = self._find(value)
+            type_, start = written.type, written.start
+            read = _fast(written, patterns, fields[type_]) if type_ in fields else None
+            found = met[value[:start]] = (type_, start, read)
             return found
 
-        def read(value: bytes | None) -> tuple[str, dict[str, Any]] | None:
-            if value is not None:
-                type_, start, pattern = met.get(value[:LONG]) or met.get(value[:SHORT]) or prepare(value)
-                if pattern is not None:
-                    match, make = pattern
-                    body = match(value, start)
-                    if body is not None:
-                        try:
-                            return type_, make(body.groups())
-                        except UnicodeDecodeError:
-                            pass
-            message = slow(value, fields)
-            if message is None or (names := fields[message.type]) is None:
-                return message
-            return message.type, {name: of for name, of in message.data.items() if name in names}
+        def decode(value: bytes | None) -> tuple[str, dict[str, Any]] | None:
+            if value is None:
+                raise DecodeError("the record has no value")
+            type_, start, read = met.get(value[:LONG]) or met.get(value[:SHORT]) or prepare(value)
+            return None if read is None else (type_, read(value, start))
 
-        return read
+        return decode
 
     def _find(self, value: bytes | None) -> _Written:
         """What the header of a value says; of one that is met for the first time the framing is asked."""
@@ -171,10 +159,9 @@ class Codec:
         return _Written(message.type, len(header), reads([written, newest], {}), written, newest)
 
     def _prepared(self, value: bytes) -> tuple[str, int, Read]:
-        type_, start, read, written, resolved = self._find(value)
-        if resolved is not None and (pattern := self._patterns.of(written, resolved, None)) is not None:
-            read = pattern.or_else(read)
-        found = self._reads[value[:start]] = (type_, start, read)
+        written = self._find(value)
+        start = written.start
+        found = self._met[value[:start]] = (written.type, start, _fast(written, self._patterns, None))
         return found
 
     def _checked(self, type_: str, names: Collection[str] | None) -> frozenset[str] | None:
@@ -186,3 +173,13 @@ class Codec:
         if missing:
             raise UsageError(f"{type_} has no field {missing[0]!r}; it has: {', '.join(sorted(there))}")
         return frozenset(names)
+
+
+def _fast(written: _Written, patterns: Patterns, names: Collection[str] | None) -> Read:
+    """How these fields (None: all) of what was written are read: by a pattern, where one is enough."""
+    slow = written.read
+    read = (
+        slow if names is None else lambda value, start: {name: of for name, of in slow(value, start).items() if name in names}
+    )
+    pattern = None if written.resolved is None else patterns.of(written.schema, written.resolved, names)
+    return read if pattern is None else pattern.or_else(read)

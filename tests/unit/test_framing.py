@@ -1,0 +1,132 @@
+"""Another framing beside single-object encoding: short headers, schemas that are learned, and what may pass."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.catalog import Catalog, MessageSchema
+from schemas.codec import Codec
+from schemas.errors import DecodeError, TimedOutError
+from schemas.framing import SingleObject
+from schemas.parsed import parse
+from schemas.testing import written
+from schemas.upcasting import Upcaster
+from schemas.writing import Writer
+from tests.support.avro import catalog_of
+
+SKU, COUNT = {"name": "sku", "type": "string"}, {"name": "count", "type": "int", "default": 1}
+FILES: dict[str, list[Any]] = {"Sold.v1": [SKU], "Sold.v2": [SKU, COUNT]}
+
+
+class Numbered:
+    """Numbers schemas, as a registry does: `00` and four bytes; knows none at start, and may be away."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.own = SingleObject(catalog)
+        self.numbers: dict[int, MessageSchema] = {}
+        self.asked: list[int] = []
+        self.away = False
+
+    def header(self, message: MessageSchema) -> bytes:
+        number = len(self.numbers) + 1
+        self.numbers[number] = message
+        return b"\x00" + number.to_bytes(4, "big")
+
+    def known(self) -> Mapping[bytes, MessageSchema]:
+        return self.own.known()
+
+    def unknown(self, value: bytes) -> tuple[bytes, MessageSchema]:
+        if value[:1] != b"\x00":
+            self.own.unknown(value)
+        if self.away:
+            raise TimedOutError("the registry is away")
+        number = int.from_bytes(value[1:5], "big")
+        self.asked.append(number)
+        if number not in self.numbers:
+            raise DecodeError(f"no schema has the number {number}")
+        return value[:5], self.numbers[number]
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    return catalog_of(tmp_path, FILES)
+
+
+def test_both_framings_are_read_and_a_header_is_asked_for_once(catalog: Catalog) -> None:
+    framing = Numbered(catalog)
+    codec = Codec(catalog, framing)
+    short, long = (
+        codec.encode("shop.Sold", {"sku": "a", "count": 2}),
+        Codec(catalog).encode("shop.Sold", {"sku": "a", "count": 2}),
+    )
+    assert short[:5] == b"\x00\x00\x00\x00\x01" and short[5:] == long[10:]
+    assert codec.encode("shop.Sold", {"sku": "a"})[:5] == short[:5] and len(framing.numbers) == 1
+    old = written(catalog, "shop.Sold", 1, {"sku": "a"})
+    for decode in (codec.decode, codec.reader({"shop.Sold": None})):
+        for _ in range(3):
+            assert decode(short) == decode(long) == ("shop.Sold", {"sku": "a", "count": 2})
+            assert decode(old) == ("shop.Sold", {"sku": "a", "count": 1})
+    assert framing.asked == [1]
+    assert codec.written(short) is codec.written(long) is catalog.newest("shop.Sold")
+    assert codec.reader({"shop.Sold": ["count"]})(short) == ("shop.Sold", {"count": 2})
+    assert codec.reader({})(short) is None
+
+
+@pytest.mark.parametrize(
+    "value", [b"\x00", b"\x00\x00\x00\x00", b"\x00\x00\x00\x00\x07", b"\x00\x00\x00\x00\x07rest", b"{}", b""]
+)
+def test_what_no_framing_knows_is_a_decode_error(catalog: Catalog, value: bytes) -> None:
+    codec = Codec(catalog, Numbered(catalog))
+    for decode in (codec.decode, codec.reader({"shop.Sold": None}), codec.written):
+        with pytest.raises(DecodeError):
+            decode(value)
+
+
+def test_what_may_pass_is_no_decode_error_and_is_asked_again(catalog: Catalog) -> None:
+    framing = Numbered(catalog)
+    codec = Codec(catalog, framing)
+    value = codec.encode("shop.Sold", {"sku": "a"})
+    framing.away = True
+    read = codec.reader({"shop.Sold": ["sku"]})
+    for decode in (codec.decode, read, codec.written):
+        with pytest.raises(TimedOutError):
+            decode(value)
+    framing.away = False
+    assert read(value) == ("shop.Sold", {"sku": "a"})
+    framing.away = True
+    assert codec.decode(value).data == {"sku": "a", "count": 1}
+
+
+def test_a_schema_that_is_not_of_the_catalog_is_resolved_by_avros_rules_alone(tmp_path: Path) -> None:
+    catalog = catalog_of(tmp_path, FILES, [Upcaster("shop.Sold", 1, lambda data: pytest.fail("it was called"))])
+    framing = Numbered(catalog)
+    codec = Codec(catalog, framing)
+    fields = [{"name": "till", "type": "int"}, SKU, {**COUNT, "type": "int"}]
+    foreign = replace(catalog.newest("shop.Sold"), version=7, schema={**catalog.newest("shop.Sold").schema, "fields": fields})
+    value = Writer(parse(foreign)).write(framing.header(foreign), {"till": 3, "sku": "a", "count": 5})
+    assert codec.decode(value).data == {"sku": "a", "count": 5}
+    assert codec.written(value).version == 7
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"type": "shop.Lost"}, r"no schema in the catalog is called 'shop\.Lost'"),
+        ({"schema": {"type": "record", "name": "Sold", "fields": [{"name": "a", "type": "strng"}]}}, "not an Avro schema"),
+        (
+            {"schema": json.loads('{"type":"record","name":"Sold","fields":[{"name":"a","type":["null","Sold"]}]}')},
+            "lies in itself",
+        ),
+    ],
+)
+def test_a_foreign_schema_that_cannot_be_read_by_is_the_records_fault(catalog: Catalog, change: Any, says: str) -> None:
+    framing = Numbered(catalog)
+    header = framing.header(replace(catalog.newest("shop.Sold"), **change))
+    with pytest.raises(DecodeError, match=says):
+        Codec(catalog, framing).decode(header + b"\x00")
