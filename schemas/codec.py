@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Mapping
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,8 +12,9 @@ from schemas.framing import LONG, SHORT, Framing, SingleObject
 from schemas.message import Message
 from schemas.parsed import Parsed, parse
 from schemas.pattern import Patterns
-from schemas.resolution import Read, reads
+from schemas.resolution import Read, reads, resolved
 from schemas.texts import Texts
+from schemas.upcasting import Upcaster
 from schemas.writing import Writer
 
 Decode = Callable[[bytes | None], tuple[str, dict[str, Any]] | None]
@@ -22,16 +23,16 @@ _message: Callable[[tuple[str, Any]], Message] = partial(tuple.__new__, Message)
 
 
 class _Written(NamedTuple):
-    """What a header says: the type, where the body begins, how it is read, what it was written with.
+    """What a header says: the type, where the body begins, how it is read.
 
-    resolved: the newest version, where Avro's rules alone lead to it.
+    versions: from the one that was written to the newest one. upcasters: between them, by the version they begin at.
     """
 
     type: str
     start: int
     read: Read
-    schema: Parsed
-    resolved: Parsed | None
+    versions: Sequence[Parsed]
+    upcasters: Mapping[int, Upcaster]
 
 
 class Codec:
@@ -93,7 +94,7 @@ class Codec:
 
     def written(self, value: bytes | None) -> MessageSchema:
         """The schema that `value` was written with, by its header alone; DecodeError as `decode`."""
-        return self._find(value).schema.message
+        return self._find(value).versions[0].message
 
     def decode_wanted(self, value: bytes | None, wanted: Container[str] | None) -> Message | None:
         """As `decode`, but None for a type that is not wanted, whose body is not looked at; None wants all."""
@@ -149,14 +150,14 @@ class Codec:
         versions = self._versions.get(message.type)
         if versions is None:
             raise DecodeError(f"no schema in the catalog is called {message.type!r}")
-        of_type = {at: of for (type_, at), of in self.catalog.upcasters.items() if type_ == message.type}
-        newest = versions[-1]
-        for place, version in enumerate(versions):
-            if version.message is message:
-                resolved = None if any(at >= message.version for at in of_type) else newest
-                return _Written(message.type, len(header), reads(versions[place:], of_type), version, resolved)
-        written = parse(message)
-        return _Written(message.type, len(header), reads([written, newest], {}), written, newest)
+        place = next((place for place, version in enumerate(versions) if version.message is message), None)
+        if place is None:
+            on, upcasters = [parse(message), versions[-1]], dict[int, Upcaster]()
+        else:
+            on, declared = versions[place:], self.catalog.upcasters
+            upcasters = {version: of for (type_, version), of in declared.items() if type_ == message.type}
+            upcasters = {version: of for version, of in upcasters.items() if version >= message.version}
+        return _Written(message.type, len(header), reads(on, upcasters), on, upcasters)
 
     def _prepared(self, value: bytes) -> tuple[str, int, Read]:
         written = self._find(value)
@@ -176,10 +177,11 @@ class Codec:
 
 
 def _fast(written: _Written, patterns: Patterns, names: Collection[str] | None) -> Read:
-    """How these fields (None: all) of what was written are read: by a pattern, where one is enough."""
-    slow = written.read
+    """How these fields (None: all) of what was written are read: by patterns, where they are enough."""
+    slow, versions = written.read, written.versions
+    if written.upcasters:
+        slow = reads(versions, written.upcasters, lambda at, to: patterns.leg(at, to, None, resolved(at, to)))
     read = (
         slow if names is None else lambda value, start: {name: of for name, of in slow(value, start).items() if name in names}
     )
-    pattern = None if written.resolved is None else patterns.of(written.schema, written.resolved, names)
-    return read if pattern is None else pattern.or_else(read)
+    return read if written.upcasters else patterns.leg(versions[0], versions[-1], names, read)

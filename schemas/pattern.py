@@ -90,21 +90,6 @@ class Pattern(NamedTuple):
     match: Callable[[bytes, int], re.Match[bytes] | None]
     make: Callable[[Sequence[bytes | None]], dict[str, Any]]
 
-    def or_else(self, read: Read) -> Read:
-        """Reads by the pattern, and what it does not match by another way."""
-        match, make = self
-
-        def fast(value: bytes, start: int) -> dict[str, Any]:
-            body = match(value, start)
-            if body is not None:
-                try:
-                    return make(body.groups())
-                except UnicodeDecodeError:  # a text that is none: the other way says so
-                    pass
-            return read(value, start)
-
-        return fast
-
 
 class Patterns:
     """Makes the patterns of one reader, which remember texts and ints together.
@@ -120,6 +105,24 @@ class Patterns:
             "integer": integer,
             "decimal": decimal,
         }
+
+    def leg(self, written: Parsed, newest: Parsed, wanted: Collection[str] | None, slow: Read) -> Read:
+        """Reads by the pattern where there is one, and `slow`, which is to say the same, what it does not match."""
+        pattern = self.of(written, newest, wanted)
+        if pattern is None:
+            return slow
+        match, make = pattern
+
+        def fast(value: bytes, start: int) -> dict[str, Any]:
+            body = match(value, start)
+            if body is not None:
+                try:
+                    return make(body.groups())
+                except UnicodeDecodeError:  # a text that is none: `slow` says so
+                    pass
+            return slow(value, start)
+
+        return fast
 
     def of(self, written: Parsed, newest: Parsed, wanted: Collection[str] | None) -> Pattern | None:
         """How bodies of one version are read as data of the newest one, which may be the same, for these of its fields (None:

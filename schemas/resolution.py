@@ -25,15 +25,17 @@ from schemas.writing import Writer
 Read = Callable[[bytes, int], dict[str, Any]]
 """(value, where its body begins) -> the data; DecodeError for what is no such body, or cannot be made one of the newest."""
 
+Leg = Callable[[Parsed, Parsed], Read]
+
 # What fastavro raises on bytes that are not of the schema; MemoryError comes from a length that cannot be.
 _BAD_BODY = (EOFError, IndexError, KeyError, ValueError, TypeError, OverflowError, MemoryError, StopIteration)
 
 
-def reads(versions: Sequence[Parsed], upcasters: Mapping[int, Upcaster]) -> Read:
+def reads(versions: Sequence[Parsed], upcasters: Mapping[int, Upcaster], leg: Leg | None = None) -> Read:
     """How bodies of the first of these versions are read as data of the last one.
 
-    versions: in their order, without one between. upcasters: by the version that they begin at.
-    LogfoldError names a field whose unit changes where no upcaster says how.
+    versions: in their order, without one between. upcasters: by the version that they begin at. leg: how to go by Avro's
+    rules; `resolved`, if not given. LogfoldError as there.
     """
     at, legs, steps = versions[0], list[tuple[Parsed, Parsed]](), list[tuple[Upcaster, Parsed]]()
     for older, newer in pairwise(versions):
@@ -41,7 +43,7 @@ def reads(versions: Sequence[Parsed], upcasters: Mapping[int, Upcaster]) -> Read
             legs.append((at, older))
             steps.append((upcaster, newer))
             at = newer
-    read, *rest = [_resolved(*leg) for leg in (*legs, (at, versions[-1]))]
+    read, *rest = [(leg or resolved)(*ends) for ends in (*legs, (at, versions[-1]))]
     for (upcaster, to), resolve in zip(steps, rest, strict=True):
         read = _upcast(read, upcaster, Writer(to), resolve)
     return read
@@ -66,7 +68,11 @@ def _upcast(before: Read, upcaster: Upcaster, writer: Writer, after: Read) -> Re
     return read
 
 
-def _resolved(written: Parsed, wanted: Parsed) -> Read:
+def resolved(written: Parsed, wanted: Parsed) -> Read:
+    """How bodies of one version are read as data of another, which may be the same, by Avro's rules.
+
+    LogfoldError names a field whose unit changes between the two.
+    """
     if written.message is wanted.message:
         return _plain(written)
     _same_units(written, wanted)

@@ -22,7 +22,18 @@ NOWHERE = "127.0.0.1:9"
 DEPARTURE, ARRIVAL = "2099-02-08T12:05:00Z", "2099-02-08T18:20:00Z"
 # As they lie in time: the flight is put on the schedule now, so what follows must happen later.
 OPTIONS = [option.replace("2013-02-08T", "2099-02-08T") for option in SCHEDULE_OPTIONS]
-COLUMNS = ["version", "type", "happened", "recorded", "position", "event_id", "causation_id", "correlation_id", "source"]
+COLUMNS = [
+    "version",
+    "type",
+    "schema_version",
+    "happened",
+    "recorded",
+    "position",
+    "event_id",
+    "causation_id",
+    "correlation_id",
+    "source",
+]
 
 
 class Flown:
@@ -94,7 +105,7 @@ def test_history_as_a_table(flown: Flown) -> None:
     lines = [line.split() for line in flown.sandbox.ok("history", "flights", flown.id).splitlines()]
     assert lines[0] == COLUMNS
     assert [line[0] for line in lines[1:]] == ["1", "2", "3"]
-    assert [line[4] for line in lines[1:]] == flown.positions
+    assert [line[5] for line in lines[1:]] == flown.positions
 
 
 def test_history_with_data(flown: Flown) -> None:
