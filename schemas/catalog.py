@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -45,28 +45,20 @@ class Catalog:
     def __init__(self, folders: Mapping[str, Path], upcasters: Sequence[Upcaster] = ()) -> None:
         self.schemas: list[MessageSchema] = []
         for domain, folder in folders.items():
-            self.schemas.extend(_read_folder(domain, folder))
+            self.schemas.extend(read_schema(domain, kind, path) for kind, path in schema_files(folder))
         self._versions: dict[str, dict[int, MessageSchema]] = {}
         for schema in self.schemas:
             other = self._versions.setdefault(schema.type, {}).setdefault(schema.version, schema)
             if other is not schema:
                 raise LogfoldError(f"{schema.path}: {schema.type} version {schema.version} stands in {other.path} too")
-        self.upcasters: dict[tuple[str, int], Upcaster] = {}
-        for declared in upcasters:
-            self._check(declared)
-            self.upcasters[declared.type, declared.version] = declared
+        for wrong in wrong_upcasters(self._versions, upcasters):
+            raise UsageError(wrong)
+        self.upcasters = {(declared.type, declared.version): declared for declared in upcasters}
 
     @classmethod
     def installed(cls, domains: Iterable[str]) -> Catalog:
         """The catalog of the installed domains and of logfold's own messages."""
-        folders, upcasters = {plugins.OWN: _OWN}, list[Upcaster]()
-        for domain in domains:
-            package = plugins.load(plugins.SCHEMAS, domain)
-            if not isinstance(package, ModuleType) or package.__file__ is None:
-                raise UsageError(f"the domain {domain!r} declares no package of schemas in {plugins.SCHEMAS}")
-            folders[domain] = Path(package.__file__).parent
-            upcasters.extend(_upcasters(domain, package))
-        return cls(folders, upcasters)
+        return cls(*installed(domains))
 
     def newest(self, type_: str) -> MessageSchema:
         """The newest version of a type; UsageError when the catalog has none."""
@@ -83,16 +75,39 @@ class Catalog:
         """The types of one kind that a domain declares, in the order of the alphabet."""
         return sorted({s.type for s in self.schemas if s.domain == domain and s.kind == kind})
 
-    def _check(self, declared: Upcaster) -> None:
+
+def installed(domains: Iterable[str]) -> tuple[dict[str, Path], list[Upcaster]]:
+    """The folders of the installed domains and of logfold's own messages, and all upcasters; UsageError for a domain that
+    declares something else.
+    """
+    folders, upcasters = {plugins.OWN: _OWN}, list[Upcaster]()
+    for domain in domains:
+        package = plugins.load(plugins.SCHEMAS, domain)
+        if not isinstance(package, ModuleType) or package.__file__ is None:
+            raise UsageError(f"the domain {domain!r} declares no package of schemas in {plugins.SCHEMAS}")
+        folders[domain] = Path(package.__file__).parent
+        upcasters.extend(_upcasters(domain, package))
+    return folders, upcasters
+
+
+def wrong_upcasters(versions: Mapping[str, Collection[int]], upcasters: Iterable[Upcaster]) -> Iterator[str]:
+    """What is wrong with upcasters, a sentence each: one of a version that there is not, of the newest one, of one that has
+    another. versions: those there are, by type.
+    """
+    found: dict[tuple[str, int], Upcaster] = {}
+    for declared in upcasters:
         type_, version = declared.type, declared.version
         what = f"the upcaster {declared.name!r} of {type_} version {version}"
-        if (other := self.upcasters.get((type_, version))) is not None:
-            raise UsageError(f"{what}: that version has another one, {other.name!r}")
-        versions = self._versions.get(type_, {})
+        other = found.setdefault((type_, version), declared)
+        if other is not declared:
+            yield f"{what}: that version has another one, {other.name!r}"
+            continue
+        there = versions.get(type_, ())
         for needed in (version, version + 1):
-            if needed not in versions:
-                there = f"there are: {', '.join(map(str, sorted(versions)))}" if versions else f"no schema is called {type_!r}"
-                raise UsageError(f"{what}: there is no version {needed}; {there}")
+            if needed not in there:
+                says = f"there are: {', '.join(map(str, sorted(there)))}" if there else f"no schema is called {type_!r}"
+                yield f"{what}: there is no version {needed}; {says}"
+                break
 
 
 def _upcasters(domain: str, package: ModuleType) -> Sequence[Upcaster]:
@@ -104,25 +119,25 @@ def _upcasters(domain: str, package: ModuleType) -> Sequence[Upcaster]:
     return found
 
 
-def _read_folder(domain: str, folder: Path) -> Iterable[MessageSchema]:
+def schema_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """The .avsc files of a domain's package of schemas, each with its kind: the folder it lies in."""
     for kind in _KINDS:
-        for path in sorted((folder / kind).glob("*.avsc")):
-            match = _FILE.fullmatch(path.name)
-            if match is None:
-                raise LogfoldError(f"{path}: a schema's file is called <Name>.v<version>.avsc")
-            try:
-                schema = json.loads(path.read_text(encoding="utf-8"))
-            except ValueError as error:
-                raise LogfoldError(f"{path}: not JSON: {error}") from error
-            if schema.get("type") != "record" or schema.get("name") != match["name"]:
-                raise LogfoldError(f"{path}: must hold a record called {match['name']!r}")
-            if schema.get("namespace") != domain:
-                raise LogfoldError(f"{path}: the namespace must be the domain, {domain!r}")
-            yield MessageSchema(
-                type=f"{domain}.{match['name']}",
-                version=int(match["version"]),
-                kind=kind,
-                domain=domain,
-                path=path,
-                schema=schema,
-            )
+        yield from ((kind, path) for path in sorted((folder / kind).glob("*.avsc")))
+
+
+def read_schema(domain: str, kind: str, path: Path) -> MessageSchema:
+    """One version of a message; LogfoldError names the file when it is not valid JSON or does not match its name."""
+    match = _FILE.fullmatch(path.name)
+    if match is None:
+        raise LogfoldError(f"{path}: a schema's file is called <Name>.v<version>.avsc")
+    try:
+        schema = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise LogfoldError(f"{path}: not JSON: {error}") from error
+    if not isinstance(schema, dict) or schema.get("type") != "record" or schema.get("name") != match["name"]:
+        raise LogfoldError(f"{path}: must hold a record called {match['name']!r}")
+    if schema.get("namespace") != domain:
+        raise LogfoldError(f"{path}: the namespace must be the domain, {domain!r}")
+    return MessageSchema(
+        type=f"{domain}.{match['name']}", version=int(match["version"]), kind=kind, domain=domain, path=path, schema=schema
+    )

@@ -1,12 +1,15 @@
 """The defaults of a schema as values: fastavro hands out the JSON that they are written in.
 
-That is text for bytes, a record without the defaults of its own fields, and one list for all messages.
+That is text for bytes, a record without the defaults of its own fields, and one list for all messages. And it takes many a
+default that is none of its field's type, which an older message would be read with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from schemas.errors import LogfoldError
 
 # What the JSON of a default is.
 _JSON: dict[str, tuple[type, ...]] = {
@@ -18,12 +21,14 @@ _JSON: dict[str, tuple[type, ...]] = {
     "array": (list,),
     **dict.fromkeys(("map", "record", "error"), (dict,)),
 }
+_BITS = {"int": 31, "long": 63}
 
 
 def put_values(schema: Any, named: Mapping[str, Any]) -> int:
     """Put the values that they stand for in place of all defaults; how many of them are lists or maps.
 
-    schema: parsed by fastavro, and changed. named: its named types.
+    schema: parsed by fastavro, and changed. named: its named types. LogfoldError names the field whose default is none of its
+    type.
     """
     if isinstance(schema, list):
         return sum(put_values(branch, named) for branch in schema)
@@ -33,7 +38,11 @@ def put_values(schema: Any, named: Mapping[str, Any]) -> int:
     for field in schema.get("fields", ()):
         shared += put_values(field["type"], named)
         if "default" in field:
-            field["default"] = _value(field["type"], field["default"], named)
+            try:
+                field["default"] = _value(field["type"], field["default"], named)
+            except ValueError:
+                what = f"the default of the field {field['name']!r} is none of its type: {field['default']!r}"
+                raise LogfoldError(what) from None
             shared += isinstance(field["default"], list | dict)
     return shared
 
@@ -44,23 +53,54 @@ def _kind(schema: Any, named: Mapping[str, Any]) -> str:
 
 
 def _value(schema: Any, default: Any, named: Mapping[str, Any]) -> Any:
-    """What a default in JSON stands for (Avro specification, "Complex types", the table of defaults)."""
+    """What a default in JSON stands for (Avro specification, "Complex types", the table of defaults); ValueError if nothing."""
     if isinstance(schema, list):
-        # Since Avro 1.12 a default may be of any branch, before of the first one only.
-        fits = (branch for branch in schema if isinstance(default, _JSON.get(_kind(branch, named), ())))
-        return _value(next(fits, None), default, named)
+        return _of_a_branch(schema, default, named)
     if isinstance(schema, str) and schema in named:
         schema = named[schema]
-    match _kind(schema, named):
-        case "bytes" | "fixed" if isinstance(default, str):
+    kind = _kind(schema, named)
+    if not _fits(schema, kind, default):
+        raise ValueError(default)
+    match kind:
+        case "bytes" | "fixed":
             return default.encode("latin-1")
-        case "float" | "double" if default.__class__ is int:
+        case "float" | "double":
             return float(default)
-        case "array" if isinstance(default, list):
+        case "array":
             return [_value(schema["items"], item, named) for item in default]
-        case "map" if isinstance(default, dict):
+        case "map":
             return {key: _value(schema["values"], item, named) for key, item in default.items()}
-        case "record" | "error" if isinstance(default, dict):
-            given = {field["name"]: default.get(field["name"], field.get("default")) for field in schema["fields"]}
-            return {field["name"]: _value(field["type"], given[field["name"]], named) for field in schema["fields"]}
+        case "record" | "error":
+            return {field["name"]: _of_a_field(field, default, named) for field in schema["fields"]}
     return default
+
+
+def _fits(schema: Any, kind: str, default: Any) -> bool:
+    """Whether the default itself, not what it may consist of, is of a kind."""
+    fits = isinstance(default, _JSON[kind]) and (kind == "boolean" or not isinstance(default, bool))
+    if fits and kind in _BITS:
+        fits = -(2 ** _BITS[kind]) <= default < 2 ** _BITS[kind]
+    elif fits and kind == "enum":
+        fits = default in schema["symbols"]
+    elif fits and kind == "fixed":
+        fits = len(default) == schema["size"]
+    return fits
+
+
+def _of_a_branch(branches: Sequence[Any], default: Any, named: Mapping[str, Any]) -> Any:
+    """Since Avro 1.12 a default may be of any branch, before of the first one only."""
+    for branch in branches:
+        try:
+            return _value(branch, default, named)
+        except ValueError:
+            continue
+    raise ValueError(default)
+
+
+def _of_a_field(field: Mapping[str, Any], record: Mapping[str, Any], named: Mapping[str, Any]) -> Any:
+    if field["name"] in record:
+        return _value(field["type"], record[field["name"]], named)
+    if "default" not in field:
+        raise ValueError(record)
+    # Those of a field's type were put in place before its own.
+    return field["default"]

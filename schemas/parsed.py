@@ -15,7 +15,7 @@ from schemas.decimals import DecimalType
 from schemas.defaults import put_values
 from schemas.errors import LogfoldError
 
-_WRONG = (fastavro.schema.SchemaParseException, fastavro.schema.UnknownType, KeyError, TypeError, AttributeError)
+_WRONG = (fastavro.schema.SchemaParseException, fastavro.schema.UnknownType, KeyError, TypeError, AttributeError, ValueError)
 TIMES = ("timestamp-", "local-timestamp-", "time-", "date")
 
 
@@ -72,6 +72,17 @@ def kinds(schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             kind = branch.get("logicalType", branch["type"]) if isinstance(branch, Mapping) else branch
             if isinstance(kind, str):
                 yield field["name"], kind
+
+
+def type_name(schema: Any) -> str:
+    """A type in words, for people: `null or string`, `timestamp-millis`, `array of int`."""
+    if isinstance(schema, list):
+        return " or ".join(type_name(branch) for branch in schema)
+    if not isinstance(schema, Mapping):
+        return str(schema)
+    if schema["type"] in ("array", "map"):
+        return f"{schema['type']} of {type_name(schema.get('items', schema.get('values')))}"
+    return str(schema.get("logicalType") or schema.get("name") or schema["type"])
 
 
 def decimals(schema: Mapping[str, Any]) -> dict[str, DecimalType]:

@@ -12,7 +12,7 @@ from fastavro.validation import validate
 
 from schemas.decimals import to_bytes
 from schemas.errors import UsageError
-from schemas.parsed import Parsed, decimals, kinds, underlying
+from schemas.parsed import Parsed, decimals, kinds, type_name, underlying
 from schemas.times import FIRST_DAY, FIRST_MS, LAST_DAY, LAST_MS
 
 # Avro's int has 32 bits; a time or date that no calendar shows (years 1 to 9999) would stop every fold that reads it.
@@ -72,7 +72,7 @@ def _what_is_wrong(schema: Mapping[str, Any], data: Mapping[str, Any], error: Ex
             if "default" not in field:
                 wrong.append(f"the field {name!r} is missing")
         elif not _fits(data[name], field["type"], name in own):
-            wrong.append(f"the field {name!r} must be {_type_name(field['type'])}, not {data[name]!r}")
+            wrong.append(f"the field {name!r} must be {type_name(field['type'])}, not {data[name]!r}")
     return "; ".join(wrong) or f"{type(error).__name__} {error}"
 
 
@@ -80,11 +80,3 @@ def _fits(value: Any, schema: Any, decimal: bool) -> bool:
     if decimal and isinstance(value, int | bytes | bytearray | Decimal):
         return value.__class__ is int
     return bool(validate(value, underlying(schema), raise_errors=False))
-
-
-def _type_name(schema: Any) -> str:
-    if isinstance(schema, list):
-        return " or ".join(_type_name(branch) for branch in schema)
-    if isinstance(schema, Mapping):
-        return str(schema.get("logicalType") or schema.get("name") or schema["type"])
-    return str(schema)

@@ -193,6 +193,35 @@ def test_a_default_is_a_value_of_the_messages_own(tmp_path: Path, kind: Any, def
 
 
 @pytest.mark.parametrize(
+    ("kind", "default"),
+    [
+        ("int", 2**31),
+        ("long", True),
+        (["null", "int"], "x"),
+        ("bytes", "\u4e2d"),
+        (SIZES, "XL"),
+        ({"type": "fixed", "name": "Two", "size": 2}, "x"),
+        ({"type": "array", "items": "int"}, ["x"]),
+        ({"type": "map", "values": "int"}, {"a": None}),
+        (GROWN, {}),
+        (GROWN, {"x": 1, "y": 2}),
+    ],
+    ids=str,
+)
+def test_a_default_that_is_none_of_its_type_is_refused_at_start(tmp_path: Path, kind: Any, default: Any) -> None:
+    catalog = catalog_of(tmp_path, {"Sold.v1": [COUNT, {"name": "it", "type": kind, "default": default}]})
+    with pytest.raises(LogfoldError, match=r"Sold\.v1\.avsc: .*[Dd]efault.* type"):
+        Codec(catalog)
+
+
+def test_a_default_of_a_type_that_stands_before_it(tmp_path: Path) -> None:
+    fields = [{"name": "one", "type": GROWN, "default": {"x": 1}}, {"name": "two", "type": "Box", "default": {"x": 2}}]
+    catalog = catalog_of(tmp_path, {"Sold.v1": [COUNT], "Sold.v2": [COUNT, *fields]})
+    read = Codec(catalog).decode(written(catalog, "shop.Sold", 1, {"count": 3})).data
+    assert read == {"count": 3, "one": {"x": 1, "y": b"\xff"}, "two": {"x": 2, "y": b"\xff"}}
+
+
+@pytest.mark.parametrize(
     ("older", "newer", "value"),
     [
         ([COUNT], [COUNT, {"name": "sku", "type": "string"}], {"count": 1}),
