@@ -41,11 +41,12 @@ demo: install ## Import real flights, show them, lose Redis, rebuild, compare (M
 test: check ## Everything, against a real Kafka and Redis of its own
 	$(BIN)/pytest $(ARGS)
 
-check: install ## Lint, types, rooms, the Compose file
+check: install ## Lint, types, rooms, schemas, the Compose file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/logfold schemas check --history tests/recorded
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
 
 format: install ## Format the code

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 
 import processors.cli
 import processors.dead_letters.cli
+import processors.gate.cli
 import processors.lookup.history_cli
 import processors.lookup.loading_cli
 import processors.lookup.outcome_cli
@@ -269,6 +270,7 @@ for _command in (
     processors.cli.status,
     processors.cli.topics,
     processors.dead_letters.cli.dead_letters,
+    processors.gate.cli.schemas,
     processors.lookup.history_cli.history,
     processors.lookup.history_cli.event,
     processors.lookup.outcome_cli.outcome,

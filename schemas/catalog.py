@@ -51,7 +51,7 @@ class Catalog:
             other = self._versions.setdefault(schema.type, {}).setdefault(schema.version, schema)
             if other is not schema:
                 raise LogfoldError(f"{schema.path}: {schema.type} version {schema.version} stands in {other.path} too")
-        for wrong in wrong_upcasters(self._versions, upcasters):
+        for _, wrong in wrong_upcasters(self._versions, upcasters):
             raise UsageError(wrong)
         self.upcasters = {(declared.type, declared.version): declared for declared in upcasters}
 
@@ -90,7 +90,7 @@ def installed(domains: Iterable[str]) -> tuple[dict[str, Path], list[Upcaster]]:
     return folders, upcasters
 
 
-def wrong_upcasters(versions: Mapping[str, Collection[int]], upcasters: Iterable[Upcaster]) -> Iterator[str]:
+def wrong_upcasters(versions: Mapping[str, Collection[int]], upcasters: Iterable[Upcaster]) -> Iterator[tuple[Upcaster, str]]:
     """What is wrong with upcasters, a sentence each: one of a version that there is not, of the newest one, of one that has
     another. versions: those there are, by type.
     """
@@ -100,13 +100,13 @@ def wrong_upcasters(versions: Mapping[str, Collection[int]], upcasters: Iterable
         what = f"the upcaster {declared.name!r} of {type_} version {version}"
         other = found.setdefault((type_, version), declared)
         if other is not declared:
-            yield f"{what}: that version has another one, {other.name!r}"
+            yield declared, f"{what}: that version has another one, {other.name!r}"
             continue
         there = versions.get(type_, ())
         for needed in (version, version + 1):
             if needed not in there:
                 says = f"there are: {', '.join(map(str, sorted(there)))}" if there else f"no schema is called {type_!r}"
-                yield f"{what}: there is no version {needed}; {says}"
+                yield declared, f"{what}: there is no version {needed}; {says}"
                 break
 
 

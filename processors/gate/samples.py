@@ -1,0 +1,111 @@
+"""A recorded history: a folder of Avro object container files, one a partition, as `logfold export` writes them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas import container
+from schemas.envelope import Headers
+from schemas.errors import LogfoldError, UsageError
+
+Slice = tuple[str, int]
+"""Topic and partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One record of it, with what a Kafka client's message tells."""
+
+    file: Path
+    slice: Slice
+    record: container.Record
+
+    def topic(self) -> str:
+        return self.slice[0]
+
+    def partition(self) -> int:
+        return self.slice[1]
+
+    def offset(self) -> int:
+        return self.record.offset
+
+    def key(self) -> bytes | None:
+        return self.record.key
+
+    def value(self) -> bytes | None:
+        return self.record.value
+
+    def headers(self) -> Headers:
+        return list(self.record.headers)
+
+    def timestamp(self) -> tuple[int, int]:
+        return (1 if self.record.timestamp_type == "create" else 2), self.record.timestamp
+
+    def __str__(self) -> str:
+        return f"offset {self.record.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The samples of each partition in their order."""
+
+    folder: Path
+    slices: Mapping[Slice, Sequence[Sample]]
+
+    @classmethod
+    def read(cls, folder: Path, prefix: str = "") -> History:
+        """All files of a folder. prefix: of the topics that were exported, which is left out.
+
+        LogfoldError names a file that is none, or holds a partition that another one holds too; UsageError for no folder.
+        """
+        if not folder.is_dir():
+            raise UsageError(f"{folder} is no folder of recorded samples")
+        slices: dict[Slice, list[Sample]] = {}
+        for path in sorted(folder.glob("*.avro")):
+            about, records = container.read(path)
+            slice_ = about["topic"].removeprefix(prefix), _number(path, about["partition"])
+            if slice_ in slices:
+                raise LogfoldError(f"{path} and {slices[slice_][0].file} hold the same partition")
+            if found := [Sample(path, slice_, record) for record in records]:
+                slices[slice_] = found
+        return cls(folder, dict(sorted(slices.items())))
+
+    def of(self, domains: Iterable[str]) -> History:
+        """Only the topics of these domains."""
+        topics = {f"{domain}.{kind}" for domain in domains for kind in ("commands", "events", "refusals")}
+        return History(self.folder, {slice_: samples for slice_, samples in self.slices.items() if slice_[0] in topics})
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions of a topic there are, at least one."""
+        return 1 + max((partition for name, partition in self.slices if name == topic), default=0)
+
+    def path(self, slice_: Slice) -> Path:
+        """Where the samples of a partition lie, or are to lie."""
+        if slice_ in self.slices:
+            return self.slices[slice_][0].file
+        return self.folder / f"{slice_[0]}-{slice_[1]}.avro"
+
+    def write(self, slices: Iterable[Slice]) -> None:
+        """Write the files of these partitions anew, each at once."""
+        for slice_ in slices:
+            samples, path = self.slices[slice_], self.path(slice_)
+            about = {
+                "topic": slice_[0],
+                "partition": str(slice_[1]),
+                "partitions": str(self.partitions(slice_[0])),
+                "first_offset": str(samples[0].offset()),
+                "next_offset": str(samples[-1].offset() + 1),
+            }
+            new = path.with_suffix(".new")
+            with new.open("wb") as file:
+                container.write(file, about, (sample.record for sample in samples))
+            os.replace(new, path)
+
+
+def _number(path: Path, text: str) -> int:
+    if not text.isdecimal():
+        raise LogfoldError(f"{path}: its metadata names the partition {text!r}, which is no number")
+    return int(text)

@@ -1,0 +1,125 @@
+"""Records of one partition as an Avro object container file (Avro specification, "Object Container Files"), which any Avro
+tool reads. What the file says of itself stands in its metadata, under names that begin with `logfold.`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import fastavro
+
+from schemas.errors import LogfoldError
+
+_OWN = "logfold."
+_BLOCK = 64 * 1024
+_BYTES = ["null", "bytes"]
+
+
+def _field(name: str, type_: Any, doc: str) -> dict[str, Any]:
+    return {"name": name, "type": type_, "doc": doc}
+
+
+SCHEMA = {
+    "type": "record",
+    "namespace": "logfold",
+    "name": "Record",
+    "doc": "A record of a Kafka topic, as it lay there.",
+    "fields": [
+        _field("offset", "long", "Its offset in the partition that it was read from."),
+        _field("timestamp", {"type": "long", "logicalType": "timestamp-millis"}, "The record's timestamp, UTC."),
+        _field("timestamp_type", "string", "What that is: create (the producer's) or append (the broker's)."),
+        _field("key", _BYTES, "The key's bytes."),
+        _field(
+            "headers",
+            {
+                "type": "array",
+                "items": {
+                    "type": "record",
+                    "name": "Header",
+                    "doc": "One header; a name may stand several times.",
+                    "fields": [_field("name", "string", "Its name."), _field("value", _BYTES, "Its bytes.")],
+                },
+            },
+            "The headers in their order.",
+        ),
+        _field("value", _BYTES, "The value's bytes: the message, with the header that says its schema."),
+    ],
+}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLI = timedelta(milliseconds=1)
+# What fastavro raises on a file that is cut, damaged or none.
+_BAD = (
+    EOFError,
+    IndexError,
+    KeyError,
+    ValueError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    StopIteration,
+    AttributeError,
+    zlib.error,
+)
+
+
+class Record(NamedTuple):
+    """One record. timestamp: ms since 1970 UTC. timestamp_type: `create` or `append`."""
+
+    offset: int
+    timestamp: int
+    timestamp_type: str
+    key: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+    value: bytes | None
+
+
+def write(file: IO[bytes], metadata: Mapping[str, str], records: Iterable[Record]) -> None:
+    """Write a whole file. metadata: without the `logfold.` before its names. The same records give the same bytes."""
+    about = {f"{_OWN}{name}": text for name, text in metadata.items()}
+    marker = hashlib.md5(repr(sorted(about.items())).encode(), usedforsecurity=False).digest()
+    rows = ({**record._asdict(), "headers": [{"name": n, "value": v} for n, v in record.headers]} for record in records)
+    fastavro.writer(file, SCHEMA, rows, codec="deflate", metadata=about, sync_marker=marker, sync_interval=_BLOCK)
+
+
+def read(path: Path) -> tuple[dict[str, str], Iterator[Record]]:
+    """The metadata of a file, without the `logfold.`, and its records, read as they are asked for.
+
+    LogfoldError names the file that is none of ours, and how many records come before the place where one is cut or damaged.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise LogfoldError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        reader = fastavro.reader(file)
+        about = {str(name): str(text) for name, text in reader.metadata.items()}
+    except _BAD as error:
+        file.close()
+        raise LogfoldError(f"{path} is no Avro object container file: {error}") from error
+    own = {name.removeprefix(_OWN): text for name, text in about.items() if name.startswith(_OWN)}
+    if "topic" not in own or "partition" not in own:
+        file.close()
+        raise LogfoldError(f"{path} is no export of a topic: its metadata has no {_OWN}topic and {_OWN}partition")
+    return own, _records(path, file, reader)
+
+
+def _records(path: Path, file: IO[bytes], reader: Any) -> Iterator[Record]:
+    read = 0
+    with file:
+        try:
+            for row in reader:
+                yield _record(row)
+                read += 1
+        except _BAD as error:
+            raise LogfoldError(f"{path} is cut or damaged after {read} records: {type(error).__name__} {error}") from error
+
+
+def _record(row: dict[str, Any]) -> Record:
+    headers = [(header["name"], header["value"]) for header in row["headers"]]
+    timestamp = (row["timestamp"] - _EPOCH) // _MILLI
+    return Record(row["offset"], timestamp, row["timestamp_type"], row["key"], headers, row["value"])
