@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -86,8 +87,9 @@ def write(file: IO[bytes], metadata: Mapping[str, str], records: Iterable[Record
     fastavro.writer(file, SCHEMA, rows, codec="deflate", metadata=about, sync_marker=marker, sync_interval=_BLOCK)
 
 
-def read(path: Path) -> tuple[dict[str, str], Iterator[Record]]:
-    """The metadata of a file, without the `logfold.`, and its records, read as they are asked for.
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[dict[str, str], Iterator[Record]]]:
+    """The metadata of a file, without the `logfold.`, and its records, which are read as they are asked for.
 
     LogfoldError names the file that is none of ours, and how many records come before the place where one is cut or damaged.
     """
@@ -95,28 +97,27 @@ def read(path: Path) -> tuple[dict[str, str], Iterator[Record]]:
         file = path.open("rb")
     except OSError as error:
         raise LogfoldError(f"{path} cannot be read: {error.strerror}") from error
-    try:
-        reader = fastavro.reader(file)
-        about = {str(name): str(text) for name, text in reader.metadata.items()}
-    except _BAD as error:
-        file.close()
-        raise LogfoldError(f"{path} is no Avro object container file: {error}") from error
-    own = {name.removeprefix(_OWN): text for name, text in about.items() if name.startswith(_OWN)}
-    if "topic" not in own or "partition" not in own:
-        file.close()
-        raise LogfoldError(f"{path} is no export of a topic: its metadata has no {_OWN}topic and {_OWN}partition")
-    return own, _records(path, file, reader)
-
-
-def _records(path: Path, file: IO[bytes], reader: Any) -> Iterator[Record]:
-    read = 0
     with file:
         try:
-            for row in reader:
-                yield _record(row)
-                read += 1
+            reader: Any = fastavro.reader(file)
+            about = {str(name): str(text) for name, text in reader.metadata.items()}
         except _BAD as error:
-            raise LogfoldError(f"{path} is cut or damaged after {read} records: {type(error).__name__} {error}") from error
+            raise LogfoldError(f"{path} is no Avro object container file: {error}") from error
+        own = {name.removeprefix(_OWN): text for name, text in about.items() if name.startswith(_OWN)}
+        if "topic" not in own or "partition" not in own:
+            raise LogfoldError(f"{path} is no export of a topic: its metadata has no {_OWN}topic and {_OWN}partition")
+        yield own, _records(path, reader)
+
+
+def _records(path: Path, reader: Iterable[dict[str, Any]]) -> Iterator[Record]:
+    read = 0
+    try:
+        for row in reader:
+            record = _record(row)
+            yield record
+            read += 1
+    except _BAD as error:
+        raise LogfoldError(f"{path} is cut or damaged after {read} records: {type(error).__name__} {error}") from error
 
 
 def _record(row: dict[str, Any]) -> Record:

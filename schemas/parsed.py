@@ -42,17 +42,32 @@ def parse(message: MessageSchema) -> Parsed:
     """The schema of a message; LogfoldError names its file where it is none, or one that `schemas.bounds` refuses."""
     named: dict[str, Any] = {}
     try:
+        _check_lists(message.schema)
         parse_schema(dict(message.schema), named_schemas={})
         plain = _undecimal(underlying(message.schema))
         logical = _untyped(plain, "") != plain
         schema: Any = parse_schema(plain, named_schemas=named)
         check_bounded(schema, named)
         shares = bool(put_values(schema, named))
+        own = decimals(message.schema)
     except _WRONG as error:
         raise LogfoldError(f"{message.path}: not an Avro schema: {error}") from error
     except LogfoldError as error:
         raise LogfoldError(f"{message.path}: {error}") from None
-    return Parsed(message=message, schema=schema, decimals=decimals(message.schema), shares=shares, logical=logical)
+    return Parsed(message=message, schema=schema, decimals=own, shares=shares, logical=logical)
+
+
+def _check_lists(schema: Any) -> None:
+    """LogfoldError for fields that are no list of objects, and aliases that are no list of names: fastavro lets them pass."""
+    if isinstance(schema, list):
+        for branch in schema:
+            _check_lists(branch)
+    elif isinstance(schema, Mapping):
+        for name, of in (("fields", Mapping), ("aliases", str)):
+            if not isinstance(found := schema.get(name, []), list) or not all(isinstance(each, of) for each in found):
+                raise LogfoldError(f"not an Avro schema: the {name} of {schema.get('name')!r} are {found!r}")
+        for inside in (*schema.get("fields", ()), *(schema[of] for of in ("type", "items", "values") if of in schema)):
+            _check_lists(inside)
 
 
 def fingerprint(message: MessageSchema) -> bytes:

@@ -46,17 +46,15 @@ class Today:
 def replay(history: History, today: Today) -> tuple[list[Problem], Results]:
     """All that goes wrong, and what the samples are folded into.
 
-    Samples that cannot be decoded are a problem each, and left out of what follows.
+    Samples that cannot be decoded are a problem each; their partition is not folded, since the rest of it would fail too.
     """
     problems = []
-    readable: dict[tuple[str, int], list[Sample]] = {}
+    readable = {}
     for slice_, samples in history.slices.items():
-        good = readable[slice_] = []
-        for sample in samples:
-            wrong = [*_undecodable(today.codec, sample)]
+        if wrong := [problem for sample in samples for problem in _undecodable(today.codec, sample)]:
             problems += wrong
-            if not wrong:
-                good.append(sample)
+        else:
+            readable[slice_] = samples
     replaying = _Replaying(History(history.folder, readable), today)
     results = Results(
         projections={each.name: replaying.projected(each) for each in today.projections},

@@ -65,12 +65,12 @@ class History:
             raise UsageError(f"{folder} is no folder of recorded samples")
         slices: dict[Slice, list[Sample]] = {}
         for path in sorted(folder.glob("*.avro")):
-            about, records = container.read(path)
-            slice_ = about["topic"].removeprefix(prefix), _number(path, about["partition"])
-            if slice_ in slices:
-                raise LogfoldError(f"{path} and {slices[slice_][0].file} hold the same partition")
-            if found := [Sample(path, slice_, record) for record in records]:
-                slices[slice_] = found
+            with container.opened(path) as (about, records):
+                slice_ = about["topic"].removeprefix(prefix), _number(path, about["partition"])
+                if slice_ in slices:
+                    raise LogfoldError(f"{path} and {slices[slice_][0].file} hold the same partition")
+                if found := [Sample(path, slice_, record) for record in records]:
+                    slices[slice_] = found
         return cls(folder, dict(sorted(slices.items())))
 
     def of(self, domains: Iterable[str]) -> History:

@@ -24,13 +24,12 @@ def _of(schema: Mapping[str, Any], path: str) -> Iterator[str]:
     kind = schema.get("type")
     if kind in ("record", "error", "enum"):
         yield from _named(schema, f"the {kind} {schema.get('name')!r}" + (f" of the field {path!r}" if path else ""))
-    for field in schema.get("fields", ()):
+    for field in schema.get("fields", ()) if kind in ("record", "error") else ():
         inner = f"{path}.{field.get('name')}" if path else str(field.get("name"))
         yield from _named(field, f"the field {inner!r}")
         yield from without_docs(field.get("type"), inner)
-    for inside in (schema.get("items"), schema.get("values"), kind):
-        if not isinstance(inside, str):
-            yield from without_docs(inside, path)
+    for inside in (schema.get("items"), schema.get("values")):
+        yield from without_docs(inside, path)
 
 
 def _named(schema: Mapping[str, Any], what: str) -> Iterator[str]:

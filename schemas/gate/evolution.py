@@ -17,7 +17,7 @@ from avro.compatibility import (
     lookup_writer_field,
     schema_name_equals,
 )
-from avro.errors import AvroException
+from avro.errors import AvroException, AvroRuntimeException
 from avro.schema import ArraySchema, EnumSchema, FixedSchema, MapSchema, NamedSchema, RecordSchema, Schema, UnionSchema, parse
 
 from schemas.catalog import MessageSchema
@@ -48,7 +48,8 @@ def apache(message: MessageSchema) -> Schema:
         warnings.simplefilter("ignore")
         try:
             return parse(json.dumps(message.schema))
-        except AvroException as error:
+        # What is no text where it should be, it looks up in dicts.
+        except (AvroException, TypeError, AttributeError, KeyError, ValueError) as error:
             raise LogfoldError(f"{message.path}: the Apache Avro library refuses it: {error}") from error
 
 
@@ -76,8 +77,12 @@ class _Pair:
             yield f"{what}, and would be read as if it was the same: give what is new a name of its own, and an upcaster"
 
     def reads(self, reader: Schema, writer: Schema) -> bool:
-        """What the library says of all that lies in the two."""
-        return self._checker.get_compatibility(reader, writer).compatibility is SchemaCompatibilityType.compatible
+        """What the library says of all that lies in the two; of what it does not know, no."""
+        try:
+            found = self._checker.get_compatibility(reader, writer)
+        except AvroRuntimeException:
+            return False
+        return found.compatibility is SchemaCompatibilityType.compatible
 
     def _of_fields(self, reader: RecordSchema, writer: RecordSchema, path: str) -> Iterator[str]:
         for field in reader.fields:
@@ -126,12 +131,19 @@ def _same_meaning(reader: Mapping[str, Any], writer: Mapping[str, Any]) -> bool:
         return False
     if reader.get("logicalType") != "decimal":
         return True
-    return bool(reader.get("scale", 0) == writer.get("scale", 0) and reader["precision"] >= writer["precision"])
+    (digits, scale), (before, was) = _size(reader), _size(writer)
+    return scale == was and digits >= before
+
+
+def _size(decimal: Mapping[str, Any]) -> tuple[int, int]:
+    """Precision and scale; 0 for what is no number, of which no library makes a decimal."""
+    digits, scale = (decimal.get(of, 0) for of in ("precision", "scale"))
+    return (digits if isinstance(digits, int) else 0), (scale if isinstance(scale, int) else 0)
 
 
 def _shown(schema: Schema, logical: Mapping[str, Any]) -> str:
     if logical.get("logicalType") == "decimal":
-        return f"decimal({logical['precision']}, {logical.get('scale', 0)})"
+        return "decimal({}, {})".format(*_size(logical))
     return type_name(schema.to_json())
 
 

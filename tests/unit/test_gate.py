@@ -269,6 +269,9 @@ def test_all_problems_are_told_at_once(copy: Copy) -> None:
     (copy.folder / "events/ParcelLost.avsc").write_text("{}")
     (copy.folder / "commands/PostParcel.v1.avsc").write_text("[]")
     copy.field("events/ParcelReturned.v1.avsc", "reason", {"default": 1})
+    copy.field("events/ParcelKept.v1.avsc", "reason", {"aliases": [["why"]]})
+    copy.field("commands/ReturnParcel.v1.avsc", "reason", {"type": {"type": "bytes", "logicalType": "decimal"}})
+    copy.field("commands/PromiseParcel.v1.avsc", "deliver_by", {"type": {"type": "long", "logicalType": {"a": 1}}})
     copy.edit("events/ParcelPromised.v1.avsc", lambda schema: schema["fields"].append(dict(schema["fields"][0])))
     copy.field(SIGNED, "signed_by", {"default": ..., "doc": ""})
     problems = copy.problems()
@@ -277,9 +280,30 @@ def test_all_problems_are_told_at_once(copy: Copy) -> None:
         "events/ParcelLost.avsc: a schema's file is called <Name>.v<version>.avsc",
         "commands/PostParcel.v1.avsc: must hold a record called 'PostParcel'",
         "events/ParcelReturned.v1.avsc: not an Avro schema: ",
+        "events/ParcelKept.v1.avsc: not an Avro schema: the aliases of 'reason' are [['why']]",
+        "commands/ReturnParcel.v1.avsc: not an Avro schema: ",
+        "commands/PromiseParcel.v1.avsc: the Apache Avro library refuses it: ",
         "events/ParcelPromised.v1.avsc: the Apache Avro library refuses it: Field name deliver_by already in use",
         f"{SIGNED}: it was changed after its release",
         f"{SIGNED}: the field 'signed_by' has no default",
         f"{SIGNED}: the field 'signed_by' has no doc",
     ):
         assert any(says.startswith(start) for says in problems), (start, problems)
+
+
+def test_what_lies_in_lists_and_maps_has_docs_too(copy: Copy) -> None:
+    def enum(name: str) -> dict[str, Any]:
+        return {"type": "enum", "name": name, "symbols": ["A"]}
+
+    def change(schema: dict[str, Any]) -> None:
+        for name, of in (
+            ("list", {"type": "array", "items": enum("One")}),
+            ("map", {"type": "map", "values": ["null", enum("Two")]}),
+        ):
+            schema["fields"].append({"name": name, "type": of, "doc": "Some."})
+
+    copy.edit(FIRST, change)
+    assert [says for says in copy.problems() if "doc" in says] == [
+        f"{FIRST}: the enum {enum!r} of the field {field!r} has no doc: say what it means"
+        for enum, field in (("One", "list"), ("Two", "map"))
+    ]
