@@ -89,7 +89,7 @@ def record(runtime: Runtime, file: IO[bytes] | None, folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     today = _today(runtime, Codec(Catalog.installed(runtime.domain_names)))
-    before, recorded = History.read(folder, runtime.names.prefix), Recorded.read(folder)
+    before, recorded = History.read(folder, runtime.names.prefix).of(runtime.domain_names), Recorded.read(folder)
     problems, results = replay(before, today)
     _end([*problems, *recorded.changed(results)])
     recording = Recording(before, today)

@@ -72,13 +72,14 @@ class Recording:
     def _add(self, given: Any) -> None:
         if not isinstance(given, dict) or not {"type", "key", "data"} <= set(given) <= _KEYS:
             raise UsageError("it must be an object with type, key and data, and may have version and time; nothing else")
-        if not isinstance(given["data"], dict):
-            raise UsageError(f"the data must be an object, not {given['data']!r}")
+        for name, kind, what in (("key", str, "text"), ("data", dict, "an object")):
+            if not isinstance(given[name], kind):
+                raise UsageError(f"the {name} must be {what}, not {given[name]!r}")
         message = self._version(given)
         at = millis(given["time"]) if "time" in given else time.time_ns() // 1_000_000
         data = Texts(parse(message)).parse(given["data"])
         value = written(self._today.codec.catalog, message.type, message.version, data)
-        key, domain = checked_key(str(given["key"])), message.domain
+        key, domain = checked_key(given["key"]), message.domain
         slice_ = f"{domain}.{message.kind}", partition_of(key, self._history.partitions(f"{domain}.events"))
         is_event = message.kind == "events"
         envelope = Envelope(

@@ -18,6 +18,9 @@ LINES = (
     '{"type": "parcels.PostParcel", "key": "P-1", "data": {"depot": "Oslo", "weight_g": 1200}}\n'
     '{"type": "parcels.DeliverParcel", "version": 1, "key": "P-1", "data": {"delivered_at": "2026-03-02T11:00:00Z"}}\n'
 )
+BIRD = (
+    '{"type": "sightings.BirdSeen", "key": "Faroe", "data": {"place": "Faroe", "kind": "puffin", "count": 3, "seen_at": 0}}\n'
+)
 
 
 class Shell:
@@ -120,7 +123,12 @@ def test_a_new_version_is_compared_released_and_recorded(shell: Shell) -> None:
     missing = [line for line in out.splitlines() if line.startswith("recorded: no sample of parcels.")]
     assert code == 1 and len(out.splitlines()) == len(missing)
     assert "recorded: no sample of parcels.ParcelReturned version 2: add one with `logfold schemas record`" in missing
-    # By process managers' timers as well as by `parcels` and the decider; what is folded otherwise is not noted over.
+    # What belongs to a domain that is not enabled stays as it is.
+    code, out, _ = shell.run("record", "--history", "recorded", "-", stdin=BIRD, LOGFOLD_DOMAINS="sightings")
+    assert (code, out) == (0, "sightings.events/0: samples added: 1\nrecorded/folded.json: written\n")
+    assert shell.run("check", "--domain", "sightings", "--history", "recorded")[0] == 0
+    assert shell.run("check", "--domain", "parcels", "--history", "recorded")[1] == "".join(f"{line}\n" for line in missing)
+    # What is folded otherwise is not noted over.
     shell.edit("parcels/projections.py", '"weight_g": event.data["weight_g"]', '"weight_g": event.data["weight_g"] // 100')
     code, out, _ = shell.run("record", "--history", "recorded")
     assert (code, out) == (

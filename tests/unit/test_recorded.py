@@ -337,6 +337,7 @@ def test_an_event_that_is_missing_in_its_aggregate(own: Own) -> None:
         ("{", "lines line 1: "),
         ('{"type": "parcels.PostParcel"}', "lines line 1: it must be an object with type, key and data"),
         ('{"type": "parcels.PostParcel", "key": "P", "data": 1}', "lines line 1: the data must be an object, not 1"),
+        ('{"type": "parcels.PostParcel", "key": 7, "data": {}}', "lines line 1: the key must be text, not 7"),
         ('{"type": "parcels.Lost", "key": "P", "data": {}}', "lines line 1: no schema is called 'parcels.Lost'"),
         ('{"type": "parcels.PostParcel", "key": "P", "data": {}}', "lines line 1: parcels.PostParcel: the field 'depot' is"),
         (
