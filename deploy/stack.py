@@ -1,4 +1,4 @@
-"""The local stack without Docker: Apache Kafka and Redis as processes of one state folder.
+"""The local stack without Docker: Apache Kafka, Redis and, if asked for, a schema registry as processes of one state folder.
 
 Progress and errors go to standard error, answers to standard output. Exit codes: 0 done, 1 failed or
 refused or not up, 2 usage, 130 and 143 interrupted by SIGINT and SIGTERM.
@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stack = Stack(
         state=given.state.expanduser().absolute(),
         libs=REPOSITORY / ".logfold" / "kafka-libs",
+        registry_libs=REPOSITORY / ".logfold" / "registry-libs",
         pom=REPOSITORY / "deploy" / "pom.xml",
         say=lambda text: print(text, file=sys.stderr, flush=True),
         signals=signals,
@@ -69,7 +70,13 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
 
     starting = add("up", up, "start what is missing, and wait until all of it answers")
     starting.add_argument("--brokers", type=int, choices=(1, 3), help="how many Kafka brokers (default: 1)")
-    for name, default in (("kafka", 9092), ("redis", 6379)):
+    starting.add_argument(
+        "--registry",
+        action="store_true",
+        default=None,
+        help="with a schema registry of Confluent's API; a running stack gets one beside it, and keeps it until `clean`",
+    )
+    for name, default in (("kafka", 9092), ("redis", 6379), ("registry", 8081)):
         variable = f"{name.upper()}_PORT"
         starting.add_argument(
             f"--{name}-port",
@@ -89,7 +96,14 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
 
 
 def up(stack: Stack, given: argparse.Namespace) -> int:
-    print(stack.up(Wish(brokers=given.brokers, kafka_port=given.kafka_port, redis_port=given.redis_port)))
+    wish = Wish(
+        brokers=given.brokers,
+        kafka_port=given.kafka_port,
+        redis_port=given.redis_port,
+        registry=given.registry,
+        registry_port=given.registry_port,
+    )
+    print(stack.up(wish))
     return 0
 
 
@@ -118,6 +132,7 @@ def status(stack: Stack, _given: argparse.Namespace) -> int:
         "brokers": record.plan.brokers,
         "bootstrap_servers": record.plan.bootstrap_servers,
         "redis_url": record.plan.redis_url,
+        "registry_url": record.plan.registry_url,
         "cluster_id": record.cluster_id,
         "processes": processes,
     }
@@ -128,7 +143,8 @@ def status(stack: Stack, _given: argparse.Namespace) -> int:
 def env(stack: Stack, _given: argparse.Namespace) -> int:
     plan = known(stack).plan
     servers, url = shlex.quote(plan.bootstrap_servers), shlex.quote(plan.redis_url)
-    print(f"export KAFKA_BOOTSTRAP_SERVERS={servers} REDIS_URL={url}")
+    registry = f" SCHEMA_REGISTRY_URL={shlex.quote(plan.registry_url)}" if plan.registry_url else ""
+    print(f"export KAFKA_BOOTSTRAP_SERVERS={servers} REDIS_URL={url}{registry}")
     return 0
 
 

@@ -16,6 +16,7 @@ import stack_kafka
 import stack_ports
 import stack_processes
 import stack_redis
+import stack_registry
 from stack_plan import Plan, StackError, Wish, broker_name, log_file, node_of, own_folder
 from stack_record import Record, load, locked, record_file, save
 from stack_signals import Signals
@@ -29,10 +30,13 @@ SCRATCH = "format-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """One state folder, the jars and pom.xml it runs on, whom to tell about progress, and who may interrupt it."""
+    """One state folder, the jars it runs on and the pom.xml that names Kafka's, whom to tell about progress, and who may
+    interrupt it.
+    """
 
     state: Path
     libs: Path
+    registry_libs: Path
     pom: Path
     say: Callable[[str], None]
     signals: Signals
@@ -59,7 +63,8 @@ class Stack:
                         self.say(f"Ended again: {', '.join(ended)}.")
                 raise
         state = "Already up" if not missing else "Up"
-        return f"{state}: Kafka at {record.plan.bootstrap_servers}, Redis at {record.plan.redis_url}."
+        registry = f", a schema registry at {record.plan.registry_url}" if record.plan.registry else ""
+        return f"{state}: Kafka at {record.plan.bootstrap_servers}, Redis at {record.plan.redis_url}{registry}."
 
     def down(self) -> str:
         """End the processes that this stack started; it is no error if there are none."""
@@ -80,7 +85,7 @@ class Stack:
             raise StackError(f"{self.state} holds no stack.json, so it is not a stack's folder: nothing was deleted.")
         with locked(self.state / "lock", self._waiting):
             self._end(None, STOP_SECONDS)
-            for name in (*Plan(brokers=3).names, "logs"):
+            for name in (*Plan(brokers=3, registry=True).names, "logs"):
                 shutil.rmtree(self.state / name, ignore_errors=True)
             for stale in self.state.glob(f"{SCRATCH}*"):
                 shutil.rmtree(stale, ignore_errors=True)
@@ -99,6 +104,8 @@ class Stack:
             return False
         if name == "redis":
             return stack_redis.answers(record.plan, process)
+        if name == "registry":
+            return stack_registry.answers(record.plan, record.cluster_id)
         return stack_kafka.sees(record.plan.address(node_of(name)), record.cluster_id, 1)
 
     def _waiting(self) -> None:
@@ -112,6 +119,8 @@ class Stack:
         plan = wish.over(record.plan if record else Plan())
         if record is None or (plan != record.plan and not record.formatted and not record.running):
             return Record(plan=plan, cluster_id=stack_kafka.new_id())
+        if plan.adds_a_registry_to(record.plan):
+            return replace(record, plan=plan)
         if plan != record.plan:
             raise StackError(
                 f"The stack in {self.state} has {record.plan}, not {plan}: delete it first "
@@ -126,10 +135,11 @@ class Stack:
         for name in missing:
             stack_ports.refuse_taken(record.plan, name)
         redis = stack_redis.server(self.say) if "redis" in missing else ""
-        java = ""
-        if missing != ["redis"]:
-            java = stack_kafka.java()
-            stack_jars.fetch(self.libs, self.pom, self.say)
+        java = stack_kafka.java() if missing != ["redis"] else ""
+        if not {"redis", "registry"}.issuperset(missing):
+            stack_jars.fetch(self.libs, stack_jars.kafka(self.pom), self.say)
+        if "registry" in missing:
+            stack_jars.fetch(self.registry_libs, stack_registry.bundle(), self.say)
         save(self.state, record)
         if not record.formatted:
             record = self._format(java, record)
@@ -139,6 +149,9 @@ class Stack:
             if name == "redis":
                 folder.mkdir(exist_ok=True)
                 command = stack_redis.command(redis, record.plan.redis_port)
+            elif name == "registry":
+                stack_registry.prepare(folder)
+                command = stack_registry.command(java, self.registry_libs, record.plan, record.cluster_id)
             else:
                 stack_kafka.write_settings(self.state, record.plan, name, node_of(name))
                 command = stack_kafka.broker_command(java, self.libs)
@@ -169,7 +182,7 @@ class Stack:
         return record
 
     def _await_answers(self, record: Record) -> None:
-        """Wait until Redis answers, each broker counts all of them as up, and both coordinators work.
+        """Wait until Redis answers, each broker counts all of them as up, both coordinators work, and a registry answers.
 
         The brokers are asked one by one, because the others count a killed one as up until its session expires.
         """
@@ -179,6 +192,8 @@ class Stack:
             counts = partial(stack_kafka.sees, plan.address(node), record.cluster_id, plan.brokers)
             steps.append((broker_name(node), counts))
         steps.append((broker_name(1), partial(stack_kafka.coordinators_ready, plan.bootstrap_servers)))
+        if plan.registry:
+            steps.append(("registry", lambda: self.answers(record, "registry")))
         for name, ready in steps:
             while not ready():
                 self.signals.check()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 CONTROLLER_OFFSET = 10
+REGISTRY_API = "/apis/ccompat/v7"
 
 
 class StackError(Exception):
@@ -14,11 +15,16 @@ class StackError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The size and ports of one stack; broker n serves clients on `kafka_port + n - 1`, its controller ten higher."""
+    """The size and ports of one stack; broker n serves clients on `kafka_port + n - 1`, its controller ten higher.
+
+    registry: whether a schema registry belongs to it.
+    """
 
     brokers: int = 1
     kafka_port: int = 9092
     redis_port: int = 6379
+    registry: bool = False
+    registry_port: int = 8081
 
     def __post_init__(self) -> None:
         if self.brokers not in (1, 3):
@@ -27,12 +33,12 @@ class Plan:
         if min(ports) < 1 or max(ports) > 65535:
             raise StackError(
                 f"Ports lie between 1 and 65535, and Kafka's controllers listen {CONTROLLER_OFFSET} above its brokers: "
-                f"Kafka port {self.kafka_port} and Redis port {self.redis_port} do not fit."
+                f"Kafka port {self.kafka_port}, Redis port {self.redis_port}{self._and_registry} do not fit."
             )
         if len(set(ports)) < len(ports):
             raise StackError(
-                f"Redis port {self.redis_port} is one that Kafka needs "
-                f"(brokers from {self.kafka_port}, controllers from {self.kafka_port + CONTROLLER_OFFSET})."
+                f"Two would listen on one port: Kafka port {self.kafka_port} (brokers from there, controllers from "
+                f"{self.kafka_port + CONTROLLER_OFFSET}), Redis port {self.redis_port}{self._and_registry}."
             )
 
     @property
@@ -43,7 +49,7 @@ class Plan:
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the stack's processes, in the order in which they are started."""
-        return ("redis", *(broker_name(node) for node in self.nodes))
+        return ("redis", *(broker_name(node) for node in self.nodes), *(("registry",) if self.registry else ()))
 
     @property
     def bootstrap_servers(self) -> str:
@@ -52,6 +58,10 @@ class Plan:
     @property
     def redis_url(self) -> str:
         return f"redis://127.0.0.1:{self.redis_port}/0"
+
+    @property
+    def registry_url(self) -> str | None:
+        return f"http://127.0.0.1:{self.registry_port}{REGISTRY_API}" if self.registry else None
 
     def address(self, node: int) -> str:
         """Where the broker serves clients."""
@@ -67,12 +77,22 @@ class Plan:
         """The ports on which the process of that name listens."""
         if name == "redis":
             return (self.redis_port,)
+        if name == "registry":
+            return (self.registry_port,)
         node = node_of(name)
         return self.client_port(node), self.controller_port(node)
 
+    def adds_a_registry_to(self, other: Plan) -> bool:
+        """Whether a stack of the other plan can become one of this while it runs."""
+        return not other.registry and replace(self, registry=False, registry_port=other.registry_port) == other
+
+    @property
+    def _and_registry(self) -> str:
+        return f", registry port {self.registry_port}" if self.registry else ""
+
     def __str__(self) -> str:
         brokers = "1 broker" if self.brokers == 1 else f"{self.brokers} brokers"
-        return f"{brokers}, Kafka port {self.kafka_port}, Redis port {self.redis_port}"
+        return f"{brokers}, Kafka port {self.kafka_port}, Redis port {self.redis_port}{self._and_registry}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +102,8 @@ class Wish:
     brokers: int | None = None
     kafka_port: int | None = None
     redis_port: int | None = None
+    registry: bool | None = None
+    registry_port: int | None = None
 
     def over(self, plan: Plan) -> Plan:
         """The plan with what the caller asked for in its place."""
@@ -89,6 +111,8 @@ class Wish:
             brokers=plan.brokers if self.brokers is None else self.brokers,
             kafka_port=plan.kafka_port if self.kafka_port is None else self.kafka_port,
             redis_port=plan.redis_port if self.redis_port is None else self.redis_port,
+            registry=plan.registry if self.registry is None else self.registry,
+            registry_port=plan.registry_port if self.registry_port is None else self.registry_port,
         )
 
 

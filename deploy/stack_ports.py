@@ -17,7 +17,8 @@ def refuse_taken(plan: Plan, name: str) -> None:
         problem = why_unusable(port)
         if problem is None:
             continue
-        option = "--redis-port (or REDIS_PORT)" if name == "redis" else "--kafka-port (or KAFKA_PORT)"
+        program = name.partition("-")[0]
+        option = f"--{program}-port (or {program.upper()}_PORT)"
         raise StackError(f"Port {port}, which {name} needs, {problem}: free it, or choose another with {option}.")
 
 

@@ -40,7 +40,14 @@ def load(state: Path) -> Record | None:
     try:
         found: dict[str, Any] = json.loads(record_file(state).read_text())
         return Record(
-            plan=Plan(brokers=found["brokers"], kafka_port=found["kafka_port"], redis_port=found["redis_port"]),
+            plan=Plan(
+                brokers=found["brokers"],
+                kafka_port=found["kafka_port"],
+                redis_port=found["redis_port"],
+                # A stack from before there were registries has none.
+                registry=found.get("registry", False),
+                registry_port=found.get("registry_port", Plan().registry_port),
+            ),
             cluster_id=found["cluster_id"],
             formatted=found["formatted"],
             processes={name: Process(each["pid"], each["started"]) for name, each in found["processes"].items()},
@@ -60,6 +67,7 @@ def save(state: Path, record: Record) -> None:
         **asdict(record.plan),
         "bootstrap_servers": record.plan.bootstrap_servers,
         "redis_url": record.plan.redis_url,
+        "registry_url": record.plan.registry_url,
         "cluster_id": record.cluster_id,
         "formatted": record.formatted,
         "processes": {

@@ -89,7 +89,7 @@ class Stack:
 
 
 def clean_environment(changes: Mapping[str, str]) -> dict[str, str]:
-    ours = ("KAFKA_PORT", "REDIS_PORT", "LOGFOLD_STACK")
+    ours = ("KAFKA_PORT", "REDIS_PORT", "REGISTRY_PORT", "LOGFOLD_STACK")
     return {**{key: value for key, value in os.environ.items() if key not in ours}, **changes}
 
 
@@ -380,8 +380,15 @@ def test_a_signal_whose_exception_got_lost_ends_an_up_all_the_same(fresh: Stack,
             with suppress(Interrupted):
                 signal.raise_signal(signal.SIGTERM)
 
-    libs, pom = DEPLOY.parent / ".logfold" / "kafka-libs", DEPLOY / "pom.xml"
-    made = stack_lifecycle.Stack(state=fresh.state, libs=libs, pom=pom, say=say, signals=signals)
+    fetched = DEPLOY.parent / ".logfold"
+    made = stack_lifecycle.Stack(
+        state=fresh.state,
+        libs=fetched / "kafka-libs",
+        registry_libs=fetched / "registry-libs",
+        pom=DEPLOY / "pom.xml",
+        say=say,
+        signals=signals,
+    )
     with pytest.raises(Interrupted) as raised:
         made.up(Wish(brokers=1, kafka_port=fresh.kafka_port, redis_port=fresh.redis_port))
     assert raised.value.exit_code == 143

@@ -10,10 +10,11 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STACK = REPOSITORY / "deploy" / "stack.py"
-_OURS = ("KAFKA_", "REDIS_", "LOGFOLD_", "SCHEMA_REGISTRY_URL")
+_OURS = ("KAFKA_", "REDIS_", "REGISTRY_", "LOGFOLD_", "SCHEMA_REGISTRY_URL")
 
 
 def clean_environ() -> dict[str, str]:
@@ -30,11 +31,11 @@ def missing_tools() -> list[str]:
 
 
 class LocalStack:
-    """One broker and one Redis."""
+    """One broker and one Redis, and a schema registry for who asks for it."""
 
     def __init__(self, state: Path) -> None:
         self.state = state
-        self.kafka_port, self.redis_port = _free_ports()
+        self.kafka_port, self.redis_port, self.registry_port = _free_ports()
         self.bootstrap = f"127.0.0.1:{self.kafka_port}"
 
     def redis_url(self, database: int) -> str:
@@ -44,13 +45,23 @@ class LocalStack:
         """Start what does not run, and wait until it answers."""
         self._call("up", "--kafka-port", str(self.kafka_port), "--redis-port", str(self.redis_port))
 
+    def registry_url(self) -> str:
+        """Where the schema registry answers; the first call starts it, because most tests need none."""
+        self._call("up", "--registry", "--registry-port", str(self.registry_port))
+        url: str = self._record()["registry_url"]
+        return url
+
     def clean(self) -> None:
         """Stop everything and delete its data."""
         self._call("clean")
 
     def pid(self, name: str) -> int:
-        """The process of `redis` or `kafka-1`."""
-        found: int = json.loads((self.state / "stack.json").read_text())["processes"][name]["pid"]
+        """The process of `redis`, `kafka-1` or `registry`."""
+        found: int = self._record()["processes"][name]["pid"]
+        return found
+
+    def _record(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.state / "stack.json").read_text())
         return found
 
     def _call(self, *args: str) -> None:
@@ -68,11 +79,11 @@ def clean_stale(folder: Path) -> None:
             subprocess.run(command, capture_output=True, check=False, env=clean_environ())
 
 
-def _free_ports() -> tuple[int, int]:
+def _free_ports() -> tuple[int, int, int]:
     # Below the ephemeral ports; the controller listens ten above the broker.
     for base in random.sample(range(12_000, 19_000, 50), 100):
-        if all(map(_is_free, (base, base + 10, base + 20))):
-            return base, base + 20
+        if all(map(_is_free, (base, base + 10, base + 20, base + 30))):
+            return base, base + 20, base + 30
     raise AssertionError("no free ports")
 
 

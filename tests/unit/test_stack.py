@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import sys
@@ -13,9 +14,10 @@ DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 sys.path.insert(0, str(DEPLOY))
 
 import stack  # noqa: E402
+import stack_jars  # noqa: E402
 import stack_kafka  # noqa: E402
 import stack_redis  # noqa: E402
-from stack_jars import present  # noqa: E402
+import stack_registry  # noqa: E402
 from stack_plan import Plan, StackError, Wish  # noqa: E402
 from stack_processes import Process  # noqa: E402
 from stack_record import Record, load, record_file, save  # noqa: E402
@@ -37,6 +39,29 @@ def test_a_plan_gives_each_broker_its_own_ports() -> None:
 def test_a_plan_that_cannot_work_is_refused(brokers: int, kafka_port: int, redis_port: int) -> None:
     with pytest.raises(StackError):
         Plan(brokers=brokers, kafka_port=kafka_port, redis_port=redis_port)
+
+
+def test_a_plan_with_a_registry_gives_it_a_port_and_a_url() -> None:
+    plan = Plan(registry=True, registry_port=18081)
+    assert plan.names == ("redis", "kafka-1", "registry")
+    assert plan.ports("registry") == (18081,)
+    assert plan.registry_url == "http://127.0.0.1:18081/apis/ccompat/v7"
+    assert Plan().registry_url is None
+
+
+@pytest.mark.parametrize("port", [0, 70000, 6379, 9092, 9102])
+def test_a_registry_port_that_cannot_work_is_refused_where_there_is_a_registry(port: int) -> None:
+    Plan(registry_port=port)
+    with pytest.raises(StackError, match=f"registry port {port}"):
+        Plan(registry=True, registry_port=port)
+
+
+def test_a_registry_can_be_added_to_a_stack_and_nothing_else_changed() -> None:
+    with_registry = Wish(registry=True, registry_port=18081).over(THREE)
+    assert with_registry.adds_a_registry_to(THREE)
+    assert not THREE.adds_a_registry_to(with_registry)
+    assert not Wish(registry_port=18082).over(with_registry).adds_a_registry_to(with_registry)
+    assert not Wish(registry=True, redis_port=1234).over(THREE).adds_a_registry_to(THREE)
 
 
 def test_a_wish_changes_only_what_it_names() -> None:
@@ -88,12 +113,24 @@ def test_compose_runs_the_same_settings() -> None:
     kafka = re.search(r"<kafka.version>(.*)</kafka.version>", (DEPLOY / "pom.xml").read_text())
     assert kafka
     assert f"image: apache/kafka:{kafka.group(1)}\n" in compose
+    assert f"image: apicurio/apicurio-registry:{stack_registry.VERSION}\n" in compose
+    database = stack_registry.settings(Plan(), "")["apicurio.datasource.url"]
+    assert f"APICURIO_DATASOURCE_URL: {database.replace('./', '/var/lib/registry/')}\n" in compose
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     record = Record(plan=THREE, cluster_id="abc", formatted=True, processes={"redis": Process(7, "boot:123")})
     save(tmp_path, record)
     assert load(tmp_path) == record
+
+
+def test_a_record_from_before_there_were_registries_has_none(tmp_path: Path) -> None:
+    save(tmp_path, Record(plan=THREE, cluster_id="abc"))
+    content = json.loads(record_file(tmp_path).read_text())
+    for key in ("registry", "registry_port", "registry_url"):
+        del content[key]
+    record_file(tmp_path).write_text(json.dumps(content))
+    assert load(tmp_path) == Record(plan=THREE, cluster_id="abc")
 
 
 def test_a_folder_without_a_record_has_none(tmp_path: Path) -> None:
@@ -111,9 +148,26 @@ def test_jars_of_another_pom_do_not_count(tmp_path: Path) -> None:
     pom, libs = tmp_path / "pom.xml", tmp_path / "libs"
     pom.write_text("<project/>")
     libs.mkdir()
-    assert not present(libs, pom)
+    kafka = stack_jars.kafka(pom)
+    assert not kafka.held_by(libs)
     (libs / "pom.sha256").write_text("some other")
-    assert not present(libs, pom)
+    assert not kafka.held_by(libs)
+    (libs / "pom.sha256").write_text(kafka.wanted)
+    assert kafka.held_by(libs)
+
+
+def test_another_archive_than_the_chosen_one_is_refused_and_nothing_of_it_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs, libs = tmp_path / "bin", tmp_path / "libs"
+    programs.mkdir()
+    maven = programs / "mvn"
+    maven.write_text("#!/bin/sh\necho other > other-all.tar.gz\n")
+    maven.chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs))
+    with pytest.raises(StackError, match=r"has the SHA-256 [0-9a-f]{64}, not"):
+        stack_jars.fetch(libs, stack_registry.bundle(), lambda _: None)
+    assert [path.name for path in tmp_path.glob("libs*")] == ["libs.lock"]
 
 
 @pytest.mark.parametrize(
@@ -140,9 +194,10 @@ def test_a_password_is_not_shown() -> None:
 
 
 def test_settings_come_from_options_before_the_environment() -> None:
-    environment = {"KAFKA_PORT": "1111", "REDIS_PORT": "2222", "LOGFOLD_STACK": "/some/state"}
+    environment = {"KAFKA_PORT": "1111", "REDIS_PORT": "2222", "REGISTRY_PORT": "4444", "LOGFOLD_STACK": "/some/state"}
     given = stack.parser(environment).parse_args(["up", "--redis-port", "3333"])
     assert (given.kafka_port, given.redis_port, given.brokers) == (1111, 3333, None)
+    assert (given.registry_port, given.registry) == (4444, None)
     assert given.state == Path("/some/state")
 
 
