@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 BROKERS ?=
 REGISTRY ?=
 MONTHS ?= 1
+WORKERS ?= 4
 ARGS ?=
 STACK := $(BIN)/python deploy/stack.py
 
@@ -39,8 +40,8 @@ clean: install ## Stop everything and delete its data
 demo: install ## Import real flights, show them, lose Redis, rebuild, compare (MONTHS=1-12 for the year)
 	$(BIN)/python deploy/demo.py run --months $(MONTHS)
 
-test: check ## Everything, against a real Kafka and Redis of its own
-	$(BIN)/pytest $(ARGS)
+test: check ## Everything, against real Kafkas and Redises of its own (WORKERS=4, each with one)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 check: install ## Lint, types, rooms, schemas, the Compose file
 	$(BIN)/ruff check .

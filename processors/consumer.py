@@ -5,7 +5,9 @@ A partition's start never comes from Kafka's group: the daemon that folds it say
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +36,8 @@ _PREFETCH_KB = 8_192
 _LONGEST_HAND_OVER_MS = 1_800_000
 _COMMITTED_S = 5
 _RETAKE_S = 0.25
+_DRAINED_S = 1
+_DRAINED_AT_ONCE = 1_000
 
 
 @dataclass(slots=True)
@@ -87,9 +91,11 @@ class BatchConsumer:
         """How often partitions came or went; a batch across a change was not read under one metadata."""
         self._fault: Exception | None = None
         self._closing = False
+        self._subscribed = False
 
     def subscribe(self, topics: list[str]) -> None:
         """Join the group and take what it assigns."""
+        self._subscribed = True
         self._consumer.subscribe(topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
 
     def pin(self, places: list[Place]) -> None:
@@ -180,9 +186,26 @@ class BatchConsumer:
         return metadata if self._consumer.memberid() else None
 
     def close(self) -> None:
-        """Leave the group."""
+        """Leave the group.
+
+        While a callback waits for a poll, librdkafka's close adds another one, and lets the group end on the answer to the
+        first; an answer to the second that comes just then waits for ever, with Python's lock (its issue 4884). Who has
+        unsubscribed gets none from close, and what waits before it is answered here.
+        """
         self._closing = True
-        self._consumer.close()
+        try:
+            if self._subscribed:
+                self._unsubscribe()
+        finally:
+            self._consumer.close()
+
+    def _unsubscribe(self) -> None:
+        # Refused after a fatal error; but then close calls nobody back.
+        with suppress(KafkaException):
+            self._consumer.unsubscribe()
+        deadline = time.monotonic() + _DRAINED_S
+        while self._consumer.consume(_DRAINED_AT_ONCE, 0) and time.monotonic() < deadline:
+            pass
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if self._closing:
@@ -203,10 +226,12 @@ class BatchConsumer:
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         places = [(tp.topic, tp.partition) for tp in partitions]
+        # What `_assigned` did not take is none of librdkafka's assignment, and would be refused.
+        taken = [tp for tp, place in zip(partitions, places, strict=True) if place in self._owned]
         self.changes += 1
         self._owned.difference_update(places)
         self._gone(places)
-        consumer.incremental_unassign(partitions)
+        consumer.incremental_unassign(taken)
 
     def _take_error(self, batch: Batch, message: Message, error: KafkaError) -> None:
         code = error.code()

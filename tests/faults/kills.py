@@ -13,4 +13,6 @@ def seeds(short: int, long: int) -> Sequence[int]:
     """A seed a round: `LOGFOLD_SEED` alone, or random ones; more of them when LOGFOLD_SOAK is set."""
     if given := os.environ.get("LOGFOLD_SEED"):
         return [int(given)]
-    return [random.SystemRandom().randrange(1_000_000) for _ in range(long if SOAK else short)]
+    # The workers of one run must find the same tests; without workers there is no such name, and chance is the system's.
+    chance = random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID"))
+    return [chance.randrange(1_000_000) for _ in range(long if SOAK else short)]

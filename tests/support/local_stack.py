@@ -80,8 +80,10 @@ def clean_stale(folder: Path) -> None:
 
 
 def _free_ports() -> tuple[int, int, int]:
-    # Below the ephemeral ports; the controller listens ten above the broker.
-    for base in random.sample(range(12_000, 19_000, 50), 100):
+    # Below the ephemeral ports; the controller listens ten above the broker. Workers of one run start at the same moment.
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    bases = range(12_000 + worker % 8 * 50, 19_000, 400)
+    for base in random.sample(bases, len(bases)):
         if all(map(_is_free, (base, base + 10, base + 20, base + 30))):
             return base, base + 20, base + 30
     raise AssertionError("no free ports")
