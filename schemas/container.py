@@ -5,10 +5,14 @@ tool reads. What the file says of itself stands in its metadata, under names tha
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
+import tempfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -79,19 +83,49 @@ class Record(NamedTuple):
     value: bytes | None
 
 
-def write(file: IO[bytes], metadata: Mapping[str, str], records: Iterable[Record]) -> None:
-    """Write a whole file. metadata: without the `logfold.` before its names. The same records give the same bytes."""
-    about = {f"{_OWN}{name}": text for name, text in metadata.items()}
-    marker = hashlib.md5(repr(sorted(about.items())).encode(), usedforsecurity=False).digest()
+def save(path: Path, records: Iterable[Record], metadata: Callable[[], Mapping[str, str]]) -> None:
+    """Write a file: as a whole, or not at all.
+
+    metadata: asked for once all records have been read, without the `logfold.` before its names. The same records under the
+    same name, with the same metadata, give the same bytes. LogfoldError when the file cannot be written.
+    """
+    marker = hashlib.md5(path.name.encode(), usedforsecurity=False).digest()
     rows = ({**record._asdict(), "headers": [{"name": n, "value": v} for n, v in record.headers]} for record in records)
-    fastavro.writer(file, SCHEMA, rows, codec="deflate", metadata=about, sync_marker=marker, sync_interval=_BLOCK)
+    new = path.with_name(f".{path.name}.new")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent) as blocks, new.open("wb") as file:
+            _write(blocks, {}, rows, marker)
+            # The metadata stands before the records, and some of it is known after them only.
+            _write(file, {f"{_OWN}{name}": text for name, text in metadata().items()}, (), marker)
+            blocks.seek(_head(marker))
+            shutil.copyfileobj(blocks, file, 1 << 20)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, path)
+    except OSError as error:
+        raise LogfoldError(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        with suppress(OSError):
+            new.unlink()
+
+
+def _write(file: IO[bytes], metadata: Mapping[str, str], rows: Iterable[Mapping[str, Any]], marker: bytes) -> None:
+    fastavro.writer(file, SCHEMA, rows, codec="deflate", metadata=dict(metadata), sync_marker=marker, sync_interval=_BLOCK)
+
+
+def _head(marker: bytes) -> int:
+    """How many bytes a file without metadata and records has."""
+    empty = BytesIO()
+    _write(empty, {}, (), marker)
+    return len(empty.getvalue())
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[dict[str, str], Iterator[Record]]]:
     """The metadata of a file, without the `logfold.`, and its records, which are read as they are asked for.
 
-    LogfoldError names the file that is none of ours, and how many records come before the place where one is cut or damaged.
+    LogfoldError names the file that is none of ours, and how many records come before the place where one is cut or damaged:
+    also where whole blocks are missing, if the metadata says how many `records` there are.
     """
     try:
         file = path.open("rb")
@@ -106,10 +140,10 @@ def opened(path: Path) -> Iterator[tuple[dict[str, str], Iterator[Record]]]:
         own = {name.removeprefix(_OWN): text for name, text in about.items() if name.startswith(_OWN)}
         if "topic" not in own or "partition" not in own:
             raise LogfoldError(f"{path} is no export of a topic: its metadata has no {_OWN}topic and {_OWN}partition")
-        yield own, _records(path, reader)
+        yield own, _records(path, reader, own.get("records"))
 
 
-def _records(path: Path, reader: Iterable[dict[str, Any]]) -> Iterator[Record]:
+def _records(path: Path, reader: Iterable[dict[str, Any]], wanted: str | None) -> Iterator[Record]:
     read = 0
     try:
         for row in reader:
@@ -118,6 +152,8 @@ def _records(path: Path, reader: Iterable[dict[str, Any]]) -> Iterator[Record]:
             read += 1
     except _BAD as error:
         raise LogfoldError(f"{path} is cut or damaged after {read} records: {type(error).__name__} {error}") from error
+    if wanted is not None and wanted != str(read):
+        raise LogfoldError(f"{path} is cut or damaged: it has {read} records, and says that there are {wanted}")
 
 
 def _record(row: dict[str, Any]) -> Record:

@@ -20,6 +20,11 @@ SHORT = 5
 """Bytes of a header that begins with `00`."""
 
 
+def header_of(value: bytes) -> bytes:
+    """The header that a message begins with, if it is one."""
+    return value[:LONG] if value[:2] == MARKER else value[:SHORT]
+
+
 class Framing(Protocol):
     """Finds the schema of a message by its header. A header has LONG bytes, or SHORT ones of which the first is `00`."""
 

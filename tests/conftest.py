@@ -32,7 +32,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """A failed test shows the logs of its daemons."""
     report = yield
     if report.failed:
-        report.sections += shown_logs(item.config.stash[_OPEN])
+        live = item.config.stash[_OPEN]
+        report.sections += shown_logs(live)
+        live[:] = [sandbox for sandbox in live if not sandbox.closed]
     return report
 
 
@@ -72,9 +74,10 @@ def open_sandbox(request: pytest.FixtureRequest, stack: LocalStack, tmp_path_fac
             if topics_of is None and partitions:
                 sandbox.create_topics(partitions)
             yield sandbox
-        finally:
-            sandbox.close(delete_topics=topics_of is None)
             live.remove(sandbox)
+        finally:
+            # One that a test failed in stays among them: its report is yet to come.
+            sandbox.close(delete_topics=topics_of is None)
             free.append(database)
 
     return opened

@@ -25,7 +25,7 @@ from projections.projection import Projection
 from projections.testing import folded
 from schemas.codec import Codec
 from schemas.errors import DecodeError, LogfoldError
-from schemas.framing import LONG, MARKER, SHORT
+from schemas.framing import header_of
 from schemas.gate.problem import Problem
 from schemas.message import Message
 from schemas.parsed import parse
@@ -101,7 +101,7 @@ def _with_nulls(codec: Codec, sample: Sample) -> Iterator[tuple[str, bytes]]:
     if not any(type_ == message.type and version >= message.version for type_, version in codec.catalog.upcasters):
         return
     parsed = parse(message)
-    data = resolved(parsed, parsed)(value, LONG if value[:2] == MARKER else SHORT)
+    data = resolved(parsed, parsed)(value, len(header_of(value)))
     for field in message.schema["fields"]:
         name, type_ = field["name"], field["type"]
         if isinstance(type_, list) and "null" in type_ and data[name] is not None:

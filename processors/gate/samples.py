@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from schemas import container
@@ -91,18 +91,18 @@ class History:
     def write(self, slices: Iterable[Slice]) -> None:
         """Write the files of these partitions anew, each at once."""
         for slice_ in slices:
-            samples, path = self.slices[slice_], self.path(slice_)
-            about = {
-                "topic": slice_[0],
-                "partition": str(slice_[1]),
-                "partitions": str(self.partitions(slice_[0])),
-                "first_offset": str(samples[0].offset()),
-                "next_offset": str(samples[-1].offset() + 1),
-            }
-            new = path.with_suffix(".new")
-            with new.open("wb") as file:
-                container.write(file, about, (sample.record for sample in samples))
-            os.replace(new, path)
+            records = (sample.record for sample in self.slices[slice_])
+            container.save(self.path(slice_), records, partial(self._about, slice_))
+
+    def _about(self, slice_: Slice) -> dict[str, str]:
+        samples = self.slices[slice_]
+        return {
+            "topic": slice_[0],
+            "partition": str(slice_[1]),
+            "partitions": str(self.partitions(slice_[0])),
+            "first_offset": str(samples[0].offset()),
+            "next_offset": str(samples[-1].offset() + 1),
+        }
 
 
 def _number(path: Path, text: str) -> int:

@@ -51,6 +51,7 @@ class Sandbox:
         self.redis = Redis.from_url(self.environ["REDIS_URL"])
         self.redis.flushdb()
         self.daemons: list[Daemon] = []
+        self.closed = False
 
     # -- the command line ----------------------------------------------------------------------------------------------
 
@@ -209,6 +210,7 @@ class Sandbox:
 
     def close(self, *, delete_topics: bool) -> None:
         """Stop what still runs, so that it leaves its groups, and leave nothing behind."""
+        self.closed = True
         for daemon in self.daemons:
             if daemon.runs:
                 daemon.process.terminate()

@@ -387,21 +387,6 @@ def test_a_file_is_read_by_the_apache_avro_library(own: Own) -> None:
     assert [(row["offset"], row["key"], row["value"]) for row in rows] == [(of.offset, of.key, of.value) for of in found]
 
 
-def test_what_was_written_is_read_back_and_the_same_records_are_the_same_bytes(tmp_path: Path) -> None:
-    records = [
-        container.Record(7, 0, "create", None, [], None),
-        container.Record(9, 253_402_300_799_999, "append", b"", [("a", None), ("a", b"\xff")], b""),
-        container.Record(2**40, -1, "create", b"k", [("", b"")], b"v"),
-    ]
-    paths = [tmp_path / name for name in ("one", "two")]
-    for path in paths:
-        with path.open("wb") as file:
-            container.write(file, {"topic": "t", "partition": "0"}, records)
-    assert paths[0].read_bytes() == paths[1].read_bytes()
-    with container.opened(paths[0]) as (about, found):
-        assert (about, list(found)) == ({"topic": "t", "partition": "0"}, records)
-
-
 def test_a_file_that_is_none_of_ours_or_damaged(own: Own, tmp_path: Path) -> None:
     path = own.folder / "parcels.events-0.avro"
     whole = path.read_bytes()
