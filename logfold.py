@@ -17,6 +17,8 @@ from redis.exceptions import RedisError
 import processors.cli
 import processors.dead_letters.cli
 import processors.gate.cli
+import processors.log.export_cli
+import processors.log.tail_cli
 import processors.lookup.history_cli
 import processors.lookup.loading_cli
 import processors.lookup.outcome_cli
@@ -271,6 +273,9 @@ for _command in (
     processors.cli.topics,
     processors.dead_letters.cli.dead_letters,
     processors.gate.cli.schemas,
+    processors.log.tail_cli.tail,
+    processors.log.export_cli.export,
+    processors.log.export_cli.import_log,
     processors.lookup.history_cli.history,
     processors.lookup.history_cli.event,
     processors.lookup.outcome_cli.outcome,

@@ -135,12 +135,8 @@ def topics() -> None:
 @pass_runtime
 def create(runtime: Runtime, partitions: int, replication: int | None) -> None:
     """Create what does not exist yet; topics that exist are left as they are."""
-    admin = Topics(runtime.kafka)
-    copies = replication or (3 if admin.brokers() >= 3 else 1)
     wanted = _wanted(runtime)
-    if copies >= 3:
-        wanted = {name: {**config, "min.insync.replicas": "2"} for name, config in wanted.items()}
-    made = admin.create(wanted, partitions, copies)
+    made = Topics(runtime.kafka).create(wanted, partitions, replication)
     for name in wanted:
         click.echo(f"{name}: {'created' if name in made else 'exists'}")
 

@@ -1,10 +1,11 @@
-"""Reads committed records of the log once and to an end, as no daemon does: a scan of partitions, or single offsets."""
+"""Reads committed records of the log as no daemon does: a scan of partitions to an end, single offsets, or what comes."""
 
 from __future__ import annotations
 
+import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
@@ -28,13 +29,15 @@ class LogReader:
     """Opens a consumer a call, of no group, and closes it at the end.
 
     What is read is committed. LogfoldError when Kafka is silent for 30 s, LogError when the log lacks an offset.
+    ahead_kb: how much may be fetched before it is asked for; None for as much as librdkafka likes.
     """
 
-    def __init__(self, settings: KafkaSettings, group: str) -> None:
+    def __init__(self, settings: KafkaSettings, group: str, ahead_kb: int | None = None) -> None:
         self._settings = settings
         self._group = group
+        self._ahead: dict[str, Any] = {} if ahead_kb is None else {"queued.max.messages.kbytes": ahead_kb}
 
-    def scan(self, spans: Mapping[Place, tuple[int, int]], what: str) -> Iterator[Message]:
+    def scan(self, spans: Mapping[Place, tuple[int, int]], what: str | None = None) -> Generator[Message, None, None]:
         """Every record of each partition from its first offset up to the end, which is not included.
 
         A partition's records come in their order. On a terminal, `what` and how far it is stand on stderr meanwhile.
@@ -70,6 +73,13 @@ class LogReader:
                 consumer.assign([TopicPartition(*place, run[0])])
                 yield from self._run(consumer, place, run)
 
+    def follow(self, starts: Mapping[Place, int]) -> Iterator[Message]:
+        """Every record of each partition from an offset on, as they come; without an end, however long Kafka is silent."""
+        with self._consumer() as consumer:
+            consumer.assign([TopicPartition(*place, start) for place, start in starts.items()])
+            for messages in self._batches(consumer, math.inf):
+                yield from (message for message in messages if message.error() is None)
+
     def _run(self, consumer: Consumer, place: Place, run: Sequence[int]) -> Iterator[Message]:
         missing = set(run)
         for messages in self._batches(consumer):
@@ -83,9 +93,9 @@ class LogReader:
             if not missing:
                 return
 
-    def _batches(self, consumer: Consumer) -> Iterator[list[Message]]:
+    def _batches(self, consumer: Consumer, silent_s: float = _SILENT_S) -> Iterator[list[Message]]:
         """What comes: records, and messages whose error is the end of their partition."""
-        said, deadline = "", time.monotonic() + _SILENT_S
+        said, deadline = "", time.monotonic() + silent_s
         while True:
             first = consumer.poll(0.5)
             messages = [] if first is None else [first, *consumer.consume(_BATCH - 1, 0)]
@@ -98,9 +108,9 @@ class LogReader:
                     said = _passing(message, error)
             if found:
                 yield found
-                deadline = time.monotonic() + _SILENT_S
+                deadline = time.monotonic() + silent_s
             elif time.monotonic() > deadline:
-                raise LogfoldError(f"Kafka at {self._settings.bootstrap} has sent nothing for {_SILENT_S} s{said}")
+                raise LogfoldError(f"Kafka at {self._settings.bootstrap} has sent nothing for {silent_s} s{said}")
 
     @contextmanager
     def _consumer(self, **more: Any) -> Iterator[Consumer]:
@@ -112,6 +122,7 @@ class LogReader:
             "auto.offset.reset": "error",
             "fetch.wait.max.ms": 50,
             "fetch.queue.backoff.ms": 10,
+            **self._ahead,
             **more,
         }
         consumer = Consumer(self._settings.client(**config))
@@ -149,9 +160,9 @@ def _runs(offsets: Sequence[int]) -> Iterator[list[int]]:
 
 
 @contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+def _progress(what: str | None, total: int) -> Iterator[Callable[[int], None]]:
     console = Console(file=sys.stderr)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task(what, total=total)
+    with Progress(*columns, console=console, disable=what is None or not console.is_terminal, transient=True) as progress:
+        task = progress.add_task(what or "", total=total)
         yield lambda count: progress.advance(task, count)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ClusterMetadata,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
 
 from processors.patience import Transient
 from producers.settings import KafkaSettings
@@ -16,6 +26,7 @@ from schemas.errors import NotFoundError
 from schemas.names import Names
 
 _TIMEOUT_S = 15
+_LEADERS_S = 0.1
 _DAY_MS = 24 * 3600 * 1000
 _FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete", "compression.type": "zstd"}
 # Kafka deletes whole segments, so a record may be kept for retention and segment together; see processors.handler.decided_ids.
@@ -82,11 +93,20 @@ class Topics:
             )
         return found
 
-    def create(self, wanted: Mapping[str, Mapping[str, str]], partitions: int, replication: int) -> list[str]:
-        """Create those that do not exist; returns their names. Existing ones are left as they are."""
+    def names(self) -> list[str]:
+        """All topics, without those that Kafka keeps for itself; Transient when no broker answers."""
+        return [name for name in self._metadata().topics if not name.startswith("__")]
+
+    def create(self, wanted: Mapping[str, Mapping[str, str]], partitions: int, replication: int | None = None) -> list[str]:
+        """Create those that do not exist, and return once they can be read; their names. Existing ones are left as they are.
+
+        replication: copies of each; by default 3, or 1 where there are fewer brokers. Of three, two must have a record.
+        """
         there = self.existing(list(wanted))
+        copies = replication or (3 if self.brokers() >= 3 else 1)
+        safe = {"min.insync.replicas": "2"} if copies >= 3 else {}
         new = [
-            NewTopic(name, num_partitions=partitions, replication_factor=replication, config=dict(config))
+            NewTopic(name, num_partitions=partitions, replication_factor=copies, config={**config, **safe})
             for name, config in wanted.items()
             if name not in there
         ]
@@ -98,7 +118,19 @@ class Topics:
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise self._cannot(f"create the topic {name!r}", error) from error
+        self._await_leaders([(name, partition) for name in made for partition in range(partitions)])
         return made
+
+    def _await_leaders(self, places: Sequence[Place]) -> None:
+        deadline = time.monotonic() + _TIMEOUT_S
+        while True:
+            try:
+                self.ends(places, committed=False)
+                return
+            except Transient:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_LEADERS_S)
 
     def config(self, name: str) -> dict[str, str]:
         """A topic's settings by name."""
@@ -108,6 +140,15 @@ class Topics:
         except KafkaException as error:
             raise self._cannot(f"read the settings of {name!r}", error) from error
         return {key: entry.value for key, entry in found.items()}
+
+    def configure(self, name: str, setting: str, value: str) -> None:
+        """Change one setting of a topic."""
+        entry = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
+        try:
+            _result(self._admin.incremental_alter_configs([resource])[resource])
+        except KafkaException as error:
+            raise self._cannot(f"set {setting} of {name!r}", error) from error
 
     def ends(self, places: Iterable[Place], *, committed: bool) -> dict[Place, int]:
         """The end of each partition: the last stable offset (`committed`), or the high watermark."""
@@ -135,8 +176,11 @@ class Topics:
 
     def brokers(self) -> int:
         """How many brokers answer; Transient when none does."""
+        return len(self._metadata().brokers)
+
+    def _metadata(self) -> ClusterMetadata:
         try:
-            return len(self._admin.list_topics(timeout=10).brokers)
+            return self._admin.list_topics(timeout=10)
         except KafkaException as error:
             raise self._cannot("reach the cluster", error) from error
 
@@ -152,6 +196,14 @@ def domain_topics(names: Names, domain: str, *, decides: bool) -> dict[str, dict
     if decides:
         wanted |= {names.commands(domain): _WEEK | _RECORDED, names.refusals(domain): _WEEK | _LONGER | _RECORDED | _LARGE}
     return wanted
+
+
+def settings_of(names: Names, domains: Iterable[str], topic: str) -> Mapping[str, str]:
+    """The settings of a topic of one of these domains; what is none of theirs is kept for ever."""
+    for domain in domains:
+        if topic in (wanted := domain_topics(names, domain, decides=True)):
+            return wanted[topic]
+    return _FOR_EVER | _LARGE
 
 
 def _result(future: Future[Any]) -> Any:

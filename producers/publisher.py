@@ -57,10 +57,12 @@ class Publisher:
         headers: Headers,
         delivered: Delivered | None = None,
         partition: int = -1,
+        timestamp: int = 0,
     ) -> None:
         """Queue one record; NotSentError when it is not taken, PublishError when an earlier one is known to have failed.
 
-        partition: by default that of the key.
+        partition: by default that of the key. timestamp: milliseconds since 1970 UTC, by default now; the broker's own counts
+        where the topic says so.
         """
 
         def report(error: KafkaError | None, message: Message) -> None:
@@ -72,7 +74,7 @@ class Publisher:
         while True:
             self._check()
             try:
-                self._producer.produce(topic, value, key, partition, headers=headers, on_delivery=report)
+                self._producer.produce(topic, value, key, partition, headers=headers, timestamp=timestamp, on_delivery=report)
             except BufferError:
                 self._serve(0.1)
             except KafkaException as error:

@@ -1,0 +1,90 @@
+"""A folder of files that a topic was exported to, checked as a whole before anything is made of it."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas import container
+from schemas.container import Record
+from schemas.errors import LogfoldError, NotFoundError, UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """The files of one topic. topic: as it was called. partitions: how many it had. files: by partition."""
+
+    topic: str
+    partitions: int
+    files: Mapping[int, Path]
+
+    def check(self) -> dict[int, int]:
+        """Read every record; how many there are, by partition. LogfoldError names the file that is cut or damaged."""
+        found = {}
+        for partition, path in self.files.items():
+            with container.opened(path) as (_, records):
+                found[partition] = sum(1 for _ in records)
+        return found
+
+    def records(self) -> Iterator[tuple[int, Record]]:
+        """Every record with its partition: each partition in its order, one with another in the order of their timestamps."""
+        with ExitStack() as stack:
+            of = []
+            for partition, path in self.files.items():
+                _, records = stack.enter_context(container.opened(path))
+                of.append(_with(partition, records))
+            yield from heapq.merge(*of, key=lambda pair: pair[1].timestamp)
+
+
+def _with(partition: int, records: Iterator[Record]) -> Iterator[tuple[int, Record]]:
+    return ((partition, record) for record in records)
+
+
+def saved(folder: Path, *, partial: bool = False) -> list[Saved]:
+    """The topics of which there are files in a folder.
+
+    NotFoundError when there is none. LogfoldError for a file that is none of ours, files of one partition twice or of different
+    exports, and, unless `partial`, for partitions that are missing.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder")
+    topics: dict[str, list[tuple[Path, dict[str, str]]]] = {}
+    for path in sorted(folder.glob("*.avro")):
+        with container.opened(path) as (about, _):
+            topics.setdefault(about["topic"], []).append((path, about))
+    if not topics:
+        raise NotFoundError(f"{folder} has no file that `logfold export` wrote (*.avro)")
+    return [_whole(topic, files, partial) for topic, files in topics.items()]
+
+
+def _whole(topic: str, files: Sequence[tuple[Path, dict[str, str]]], partial: bool) -> Saved:
+    first, one = files[0]
+    found: dict[int, Path] = {}
+    for path, about in files:
+        for name in ("topic_id", "partitions"):
+            if about.get(name) != one.get(name):
+                raise LogfoldError(
+                    f"{path} and {first} are of different exports: {name} is {about.get(name)}, and {one.get(name)}"
+                )
+        partition = _number(path, about, "partition")
+        if partition in found:
+            raise LogfoldError(f"{path} and {found[partition]} hold the same partition")
+        found[partition] = path
+    partitions = _number(first, one, "partitions")
+    if missing := sorted({*range(partitions)} - found.keys()):
+        what = f"{topic} had {partitions} partitions, and there is no file of {', '.join(map(str, missing))}"
+        if not partial:
+            raise LogfoldError(f"{first.parent}: {what} (--partial goes on without)")
+    if beyond := [path for partition, path in found.items() if partition >= partitions]:
+        raise LogfoldError(f"{beyond[0]} says that it is of a partition which it says the topic did not have")
+    return Saved(topic=topic, partitions=partitions, files=dict(sorted(found.items())))
+
+
+def _number(path: Path, about: Mapping[str, str], name: str) -> int:
+    text = about.get(name, "")
+    if not (text.isascii() and text.isdecimal()):
+        raise LogfoldError(f"{path}: its metadata has {text!r} as {name}, which is no number")
+    return int(text)
