@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterator
 from io import BytesIO
@@ -144,6 +145,17 @@ def test_it_is_folded_replayed_verified_and_waited_for(shop: Sandbox) -> None:
     assert "topic that others write" in shop.fails(2, "replay", "orders", "--key", "O-4")
 
 
+def test_doctor_says_whether_it_is_kept_for_ever(shop: Sandbox) -> None:
+    def found() -> list[tuple[str, str]]:
+        rows = json.loads(shop.run("doctor", "--json").stdout)
+        return [(row["state"], row["finding"]) for row in rows if row["what"].startswith("foreign topic")]
+
+    ((state, says),) = found()
+    assert state == "wrong" and "retention.ms=604800000: what it forgets cannot be folded anew" in says
+    shop.configure("orders.legacy", **{"retention.ms": "-1"})
+    eventually(lambda: found() == [("ok", "there, and kept for ever")], "the topic is kept")
+
+
 def test_it_parks_by_the_key_of_the_event_and_retries(shop: Sandbox, mended: str) -> None:
     write(shop, 1, ordered("nothing"))
     write(shop, 1, ordered("tea"))
@@ -178,12 +190,13 @@ def test_a_topic_that_has_forgotten_its_beginning_is_refused_in_a_sentence(shop:
     projector = shop.start("run", "projector", "orders")
     assert projector.ended() == 1
     assert "the log begins at offset 1, not at zero" in projector.log
+    assert "begins at offset 1, not at 0" in shop.run("doctor").stdout
     assert "Traceback" not in projector.log
 
 
 def test_topics_create_leaves_it_alone_and_its_absence_is_named(open_sandbox: OpenSandbox, broken: str) -> None:
     with open_sandbox(partitions=1, PYTHONPATH=broken, LOGFOLD_DOMAINS="orders") as sandbox:
         assert "legacy" not in sandbox.ok("topics", "list")
-        sandbox.ok("doctor")
+        assert "does not exist" in sandbox.run("doctor").stdout
         said = sandbox.fails(1, "run", "projector", "orders")
         assert "orders.legacy' does not exist" in said and "another's" in said

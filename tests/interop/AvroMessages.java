@@ -3,8 +3,10 @@ import java.io.ByteArrayOutputStream;
 import java.io.File;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.Base64;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import org.apache.avro.Schema;
 import org.apache.avro.generic.GenericData;
@@ -19,7 +21,7 @@ import org.apache.avro.message.BinaryMessageEncoder;
 
 /**
  * Reads and writes single-object encoding, a line at a time: `decode SCHEMA BASE64` answers with Avro's JSON,
- * `encode SCHEMA JSON` with base64. SCHEMA is a file; a schema of Avro's own reading, which knows nothing of logfold.
+ * `encode SCHEMA JSON` with base64. SCHEMA is a file, or the newest version's and those of older ones, with commas between.
  */
 public class AvroMessages {
     public static void main(String[] arguments) throws Exception {
@@ -27,18 +29,23 @@ public class AvroMessages {
         Map<String, Schema> schemas = new HashMap<>();
         for (String line = lines.readLine(); line != null; line = lines.readLine()) {
             String[] asked = line.split("\t", 3);
-            if (!schemas.containsKey(asked[1])) {
-                schemas.put(asked[1], new Schema.Parser().parse(new File(asked[1])));
+            List<Schema> versions = new ArrayList<>();
+            for (String file : asked[1].split(",")) {
+                if (!schemas.containsKey(file)) {
+                    schemas.put(file, new Schema.Parser().parse(new File(file)));
+                }
+                versions.add(schemas.get(file));
             }
-            Schema schema = schemas.get(asked[1]);
-            String answer = asked[0].equals("decode") ? decoded(schema, asked[2]) : encoded(schema, asked[2]);
+            String answer = asked[0].equals("decode") ? decoded(versions, asked[2]) : encoded(versions.get(0), asked[2]);
             System.out.write((answer + "\n").getBytes(StandardCharsets.UTF_8));
         }
         System.out.flush();
     }
 
-    private static String decoded(Schema schema, String text) throws Exception {
+    private static String decoded(List<Schema> versions, String text) throws Exception {
+        Schema schema = versions.get(0);
         BinaryMessageDecoder<GenericRecord> decoder = new BinaryMessageDecoder<>(GenericData.get(), schema);
+        versions.forEach(decoder::addSchema);
         GenericRecord record = decoder.decode(Base64.getDecoder().decode(text));
         ByteArrayOutputStream json = new ByteArrayOutputStream();
         JsonEncoder encoder = EncoderFactory.get().jsonEncoder(schema, json);

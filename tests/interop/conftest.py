@@ -18,7 +18,7 @@ from schemas.codec import Codec
 from tests.support.local_stack import REPOSITORY
 
 FOLDER = Path(__file__).parent
-Java = Callable[[Sequence[tuple[str, Path, str]]], list[str]]
+Java = Callable[[Sequence[tuple[str, Path | str, str]]], list[str]]
 """Asks AvroMessages.java: (`decode`, a schema's file, base64) or (`encode`, file, JSON) -> the answers."""
 
 
@@ -41,7 +41,7 @@ def java() -> Java:
     libs.parent.mkdir(exist_ok=True)
     fetch(libs, bundle, print)
 
-    def ask(lines: Sequence[tuple[str, Path, str]]) -> list[str]:
+    def ask(lines: Sequence[tuple[str, Path | str, str]]) -> list[str]:
         done = subprocess.run(
             ["java", "-cp", f"{libs}/*", str(FOLDER / "AvroMessages.java")],
             input="".join(f"{what}\t{path}\t{text}\n" for what, path, text in lines),

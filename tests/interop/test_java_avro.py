@@ -13,6 +13,7 @@ from schemas.catalog import Catalog, MessageSchema
 from schemas.codec import Codec
 from schemas.decimals import from_bytes, to_bytes
 from schemas.parsed import decimals
+from schemas.testing import written
 from tests.interop.conftest import Java
 from tests.support import flights, log
 from tests.support.avro import sample
@@ -60,6 +61,14 @@ def test_java_reads_every_message_of_logfold(
     asked = [("decode", schema.path, b64encode(codec.encode(schema.type, data)).decode()) for schema, data in messages]
     for (schema, data), answer in zip(messages, java(asked), strict=True):
         assert from_json(schema, json.loads(answer or EMPTY)) == data, schema.type
+
+
+def test_java_reads_an_older_version_as_the_newest(codec: Codec, java: Java) -> None:
+    first, second = CATALOG.versions("flights.FlightDiverted")
+    data = sample(first.schema, random.Random(SEED))
+    value = written(CATALOG, first.type, 1, data)
+    (answer,) = java([("decode", f"{second.path},{first.path}", b64encode(value).decode())])
+    assert from_json(second, json.loads(answer)) == codec.decode(value).data == {**data, "diverted_to": None}
 
 
 def test_logfold_reads_every_message_of_java(
