@@ -49,6 +49,9 @@ from schemas.codec import Codec
 from schemas.errors import DONE, FAILED, INTERRUPTED, USAGE, LogfoldError, UsageError
 from schemas.names import Names
 from schemas.position import Position
+from schemas.registry.client import Registry
+from schemas.registry.framing import Confluent
+from schemas.registry.settings import RegistrySettings
 
 
 class Installation:
@@ -63,7 +66,14 @@ class Installation:
 
     @cached_property
     def codec(self) -> Codec:
-        return Codec(Catalog.installed(self.domain_names))
+        catalog = Catalog.installed(self.domain_names)
+        return Codec(catalog, None if self.registry is None else Confluent(catalog, self.registry))
+
+    @cached_property
+    def registry(self) -> Registry | None:
+        """The schema registry, where one is configured."""
+        settings = RegistrySettings.from_environ(self._environ)
+        return None if settings is None else Registry(settings)
 
     @cached_property
     def domains(self) -> dict[str, Domain]:
@@ -143,6 +153,7 @@ class Installation:
             redis=self.redis,
             names=self.names,
             codec=lambda: self.codec,
+            registry=self.registry,
             domains=self.domains,
             domain_names=self.domain_names,
             projections=self.projections,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import click
@@ -22,6 +23,7 @@ from processors.topics import Topics
 from projections.settings import refuse_eviction
 from projections.show import show
 from schemas.errors import FAILED, LogfoldError
+from schemas.registry.client import TRANSITIVE, Registry
 
 OK, NOTE, WRONG = "ok", "note", "wrong"
 OLDEST_JAVA = 17
@@ -53,6 +55,8 @@ def examine(runtime: Runtime) -> Iterator[Finding]:
     yield Finding("python", OK if sys.version_info >= (3, 11) else WRONG, sys.version.split()[0])
     yield _checked("domains", lambda: ", ".join(runtime.domain_names) or _wrong("none is installed"))
     yield _checked("schemas", lambda: _schemas(runtime))
+    if runtime.registry is not None:
+        yield _checked("schema registry", partial(_registry, runtime, runtime.registry))
     kafka = _checked("kafka", lambda: f"{Topics(runtime.kafka).brokers()} broker(s) at {runtime.kafka.bootstrap}")
     yield kafka
     yield _checked("redis", lambda: _redis(runtime))
@@ -85,6 +89,17 @@ def _wrong(text: str) -> str:
 def _schemas(runtime: Runtime) -> str:
     runtime.codec()
     return "every .avsc is read"
+
+
+def _registry(runtime: Runtime, registry: Registry) -> str:
+    catalog = runtime.codec().catalog
+    absent = [f"{message.type} version {message.version}" for message in catalog.schemas if registry.find(message) is None]
+    if absent:
+        raise LogfoldError(f"not registered at {registry.settings.shown}: {', '.join(absent)}; see `logfold schemas register`")
+    modes = {type_: registry.mode(type_) for type_ in sorted({message.type for message in catalog.schemas})}
+    if loose := [f"{type_} ({mode or 'none of its own'})" for type_, mode in modes.items() if mode not in TRANSITIVE]:
+        raise LogfoldError(f"subjects whose compatibility mode is not transitive: {', '.join(loose)}")
+    return f"every version is registered at {registry.settings.shown}, under subjects of a transitive mode"
 
 
 def _redis(runtime: Runtime) -> str:

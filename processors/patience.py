@@ -11,7 +11,7 @@ import structlog
 from confluent_kafka import KafkaException
 from redis.exceptions import RedisError
 
-from schemas.errors import LogfoldError
+from schemas.errors import LogfoldError, UnavailableError
 
 T = TypeVar("T")
 PATIENCE_S = 120
@@ -22,7 +22,7 @@ class Transient(LogfoldError):
     """What passes or can be mended by loading again: Kafka that does not answer, memory that is out of date."""
 
 
-TRANSIENT = (RedisError, KafkaException, Transient)
+TRANSIENT = (RedisError, KafkaException, UnavailableError, Transient)
 
 log = structlog.get_logger("logfold")
 

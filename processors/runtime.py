@@ -32,6 +32,7 @@ from projections.slices import SliceStore
 from schemas.codec import Codec
 from schemas.errors import UsageError
 from schemas.names import Names
+from schemas.registry.client import Registry
 
 _LOOK_S = 0.2
 log = structlog.get_logger("logfold")
@@ -41,15 +42,17 @@ log = structlog.get_logger("logfold")
 class Runtime:
     """What every daemon is made of.
 
-    domains: those with a handler, by name. domain_names: all enabled ones. process_managers: those that the domains bring
-    along, by name; the projections of their timers are among `projections`. protocol: of consumer groups, `consumer`
-    (KIP-848) or `classic`. instance: this daemon's name among its like; stable across restarts.
+    registry: where one is configured. domains: those with a handler, by name. domain_names: all enabled ones.
+    process_managers: those that the domains bring along, by name; the projections of their timers are among `projections`.
+    protocol: of consumer groups, `consumer` (KIP-848) or `classic`. instance: this daemon's name among its like; stable
+    across restarts.
     """
 
     kafka: KafkaSettings
     redis: Redis
     names: Names
     codec: Callable[[], Codec]
+    registry: Registry | None
     domains: Mapping[str, Domain]
     domain_names: Sequence[str]
     projections: Mapping[str, Projection]
@@ -81,11 +84,17 @@ class Runtime:
         """The projections that the daemon of a process manager keeps: those of its timers."""
         return {timers_name(name) for name, manager in self.process_managers.items() if manager.deadlines}
 
+    def loaded_codec(self) -> Codec:
+        """The codec for who runs on: what it may need of a schema registry is asked for now, and never again."""
+        codec = self.codec()
+        codec.load()
+        return codec
+
     def run_projectors(self, names: Sequence[str], pinned: Sequence[int] | None, stop: threading.Event) -> None:
         """Keep each projection's generations fed until `stop` is set or one fails (which stops the others)."""
         refuse_eviction(self.redis)
         projections = [self.projection(name) for name in dict.fromkeys(names)]
-        codec = self.codec()
+        codec = self.loaded_codec()
         calm_collector()
         runs: list[Callable[[], None]] = []
         for projection in projections:
@@ -97,7 +106,7 @@ class Runtime:
         """React until `stop` is set or one fails (which stops the others), each with its deadlines."""
         refuse_eviction(self.redis)
         managers = [self.process_manager(name) for name in dict.fromkeys(names)]
-        codec = self.codec()
+        codec = self.loaded_codec()
         running = [Managing(self, manager, codec, stop) for manager in managers]
         calm_collector()
         _together([run for managing in running for run in managing.runs()], stop)
@@ -105,7 +114,7 @@ class Runtime:
     def run_handler(self, name: str, stop: threading.Event) -> None:
         """Run a domain's command handler until `stop` is set."""
         refuse_eviction(self.redis)
-        domain, codec = self.domain(name), self.codec()
+        domain, codec = self.domain(name), self.loaded_codec()
         calm_collector()
         heartbeat = Heartbeat(self.redis, self.names.prefix, f"{name}.handler@{self.instance}", "handler")
         store, outcomes, group = SliceStore(self.redis), Outcomes(self.redis), self.names.handler_group(name)

@@ -56,6 +56,15 @@ class Codec:
         # By the headers that were met so far: a pattern takes a few milliseconds to make.
         self._met: dict[bytes, tuple[str, int, Read]] = {}
 
+    def load(self) -> None:
+        """Ask for whatever encoding and decoding the catalog's versions may need, so that nothing is asked for later.
+
+        Errors as the framing has them.
+        """
+        for header, message in self._framing.load().items():
+            if header not in self._written:
+                self._written[header] = self._known(header, message)
+
     def encode(self, type_: str, data: Mapping[str, Any]) -> bytes:
         """The bytes of a message in the newest version of its type.
 

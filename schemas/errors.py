@@ -31,6 +31,10 @@ class TimedOutError(LogfoldError):
     exit_code = UNKNOWN
 
 
+class UnavailableError(LogfoldError):
+    """A service does not answer, or cannot now; asking again later may help."""
+
+
 class ParkedError(LogfoldError):
     """What was asked for is put aside, in its order, until a person retries or discards it."""
 

@@ -36,6 +36,10 @@ class Framing(Protocol):
         """The headers that can be read at start."""
         ...
 
+    def load(self) -> Mapping[bytes, MessageSchema]:
+        """The headers of all versions of the catalog, asked for if need be."""
+        ...
+
     def unknown(self, value: bytes) -> tuple[bytes, MessageSchema]:
         """The header that `value` begins with, which is none of the known ones, and its schema; both are remembered.
 
@@ -68,7 +72,11 @@ class SingleObject:
     def known(self) -> Mapping[bytes, MessageSchema]:
         return self._known
 
+    load = known
+
     def unknown(self, value: bytes) -> NoReturn:
+        if value[:1] == b"\0":
+            raise DecodeError("it begins with 00, as messages by a schema registry do, and SCHEMA_REGISTRY_URL is not set")
         if len(value) < LONG:
             raise DecodeError(f"{len(value)} bytes are too few for an Avro single-object message")
         if value[:2] != MARKER:

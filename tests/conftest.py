@@ -54,6 +54,12 @@ def stack() -> Iterator[LocalStack]:
 
 
 @pytest.fixture(scope="session")
+def registry_url(stack: LocalStack) -> str:
+    """A schema registry, started with the first test that needs one."""
+    return stack.registry_url()
+
+
+@pytest.fixture(scope="session")
 def open_sandbox(request: pytest.FixtureRequest, stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> OpenSandbox:
     """Open a corner of the stack: `with open_sandbox(partitions=3, NAME="value") as sandbox`.
 

@@ -9,7 +9,7 @@ from typing import IO
 
 import click
 
-from processors.cli import pass_runtime
+from processors.cli import json_option, pass_runtime
 from processors.gate import looking
 from processors.gate.looking import contract_of, domain_option
 from processors.gate.recording import Recording
@@ -18,9 +18,10 @@ from processors.gate.results import Recorded
 from processors.gate.samples import History
 from processors.runtime import Runtime
 from projections.index import index_of
+from projections.show import show as show_rows
 from schemas.catalog import Catalog
 from schemas.codec import Codec
-from schemas.errors import FAILED, LogfoldError
+from schemas.errors import FAILED, LogfoldError, UsageError
 from schemas.gate.contract import Contract
 from schemas.gate.problem import Problem
 from schemas.plugins import OWN
@@ -74,6 +75,29 @@ def release(runtime: Runtime, domain: str | None) -> None:
     for name, added in names:
         click.echo(f"{name}: {added}")
     click.echo(f"released: {len(names)}" if names else "every version is released already")
+
+
+@schemas.command()
+@domain_option
+@json_option
+@pass_runtime
+def register(runtime: Runtime, domain: str | None, as_json: bool) -> None:
+    """Register every version in the schema registry (SCHEMA_REGISTRY_URL), and show their ids.
+
+    Refused where the check finds a problem. What is there already stays as it is; a subject, called like the message, is set
+    to BACKWARD_TRANSITIVE before its first version.
+    """
+    if runtime.registry is None:
+        raise UsageError("no schema registry is configured: set SCHEMA_REGISTRY_URL")
+    contract, domains = contract_of(runtime, domain)
+    _end([*contract.check(domains), *contract.unreleased(domains)])
+    registry = runtime.registry
+    rows = []
+    for message in (message for versions in contract.versions(domains) for message in versions):
+        known = registry.find(message)
+        id_ = registry.register(message) if known is None else known
+        rows.append({"type": message.type, "version": message.version, "id": id_, "new": known is None})
+    show_rows(rows, as_json)
 
 
 @schemas.command()

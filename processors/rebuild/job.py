@@ -164,7 +164,7 @@ class Job:
             group=runtime.names.replay_group(self.projection.name, build.id),
             store=self.store,
             generations=self.generations,
-            reading=Reading(self.projection, runtime.codec(), runtime.names),
+            reading=Reading(self.projection, runtime.loaded_codec(), runtime.names),
             # Of what is dropped at the end nobody needs to know what was parked in it.
             notices=None if build.state == SCRATCH else Notices(runtime.kafka, runtime.names),
             throttle=Throttle(rate, self.stop),

@@ -14,7 +14,7 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STACK = REPOSITORY / "deploy" / "stack.py"
-_OURS = ("KAFKA_", "REDIS_", "REGISTRY_", "LOGFOLD_", "SCHEMA_REGISTRY_URL")
+_OURS = ("KAFKA_", "REDIS_", "REGISTRY_", "LOGFOLD_", "SCHEMA_REGISTRY_")
 
 
 def clean_environ() -> dict[str, str]:

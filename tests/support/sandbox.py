@@ -225,6 +225,11 @@ class Sandbox:
                 future.result(30)
         self.redis.flushdb()
         self.redis.close()
+        made = [of for of in (self.__dict__.get("installation"), self.__dict__.get("client")) if of is not None]
+        for of in made:
+            registry = of.registry if isinstance(of, Installation) else of._installation.registry
+            if registry is not None:
+                registry.close()
 
 
 def shown_logs(sandboxes: Sequence[Sandbox], lines: int = 60) -> list[tuple[str, str]]:

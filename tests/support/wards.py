@@ -153,6 +153,7 @@ class Wards:
             redis=self.sandbox.redis,
             names=Names(prefix=kafka.prefix),
             codec=lambda: self.codec,
+            registry=None,
             domains={},
             domain_names=["parcels"],
             projections={"parcels": self.mended_projection},
