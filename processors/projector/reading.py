@@ -70,60 +70,67 @@ class _Taking:
         self._declared = declared
         self._reads = projection.reads
         self._codec = codec
-        self._readers: dict[Bare, Callable[[bytes | None], Any]] = {}
+        self._readers: dict[Bare, Callable[[bytes | None], tuple[str, dict[str, Any]]]] = {}
         if isinstance(declared.bare, Bare):
             self._reader(declared.bare)
 
     def taken(self, records: Sequence[Message]) -> list[Keyed]:
-        only = self._declared.only
-        return [self._keyed(record) for record in records if only is None or only(record)]
+        return [taken for record in records if (taken := self._taken(record)) is not None]
 
-    def _keyed(self, record: Message) -> Keyed:
-        raw, key, event, fault = _raw(record.key()), None, None, None
+    def _taken(self, record: Message) -> Keyed | None:
+        declared, key, event, fault = self._declared, None, None, None
         try:
-            if self._declared.data_key is None:
-                key = self._told(self._declared.key, record.key())
-            type_, data = self._message(record)
-            if self._declared.data_key is not None:
-                key = self._told(self._declared.data_key, data)
-            if key is not None and type_ in self._reads:
-                names = self._reads[type_]
-                read = data if names is None else {name: of for name, of in data.items() if name in names}
-                event = Event(type_, key, read, record)
+            if declared.only is not None and not _asked("whether it is an event", declared.only, record):
+                return None
+            if declared.data_key is None:
+                key = _key(declared.key, record.key())
+            message = self._message(record)
+            if message is not None:
+                type_, data = message
+                if declared.data_key is not None:
+                    key = _key(declared.data_key, data)
+                if type_ in self._reads:
+                    names = self._reads[type_]
+                    read = data if names is None else {name: of for name, of in data.items() if name in names}
+                    event = Event(type_, cast(str, key), read, record)
         except DecodeError as error:
             fault = error
-        return Keyed(record, raw if key is None else key.encode(), event, fault)
+        return Keyed(record, _raw(record.key()) if key is None else key.encode(), event, fault)
 
-    def _told(self, key_of: Callable[[Any], str | None], given: Any) -> str:
-        try:
-            key = key_of(given)
-        except Exception as error:
-            raise DecodeError(f"its key cannot be told: {type(error).__name__}: {error}") from error
-        if not isinstance(key, str):
-            raise DecodeError("the record has no key" if key is None else f"its key is no text, but {key!r}")
-        return key
-
-    def _message(self, record: Message) -> tuple[str, dict[str, Any]]:
-        bare = self._declared.bare
+    def _message(self, record: Message) -> tuple[str, dict[str, Any]] | None:
+        """Type and data; None for a type that is not folded, unless the key is in the data."""
+        bare, wanted = self._declared.bare, self._reads if self._declared.data_key is None else None
         if bare is None:
-            return self._codec.decode(record.value())
+            return self._codec.decode_wanted(record.value(), wanted)
         if not isinstance(bare, Bare):
-            try:
-                bare = bare(record)
-            except Exception as error:
-                raise DecodeError(f"its type cannot be told: {type(error).__name__}: {error}") from error
+            bare = _asked("its type", bare, record)
             if bare is None:
                 raise DecodeError("its type cannot be told")
         try:
-            message: tuple[str, dict[str, Any]] = self._reader(Bare(*bare))(record.value())
+            read = self._reader(bare)
         except UsageError as error:
             raise DecodeError(str(error)) from error
-        return message
+        return None if wanted is not None and bare.type not in wanted else read(record.value())
 
-    def _reader(self, bare: Bare) -> Callable[[bytes | None], Any]:
+    def _reader(self, bare: Bare) -> Callable[[bytes | None], tuple[str, dict[str, Any]]]:
         if bare not in self._readers:
             self._readers[bare] = self._codec.bare(bare.type, bare.version)
         return self._readers[bare]
+
+
+def _asked(what: str, function: Callable[[Any], Any], given: Any) -> Any:
+    """What a declared function says; DecodeError where it raises."""
+    try:
+        return function(given)
+    except Exception as error:
+        raise DecodeError(f"{what} cannot be told: {type(error).__name__}: {error}") from error
+
+
+def _key(key_of: Callable[[Any], str | None], given: Any) -> str:
+    key = _asked("its key", key_of, given)
+    if not isinstance(key, str):
+        raise DecodeError("the record has no key" if key is None else f"its key is no text, but {key!r}")
+    return key
 
 
 def _event(record: Keyed) -> Event | None:
