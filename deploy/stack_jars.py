@@ -65,9 +65,10 @@ def fetch(folder: Path, bundle: Bundle, say: Callable[[str], None]) -> None:
             shutil.rmtree(part, ignore_errors=True)
 
 
-def copy_dependencies(pom: Path, maven: str, folder: Path) -> None:
+def copy_dependencies(pom: Path, maven: str, folder: Path, *, what: str = "Kafka's jars", made: str = "kafka_*.jar") -> None:
+    """Fill the folder with what a pom.xml asks for; StackError as `run_maven`."""
     arguments = ["-f", str(pom), "dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder}"]
-    run_maven([maven, *arguments], what="Kafka's jars", folder=folder, made="kafka_*.jar")
+    run_maven([maven, *arguments], what=what, folder=folder, made=made)
 
 
 def run_maven(command: Sequence[str], *, what: str, folder: Path, made: str) -> None:

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from processors.cli import META, json_option
 from processors.heartbeat import daemons
-from processors.retention import faults
+from processors.retention import faults, foreign_faults
 from processors.runtime import Runtime
 from processors.topics import Topics
 from projections.settings import refuse_eviction
@@ -63,6 +63,8 @@ def examine(runtime: Runtime) -> Iterator[Finding]:
     if kafka.state == OK:
         for name in runtime.domain_names:
             yield from _topics(runtime, name)
+        for name in sorted({of.topic for projection in runtime.projections.values() for of in projection.foreign}):
+            yield from _foreign(runtime, runtime.names.topic(name))
     yield from _daemons(runtime)
     yield from _local_stack()
 
@@ -111,13 +113,25 @@ def _redis(runtime: Runtime) -> str:
 
 
 def _topics(runtime: Runtime, domain: str) -> Iterator[Finding]:
+    def look() -> list[str]:
+        return faults(Topics(runtime.kafka), runtime.names, domain, decides=domain in runtime.domains)
+
+    yield from _each(f"topics of {domain}", look, "all there, alike, and kept as they must be")
+
+
+def _foreign(runtime: Runtime, topic: str) -> Iterator[Finding]:
+    yield from _each(f"foreign topic {topic}", lambda: foreign_faults(Topics(runtime.kafka), topic), "there, and kept for ever")
+
+
+def _each(what: str, look: Callable[[], list[str]], fine: str) -> Iterator[Finding]:
+    """A finding for each fault, or one that there is none."""
     wrong: list[str] = []
 
-    def look() -> str:
-        wrong.extend(faults(Topics(runtime.kafka), runtime.names, domain, decides=domain in runtime.domains))
-        return "all there, alike, and kept as they must be"
+    def looked() -> str:
+        wrong.extend(look())
+        return fine
 
-    found = _checked(f"topics of {domain}", look)
+    found = _checked(what, looked)
     yield from [Finding(found.what, WRONG, text) for text in wrong] or [found]
 
 

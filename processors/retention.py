@@ -12,6 +12,7 @@ _DAY_MS = 24 * 3600 * 1000
 # These must be as `logfold topics create` makes them; how long commands are kept, and compression, may differ.
 _FIXED = ("cleanup.policy", "message.timestamp.type")
 _FOR_EVER = "-1"
+_KEPT = {"retention.ms": _FOR_EVER, "retention.bytes": _FOR_EVER, "cleanup.policy": "delete"}
 
 Configs = Mapping[str, Mapping[str, str]]
 
@@ -32,6 +33,19 @@ def faults(topics: Topics, names: Names, domain: str, *, decides: bool) -> list[
     if decides:
         wrong += _ids(names.commands(domain), names.refusals(domain), configs)
     return wrong
+
+
+def foreign_faults(topics: Topics, name: str) -> list[str]:
+    """What is wrong with a topic that others write, and that is to be folded anew at any time; NotFoundError without it."""
+    info = topics.describe([name])[name]
+    config = topics.config(name)
+    wrong = [
+        f"{name} has {key}={config[key]}: what it forgets cannot be folded anew; let its owner set {value}, or copy it to a log"
+        for key, value in _KEPT.items()
+        if config[key] != value
+    ]
+    starts = topics.starts([(name, p) for p in range(info.partitions)])
+    return wrong + [f"{topic}/{p} begins at offset {offset}, not at 0" for (topic, p), offset in starts.items() if offset]
 
 
 def _settings(wanted: Configs, configs: Configs) -> Iterator[str]:

@@ -71,7 +71,9 @@ class Topics:
         found = self.existing(names)
         for name in names:
             if name not in found:
-                raise NotFoundError(f"the topic {name!r} does not exist: make it with `logfold topics create`")
+                raise NotFoundError(
+                    f"the topic {name!r} does not exist: make it with `logfold topics create`, unless it is another's"
+                )
         return found
 
     def existing(self, names: Sequence[str]) -> dict[str, TopicInfo]:

@@ -138,6 +138,8 @@ def answer_as_of(projection: Projection, params: dict[str, Any], point: Point, p
     param = None if query is None else query.aggregate
     if query is None or param is None:
         raise UsageError(f"{projection.name!r} answers of no single aggregate: it cannot be read as of a point")
+    if projection.foreign:
+        raise UsageError(f"{projection.name!r} reads a topic that others write: it cannot be read as of a point")
     key = params[param.name]
     aggregate = past.aggregate(projection.topics[0], key)
     events = point.events(aggregate, key)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from projections.event import Event
+from projections.foreign import Foreign
 from projections.slices import META, PARKED, PARKED_EVENTS
 from schemas.errors import UsageError
-from schemas.failure import Policy, Stop
+from schemas.failure import Policy, Stop, may_park
 from schemas.names import checked_name
 
 Row = dict[str, Any]
@@ -106,6 +107,7 @@ class Projection:
 
     version: raise it when the fold or the form of its rows changes.
     topics: without the prefix (`flights.events`).
+    foreign: of these topics, those that others write: how to get the type and key of their events.
     from_any_point: whether its rows make sense when folded from a later event than the first, as counts of a year do.
     on_failure: what to do about an event that cannot be decoded or folded.
     """
@@ -115,6 +117,7 @@ class Projection:
     topics: tuple[str, ...]
     tables: tuple[Table, ...]
     query: Query | None = None
+    foreign: tuple[Foreign, ...] = ()
     from_any_point: bool = False
     on_failure: Policy = field(default_factory=Stop)
     routes: dict[str, list[Route]] = field(default_factory=dict)
@@ -123,10 +126,23 @@ class Projection:
         checked_name(self.name, "projection")
         if not self.topics or not self.tables:
             raise UsageError(f"the projection {self.name!r} needs at least one topic and one table")
+        self._check_foreign()
         parts = [META, *self.parts]
         for part in parts:
             if parts.count(part) > 1:
                 raise UsageError(f"the projection {self.name!r}: more than one part of a slice would be called {part!r}")
+
+    def _check_foreign(self) -> None:
+        topics = [of.topic for of in self.foreign]
+        for declared in self.foreign:
+            if declared.topic not in self.topics or topics.count(declared.topic) > 1:
+                what = "is none of its topics" if declared.topic not in self.topics else "stands twice"
+                raise UsageError(f"the projection {self.name!r}: the foreign topic {declared.topic!r} {what}")
+            if declared.data_key is not None and may_park(self.on_failure):
+                raise UsageError(
+                    f"the projection {self.name!r} cannot park events of {declared.topic!r}, whose key is in their data: of "
+                    "one that cannot be decoded nobody knows which others must wait for it"
+                )
 
     @property
     def parts(self) -> list[str]:

@@ -42,12 +42,7 @@ class Reader:
     def get(self, table: str, key: str) -> Row | None:
         """The row under `key`, or None."""
         declared = self.projection.table(table)
-        if declared.merge is None:
-            slices = [
-                self.generation.slice(topic, partition_of(key, count)) for topic, count in self.generation.partitions.items()
-            ]
-        else:
-            slices = self.generation.slices()
+        slices = self._homes(key) if declared.merge is None else self.generation.slices()
         pipe = self._redis.pipeline(transaction=False)
         for slice_ in slices:
             pipe.hget(slice_.key(table), key)
@@ -128,8 +123,14 @@ class Reader:
         """How many keys are parked, and what is of the aggregate `key`; one round trip."""
         homes = []
         if key is not None:
-            homes = [self.generation.slice(t, partition_of(key, count)) for t, count in self.generation.partitions.items()]
+            homes = self._homes(key)
         return parked.look(self._store, self.generation.slices(), homes, key or "")
+
+    def _homes(self, key: str) -> list[SliceId]:
+        """The slices that may have what belongs to an aggregate: where others write, any, since they choose the partition."""
+        if self.projection.foreign:
+            return self.generation.slices()
+        return [self.generation.slice(topic, partition_of(key, count)) for topic, count in self.generation.partitions.items()]
 
     def _refuse_parked(self, events: Sequence[tuple[SliceId, int]]) -> None:
         """What was passed by is not folded yet."""

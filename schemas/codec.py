@@ -93,6 +93,22 @@ class Codec:
         assert message is not None
         return message
 
+    def bare(self, type_: str, version: int) -> Callable[[bytes | None], Message]:
+        """A function like `decode` for values that are nothing but a body, written with this version of a type, as others write
+        them. UsageError when the catalog has no such version.
+        """
+        found = [message for message in self.catalog.versions(type_) if message.version == version]
+        if not found:
+            raise UsageError(f"{type_} has no version {version}")
+        read = _fast(self._known(b"", found[0]), self._patterns, None)
+
+        def decode(value: bytes | None) -> Message:
+            if value is None:
+                raise DecodeError("the record has no value")
+            return _message((type_, read(value, 0)))
+
+        return decode
+
     def shown(self, value: bytes | None) -> Message:
         """As `decode`, but with data that is JSON for people: times, dates and decimals (with all their digits, `100.0000`) of
         the record's own fields, not of records inside of it, as the text that `from_json` reads; bytes as Avro's JSON has

@@ -14,6 +14,7 @@ from schemas.catalog import MessageSchema
 from schemas.decimals import DecimalType
 from schemas.defaults import put_values
 from schemas.errors import LogfoldError
+from schemas.nested_decimals import bounded
 
 _WRONG = (fastavro.schema.SchemaParseException, fastavro.schema.UnknownType, KeyError, TypeError, AttributeError, ValueError)
 TIMES = ("timestamp-", "local-timestamp-", "time-", "date")
@@ -46,7 +47,7 @@ def parse(message: MessageSchema) -> Parsed:
         parse_schema(dict(message.schema), named_schemas={})
         plain = _undecimal(underlying(message.schema))
         logical = _untyped(plain, "") != plain
-        schema: Any = parse_schema(plain, named_schemas=named)
+        schema: Any = parse_schema(bounded(plain), named_schemas=named)
         check_bounded(schema, named)
         shares = bool(put_values(schema, named))
         own = decimals(message.schema)

@@ -15,7 +15,7 @@ from processors.dead_letters.owner import DISCARD, SKIP, Entry, Item, Resolved
 from processors.log_reader import LogReader
 from processors.patience import Transient
 from processors.projector.one_by_one import OneByOne
-from processors.projector.parking import key_of
+from processors.projector.reading import Reading, is_of
 from processors.runtime import Runtime
 from processors.turns import Turns
 from projections.digest import moved
@@ -25,7 +25,6 @@ from projections.parked import Mark, marks, offsets, shown, written
 from projections.projection import Projection
 from projections.settings import refuse_eviction
 from projections.slices import Commit, Progress, SliceId, SliceStore
-from schemas.codec import Decode
 from schemas.envelope import as_mapping
 from schemas.errors import DecodeError, LogError, LogfoldError, NotFoundError
 from schemas.position import Position
@@ -131,7 +130,9 @@ class ParkedEvents:
             raise LogfoldError(f"{entry.origin} is not what waits first of {shown(entry.key)!r} by now: look again")
         drop = len(parked) if how == SKIP else 1 if how == DISCARD else 0
         rest = parked[drop:]
-        one = OneByOne(self._projection, self._decode, lambda table, keys: self._store.rows(slice_, table, keys), _HELD_ROWS)
+        one = OneByOne(
+            self._projection, self._reading.events, lambda table, keys: self._store.rows(slice_, table, keys), _HELD_ROWS
+        )
         folded, fault = _folded(one, [known[offset] for offset in takewhile(known.__contains__, rest[:_AT_ONCE])])
         left = rest[folded:]
         after: dict[bytes, Mark] = {}
@@ -155,12 +156,12 @@ class ParkedEvents:
         place = slice_.topic, slice_.partition
         unread = [offset for offset in offsets(self._store, slice_, key) if offset not in known]
         for record in self._log.at(place, unread):
-            if key_of(record) != key:
+            if not (taken := self._reading.taken([record])) or not is_of(taken[0], key):
                 raise LogError(
                     f"{place[0]}/{place[1]}@{record.offset()} has the key {record.key()!r}, but {key!r} was parked there: the "
                     "log is not the one that was folded"
                 )
-            known[record.offset()] = record  # type: ignore[index]
+            known[record.offset()] = taken[0]  # type: ignore[index]
 
     def _tell(self, slice_: SliceId, key: bytes, attempt: _Attempt) -> str:
         """End the letters of what is parked no more; what went wrong with that, since the slice is as it should be."""
@@ -206,8 +207,8 @@ class ParkedEvents:
         )
 
     @cached_property
-    def _decode(self) -> Decode:
-        return self._runtime.codec().reader(self._projection.reads)
+    def _reading(self) -> Reading:
+        return Reading(self._projection, self._runtime.codec(), self._runtime.names)
 
 
 def _folded(one: OneByOne, records: Sequence[Message]) -> tuple[int, DecodeError | FoldError | None]:

@@ -17,6 +17,7 @@ from processors.heartbeat import Pulse
 from processors.patience import TRANSIENT, Transient, patiently
 from processors.projector.folding import Folding, Overtaken, named
 from processors.projector.following import Followed, RetiredError, stored
+from processors.projector.reading import Reading
 from processors.projector.writer import Write
 from processors.topics import Place, Topics
 from processors.watch import Watch
@@ -24,7 +25,6 @@ from projections.fold import FoldError
 from projections.generations import Generation
 from projections.projection import Projection
 from projections.slices import HOLD_MS, Progress, SliceStore
-from schemas.codec import Codec
 from schemas.errors import DecodeError
 
 BATCH = 5_000
@@ -57,7 +57,7 @@ class Projector:
         follow: Followed,
         topics: Topics,
         store: SliceStore,
-        codec: Codec,
+        reading: Reading,
         notices: Notices,
         heartbeat: Pulse,
         stop: threading.Event,
@@ -68,7 +68,7 @@ class Projector:
         self._follow = follow
         self._topics = topics
         self._store = store
-        self._folding = Folding(projection, store, codec, HELD_ROWS, notices)
+        self._folding = Folding(projection, store, reading, HELD_ROWS, notices)
         self._attempts = Attempts(projection.on_failure)
         self._watch = Watch(store, topics)
         self._heartbeat = heartbeat

@@ -9,8 +9,9 @@ from confluent_kafka import Message
 
 from processors.dead_letters.notices import Notices
 from processors.patience import Transient
-from processors.projector.one_by_one import OneByOne, decoded
+from processors.projector.one_by_one import OneByOne
 from processors.projector.parking import Parking
+from processors.projector.reading import Reading
 from processors.projector.writer import Write, Writer
 from processors.slices import OpenSlice, opened
 from processors.topics import Place, Topics
@@ -20,7 +21,6 @@ from projections.generations import Generation
 from projections.parked import Mark, marks
 from projections.projection import Projection
 from projections.slices import Changes, Commit, Progress, SliceStore
-from schemas.codec import Codec
 from schemas.errors import DecodeError
 
 Parks = Callable[[int], bool]
@@ -54,13 +54,13 @@ class Folding:
     """
 
     def __init__(
-        self, projection: Projection, store: SliceStore, codec: Codec, held_rows: int, notices: Notices | None
+        self, projection: Projection, store: SliceStore, reading: Reading, held_rows: int, notices: Notices | None
     ) -> None:
         """notices: makes known what is parked; None where nobody needs to know, as of what is dropped at once."""
         self._projection = projection
         self._store = store
         self._writer = Writer(store)
-        self._decode = codec.reader(projection.reads)
+        self._reading = reading
         self._held_rows = held_rows
         self._notices = notices
         self._folds: dict[Place, Fold] = {}
@@ -100,10 +100,11 @@ class Folding:
         """
         slice_, changes, parking = self.slices[place], Changes(), None
         if records:
-            folded, marks_ = records, self.parked[place]
+            taken = folded = self._reading.taken(records)
+            marks_ = self.parked[place]
             if marks_:
                 parking = Parking.onto(marks_)
-                folded = parking.split(records)
+                folded = parking.split(taken)
             try:
                 changes = self._apply(place, folded)
             except (DecodeError, FoldError) as error:
@@ -111,7 +112,7 @@ class Folding:
                 if not parks(error.offset):
                     raise
                 parking = Parking.onto(marks_)
-                changes = self._one_by_one(place, records, parking, parks)
+                changes = self._one_by_one(place, taken, parking, parks)
             if parking is not None and parking.added:
                 parking.write(marks_, changes)
         after = slice_.after(records, end)
@@ -123,14 +124,14 @@ class Folding:
 
     def _apply(self, place: Place, records: Sequence[Message]) -> Changes:
         # The rows of a write that is under way are all held, so none of those that are read here is about to change.
-        slice_, events = self.slices[place].id, decoded(self._decode, records)
+        slice_, events = self.slices[place].id, self._reading.events(records)
         return self._folds[place].apply(events, lambda table, keys: self._store.rows(slice_, table, keys))
 
     def _one_by_one(self, place: Place, records: Sequence[Message], parking: Parking, parks: Parks) -> Changes:
         """Fold each record for itself onto the stored rows, and park those that fail."""
         slice_ = self.slices[place].id
         one = OneByOne(
-            self._projection, self._decode, lambda table, keys: self._store.rows(slice_, table, keys), self._held_rows
+            self._projection, self._reading.events, lambda table, keys: self._store.rows(slice_, table, keys), self._held_rows
         )
         for record in records:
             if parking.takes(record):

@@ -15,6 +15,9 @@ from projections.slices import Changes
 from schemas.codec import Decode
 from schemas.errors import DecodeError
 
+Events = Callable[[Sequence[Message]], list[Event]]
+"""Records become events; DecodeError says where the first bad one lies."""
+
 
 class OneByOne:
     """The fold of some records of one slice onto the rows that `read` reads, as they are stored.
@@ -22,9 +25,9 @@ class OneByOne:
     Slower than a batch at once, and the same in the end. `done` is what the records that were folded come to.
     """
 
-    def __init__(self, projection: Projection, decode: Decode, read: Read, held_rows: int) -> None:
+    def __init__(self, projection: Projection, events: Events, read: Read, held_rows: int) -> None:
         self._projection = projection
-        self._decode = decode
+        self._events = events
         self._stored = read
         self._held_rows = held_rows
         self._fold = Fold(projection, held_rows)
@@ -33,7 +36,7 @@ class OneByOne:
     def fold(self, record: Message) -> None:
         """Fold one more; DecodeError or FoldError when it fails, and nothing is changed by it."""
         try:
-            self.done.then(self._fold.apply(decoded(self._decode, [record]), self._read))
+            self.done.then(self._fold.apply(self._events([record]), self._read))
         except FoldError:
             # The rows it held may be half changed.
             self._fold = Fold(self._projection, self._held_rows)
@@ -60,11 +63,11 @@ def decoded(decode: Decode, records: Sequence[Message]) -> list[Event]:
                 add(_event((type_, record.key().decode(), data, record)))  # type: ignore[union-attr]
     except DecodeError as error:
         assert record is not None
-        raise _placed(error, record) from error
+        raise placed(error, record) from error
     except (AttributeError, UnicodeDecodeError) as error:
         assert record is not None
         what = "the record has no key" if record.key() is None else f"the key is not UTF-8: {error}"
-        raise _placed(DecodeError(what), record) from error
+        raise placed(DecodeError(what), record) from error
     return events
 
 
@@ -72,7 +75,8 @@ def decoded(decode: Decode, records: Sequence[Message]) -> list[Event]:
 _event: Callable[[tuple[Any, ...]], Event] = partial(tuple.__new__, Event)
 
 
-def _placed(error: DecodeError, record: Message) -> DecodeError:
+def placed(error: DecodeError, record: Message) -> DecodeError:
+    """The same error, with where the record lies."""
     topic, partition, offset = record.topic(), record.partition(), record.offset()
     assert topic is not None and partition is not None and offset is not None
     return error.at(topic, partition, offset, record.key())

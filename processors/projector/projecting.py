@@ -19,6 +19,7 @@ from processors.heartbeat import Heartbeat, Pulse, Quiet
 from processors.patience import TRANSIENT, patiently, until_stopped
 from processors.projector.daemon import Projector
 from processors.projector.following import Followed, Kept, Live, RetiredError
+from processors.projector.reading import Reading
 from processors.topics import Place, Topics
 from projections.generations import KEPT, Build, Generations, OtherVersionError
 from projections.projection import Projection
@@ -132,7 +133,7 @@ class Projecting:
             follow=follow,
             topics=topics,
             store=self._store,
-            codec=self._codec,
+            reading=Reading(self._projection, self._codec, runtime.names),
             notices=Notices(runtime.kafka, runtime.names),
             heartbeat=pulse,
             stop=stop,

@@ -15,6 +15,7 @@ from processors.dead_letters.notices import Notices
 from processors.patience import TRANSIENT, Transient, patiently
 from processors.projector.folding import Folding
 from processors.projector.following import stored
+from processors.projector.reading import Reading
 from processors.projector.writer import Write
 from processors.topics import Place, Topics
 from producers.settings import KafkaSettings
@@ -22,7 +23,6 @@ from projections.fold import FoldError
 from projections.generations import Build, Generations
 from projections.projection import Projection
 from projections.slices import SliceStore
-from schemas.codec import Codec
 from schemas.errors import DecodeError, LogfoldError, TimedOutError
 
 BULK = 20_000
@@ -78,7 +78,7 @@ class Builder:
         group: str,
         store: SliceStore,
         generations: Generations,
-        codec: Codec,
+        reading: Reading,
         notices: Notices | None,
         throttle: Throttle,
         stop: threading.Event,
@@ -93,7 +93,7 @@ class Builder:
         self._stop = stop
         self._bulk = bulk
         self._topics = Topics(kafka)
-        self._folding = Folding(projection, store, codec, _HELD_ROWS, notices)
+        self._folding = Folding(projection, store, reading, _HELD_ROWS, notices)
         self._attempts = Attempts(projection.on_failure)
         self._consumer = BatchConsumer(kafka, group, starts=self._load, gone=lambda _: None)
         self._read: dict[Place, list[Message]] = {}

@@ -13,6 +13,7 @@ from processors.claim import claimed
 from processors.dead_letters.notices import Notices
 from processors.patience import patiently
 from processors.projector.following import stored
+from processors.projector.reading import Reading
 from processors.rebuild.builder import BULK, Builder, Targets, Throttle
 from processors.rebuild.display import Display
 from processors.rebuild.workers import Workers, shared
@@ -163,7 +164,7 @@ class Job:
             group=runtime.names.replay_group(self.projection.name, build.id),
             store=self.store,
             generations=self.generations,
-            codec=runtime.loaded_codec(),
+            reading=Reading(self.projection, runtime.loaded_codec(), runtime.names),
             # Of what is dropped at the end nobody needs to know what was parked in it.
             notices=None if build.state == SCRATCH else Notices(runtime.kafka, runtime.names),
             throttle=Throttle(rate, self.stop),

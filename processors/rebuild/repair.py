@@ -35,6 +35,9 @@ def repair(job: Job, history: History, key: str) -> Repaired:
     A projector that runs is refused at its next write, and reloads. Only tables that are keyed by the aggregate: UsageError
     when the projection has none. NotFoundError when the aggregate has neither events nor rows.
     """
+    if job.projection.foreign:
+        what = "reads a topic that others write, where an aggregate may lie in any partition"
+        raise UsageError(f"{job.projection.name!r} {what}: rebuild it with `logfold replay`")
     tables = _keyed(job.projection)
     if not tables:
         raise UsageError(f"no table of {job.projection.name!r} is keyed by the aggregate: rebuild it with `logfold replay`")

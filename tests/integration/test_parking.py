@@ -9,6 +9,7 @@ import pytest
 from processors.dead_letters.notices import Notices
 from processors.log_reader import LogReader
 from processors.projector.folding import Folding
+from processors.projector.reading import Reading
 from processors.topics import Topics
 from producers.settings import KafkaSettings
 from projections.slices import Progress
@@ -131,7 +132,7 @@ def test_rows_are_held_while_the_write_that_parks_is_under_way(wards: Wards) -> 
     wards.post(A)
     kafka = KafkaSettings.from_environ(sandbox.environ)
     names, generation = Names(prefix=sandbox.prefix), wards.generations.ensure("parcels", 1, {wards.topic: 2}, [])
-    folding = Folding(wards.projection, wards.store, wards.codec, 10, Notices(kafka, names))
+    folding = Folding(wards.projection, wards.store, Reading(wards.projection, wards.codec, names), 10, Notices(kafka, names))
     place, reader = (wards.topic, 0), LogReader(kafka, names.topic("test"))
     folding.open(generation, {place: Progress(digests={})}, Topics(kafka))
     first = folding.fold(place, list(reader.scan({place: (0, 3)}, "")), None, lambda _: True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from confluent_kafka import Message as Record
 
 from processors.attempts import Attempts
 from processors.dead_letters.letters import DISCARDED, RETRIED, Letter, open_letters, parked, read
-from processors.projector.one_by_one import OneByOne
+from processors.projector.one_by_one import OneByOne, decoded
 from processors.projector.parking import Parking, key_of
 from projections.event import Event
 from projections.fold import Fold, FoldError
@@ -206,7 +208,7 @@ def test_one_at_a_time_is_the_same_as_a_batch_without_those_that_fail(held: int)
     def decode(value: bytes | None) -> tuple[str, dict[str, str]]:
         return "shop.Put", {"shelf": (value or b"").decode()}
 
-    one = OneByOne(stock(), decode, rows, held)
+    one = OneByOne(stock(), partial(decoded, decode), rows, held)
     failed = []
     for offset, (key, shelf) in enumerate(shelves):
         try:

@@ -1,0 +1,143 @@
+"""From records to events, those of topics that others write among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from confluent_kafka import Message
+
+from processors.projector.one_by_one import decoded, placed
+from projections.event import Event
+from projections.foreign import Bare, Foreign
+from projections.projection import Projection
+from schemas.codec import Codec
+from schemas.errors import DecodeError, UsageError
+from schemas.names import Names
+
+
+class Keyed:
+    """A record of a topic that others write, under the key of its event; all else is as it was written.
+
+    fault: why it is no event; its key is that of the record then, as far as that cannot be told either.
+    """
+
+    __slots__ = ("_key", "event", "fault", "headers", "offset", "partition", "raw_key", "timestamp", "topic", "value")
+
+    def __init__(self, record: Message, key: bytes, event: Event | None, fault: DecodeError | None) -> None:
+        self._key = key
+        self.event = event
+        self.fault = fault
+        self.raw_key = record.key
+        self.topic, self.partition, self.offset = record.topic, record.partition, record.offset
+        self.value, self.headers, self.timestamp = record.value, record.headers, record.timestamp
+
+    def key(self) -> bytes:
+        return self._key
+
+
+class Reading:
+    """What a projection reads, as it declares it. Topics of logfold's own pay nothing for the others."""
+
+    def __init__(self, projection: Projection, codec: Codec, names: Names) -> None:
+        """UsageError for a field, or a type or version of bare values, that the catalog does not have."""
+        self._decode = codec.reader(projection.reads)
+        self._foreign = {names.topic(of.topic): _Taking(of, projection, codec) for of in projection.foreign}
+
+    def taken(self, records: Sequence[Message]) -> Sequence[Message]:
+        """Of records of one topic those that are events, under the keys of these; of logfold's own topics just the records."""
+        foreign = self._foreign.get(records[0].topic() or "") if self._foreign and records else None
+        return records if foreign is None else cast(Sequence[Message], foreign.taken(records))
+
+    def events(self, taken: Sequence[Message]) -> list[Event]:
+        """The events, of the types that are folded, in what was `taken`; DecodeError says where the first bad one lies."""
+        if not taken or not isinstance(taken[0], Keyed):
+            return decoded(self._decode, taken)
+        return [event for record in cast(Sequence[Keyed], taken) if (event := _event(record)) is not None]
+
+
+def is_of(record: Message, key: bytes) -> bool:
+    """Whether a record could have been parked under this key: that of the event, or where none could be told the record's."""
+    if isinstance(record, Keyed):
+        return key in (record.key(), _raw(record.raw_key()))
+    return _raw(record.key()) == key
+
+
+class _Taking:
+    """Takes the events from one topic that others write."""
+
+    def __init__(self, declared: Foreign, projection: Projection, codec: Codec) -> None:
+        self._declared = declared
+        self._reads = projection.reads
+        self._codec = codec
+        self._readers: dict[Bare, Callable[[bytes | None], tuple[str, dict[str, Any]]]] = {}
+        if isinstance(declared.bare, Bare):
+            self._reader(declared.bare)
+
+    def taken(self, records: Sequence[Message]) -> list[Keyed]:
+        return [taken for record in records if (taken := self._taken(record)) is not None]
+
+    def _taken(self, record: Message) -> Keyed | None:
+        declared, key, event, fault = self._declared, None, None, None
+        try:
+            if declared.only is not None and not _asked("whether it is an event", declared.only, record):
+                return None
+            if declared.data_key is None:
+                key = _key(declared.key, record.key())
+            message = self._message(record)
+            if message is not None:
+                type_, data = message
+                if declared.data_key is not None:
+                    key = _key(declared.data_key, data)
+                if type_ in self._reads:
+                    names = self._reads[type_]
+                    read = data if names is None else {name: of for name, of in data.items() if name in names}
+                    event = Event(type_, cast(str, key), read, record)
+        except DecodeError as error:
+            fault = error
+        return Keyed(record, _raw(record.key()) if key is None else key.encode(), event, fault)
+
+    def _message(self, record: Message) -> tuple[str, dict[str, Any]] | None:
+        """Type and data; None for a type that is not folded, unless the key is in the data."""
+        bare, wanted = self._declared.bare, self._reads if self._declared.data_key is None else None
+        if bare is None:
+            return self._codec.decode_wanted(record.value(), wanted)
+        if not isinstance(bare, Bare):
+            bare = _asked("its type", bare, record)
+            if bare is None:
+                raise DecodeError("its type cannot be told")
+        try:
+            read = self._reader(bare)
+        except UsageError as error:
+            raise DecodeError(str(error)) from error
+        return None if wanted is not None and bare.type not in wanted else read(record.value())
+
+    def _reader(self, bare: Bare) -> Callable[[bytes | None], tuple[str, dict[str, Any]]]:
+        if bare not in self._readers:
+            self._readers[bare] = self._codec.bare(bare.type, bare.version)
+        return self._readers[bare]
+
+
+def _asked(what: str, function: Callable[[Any], Any], given: Any) -> Any:
+    """What a declared function says; DecodeError where it raises."""
+    try:
+        return function(given)
+    except Exception as error:
+        raise DecodeError(f"{what} cannot be told: {type(error).__name__}: {error}") from error
+
+
+def _key(key_of: Callable[[Any], str | None], given: Any) -> str:
+    key = _asked("its key", key_of, given)
+    if not isinstance(key, str):
+        raise DecodeError("the record has no key" if key is None else f"its key is no text, but {key!r}")
+    return key
+
+
+def _event(record: Keyed) -> Event | None:
+    if record.fault is not None:
+        raise placed(record.fault, cast(Message, record)) from record.fault
+    return record.event
+
+
+def _raw(key: str | bytes | None) -> bytes:
+    return key.encode() if isinstance(key, str) else key or b""

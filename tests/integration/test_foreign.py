@@ -1,0 +1,202 @@
+"""A topic of Avro records that another system began: folded, parked, retried, replayed and verified as logfold's own are."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import fastavro
+import pytest
+from confluent_kafka.admin import NewTopic
+
+from tests.support import log
+from tests.support.deadline import eventually
+from tests.support.parcels import install_parcels, python_path
+from tests.support.sandbox import OpenSandbox, Sandbox
+
+PARTITIONS = 3
+ORDERED = {
+    "type": "record",
+    "namespace": "orders",
+    "name": "Ordered",
+    "doc": "An order of the old shop.",
+    "fields": [{"name": "item", "type": "string", "doc": "What."}, {"name": "count", "type": "int", "doc": "How many."}],
+}
+_SOURCE = '''
+"""`orders`: what the old shop writes, under the key of a long, with the type in a header."""
+
+import struct
+
+from projections.foreign import Bare, Foreign
+from projections.projection import Param, Projection, Table, sum_fields
+from schemas.failure import Park
+
+MENDED = False
+
+orders = Projection(
+    name="orders",
+    version=1,
+    topics=("orders.legacy",),
+    foreign=(
+        Foreign(
+            topic="orders.legacy",
+            bare=Bare("orders.Ordered", 1),
+            key=lambda key: f"O-{struct.unpack('>q', key)[0]}",
+            only=lambda record: record.value() is not None,
+        ),
+    ),
+    tables=(Table(name="orders"), Table(name="items", merge=sum_fields)),
+    on_failure=Park(),
+)
+
+
+@orders.on("orders.Ordered", reads=("item", "count"))
+def ordered(row, event):
+    if not MENDED and event.data["item"] == "nothing":
+        raise ValueError("there is no such item")
+    return {"id": event.key, "item": event.data["item"], "orders": 1 + (row or {}).get("orders", 0)}
+
+
+@orders.on("orders.Ordered", table="items", key=lambda event: event.data["item"], reads=("item", "count"))
+def counted(row, event):
+    return sum_fields(row or {}, {"count": event.data["count"]})
+
+
+def order(reader, id):
+    """One order."""
+    return reader.get("orders", id)
+
+
+orders.answers(order, params=[Param(name="id", positional=True, aggregate=True)])
+
+projections = [orders]
+'''
+
+
+def _install(folder: Path, *, mended: bool = False) -> str:
+    def edit(source: Path) -> None:
+        project = source / "pyproject.toml"
+        text = project.read_text()
+        text = text.replace('sightings = "sightings.schemas"', 'orders = "sightings.schemas"')
+        text = text.replace('sightings = "sightings.projections:projections"', 'orders = "sightings.projections:projections"')
+        project.write_text(text)
+        (source / "sightings" / "projections.py").write_text(_SOURCE.replace("MENDED = False", f"MENDED = {mended}"))
+        events = source / "sightings" / "schemas" / "events"
+        (events / "BirdSeen.v1.avsc").unlink()
+        (events / "Ordered.v1.avsc").write_text(str(ORDERED).replace("'", '"'))
+
+    return python_path(install_parcels(folder, edit))
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return _install(tmp_path_factory.mktemp("orders"))
+
+
+@pytest.fixture(scope="module")
+def mended(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return _install(tmp_path_factory.mktemp("mended"), mended=True)
+
+
+@pytest.fixture
+def shop(open_sandbox: OpenSandbox, broken: str) -> Iterator[Sandbox]:
+    with open_sandbox(partitions=PARTITIONS, PYTHONPATH=broken, LOGFOLD_DOMAINS="orders") as sandbox:
+        new = NewTopic(sandbox.topic("orders.legacy"), num_partitions=PARTITIONS, replication_factor=1)
+        sandbox.admin.create_topics([new])[new.topic].result(30)
+        yield sandbox
+
+
+def write(sandbox: Sandbox, number: int, value: bytes | None, partition: int | None = None) -> None:
+    """As the old shop does: a long as the key, and a partitioner of its own."""
+    key, partition = struct.pack(">q", number), number % PARTITIONS if partition is None else partition
+    sandbox.producer.produce(sandbox.topic("orders.legacy"), key=key, value=value, partition=partition)
+    assert sandbox.producer.flush(30) == 0
+
+
+def ordered(item: str, count: int = 1) -> bytes:
+    body = BytesIO()
+    fastavro.schemaless_writer(body, fastavro.parse_schema(dict(ORDERED)), {"item": item, "count": count})
+    return body.getvalue()
+
+
+def parked(sandbox: Sandbox) -> dict[str, int]:
+    return {row["key"]: row["events"] for row in sandbox.json("dead-letters", "list", "--owner", "orders")}
+
+
+def test_it_is_folded_replayed_verified_and_waited_for(shop: Sandbox) -> None:
+    for number in range(1, 7):
+        write(shop, number, ordered("tea", number))
+    write(shop, 4, None)
+    write(shop, 4, ordered("salt"))
+    shop.projector("orders")
+    # Written to partition 1, after a tombstone.
+    answer = shop.json("query", "orders", "O-4", "--after", f"{shop.topic('orders.legacy')}/1@3")
+    assert answer == {"id": "O-4", "item": "salt", "orders": 2}
+    shop.caught_up_by_command("orders")
+    assert "no event" not in shop.ok("verify", "orders")
+    before = shop.generation("orders")
+    shop.ok("replay", "orders")
+    assert shop.generation("orders") != before
+    assert shop.json("query", "orders", "O-4")["item"] == "salt"
+    assert "topic that others write" in shop.fails(2, "query", "orders", "O-4", "--as-of-version", "1")
+    assert "topic that others write" in shop.fails(2, "replay", "orders", "--key", "O-4")
+
+
+def test_doctor_says_whether_it_is_kept_for_ever(shop: Sandbox) -> None:
+    def found() -> list[tuple[str, str]]:
+        rows = json.loads(shop.run("doctor", "--json").stdout)
+        return [(row["state"], row["finding"]) for row in rows if row["what"].startswith("foreign topic")]
+
+    ((state, says),) = found()
+    assert state == "wrong" and "retention.ms=604800000: what it forgets cannot be folded anew" in says
+    shop.configure("orders.legacy", **{"retention.ms": "-1"})
+    eventually(lambda: found() == [("ok", "there, and kept for ever")], "the topic is kept")
+
+
+def test_it_parks_by_the_key_of_the_event_and_retries(shop: Sandbox, mended: str) -> None:
+    write(shop, 1, ordered("nothing"))
+    write(shop, 1, ordered("tea"))
+    write(shop, 4, ordered("tea", 5))
+    write(shop, 7, ordered("tea")[:-1])
+    write(shop, 7, ordered("tea", 9))
+    projector = shop.projector("orders")
+    shop.caught_up_by_command("orders")
+    assert parked(shop) == {"O-1": 2, "O-7": 2}
+    assert "is parked" in shop.fails(1, "query", "orders", "O-4", "--after", f"{shop.topic('orders.legacy')}/1@1")
+    assert shop.json("query", "orders", "O-4")["orders"] == 1
+    assert "are parked" in shop.fails(1, "query", "orders", "O-1")
+    # After a restart what comes of the key is still parked.
+    assert projector.stop() == 0
+    shop.environ["PYTHONPATH"] = mended
+    shop.projector("orders")
+    write(shop, 1, ordered("salt"))
+    eventually(lambda: parked(shop) == {"O-1": 3, "O-7": 2}, "the next one of the key is parked too")
+    shop.ok("dead-letters", "retry", "orders", "O-1")
+    assert shop.json("query", "orders", "O-1") == {"id": "O-1", "item": "salt", "orders": 3}
+    assert "the body is not a orders.Ordered" in shop.run("dead-letters", "retry", "orders", "O-7").stdout
+    shop.ok("verify", "orders")
+    shop.ok("dead-letters", "discard", "orders", "O-7", "--yes")
+    assert parked(shop) == {}
+    assert shop.json("query", "orders", "O-7")["item"] == "tea"
+
+
+def test_a_topic_that_has_forgotten_its_beginning_is_refused_in_a_sentence(shop: Sandbox) -> None:
+    write(shop, 3, ordered("tea"))
+    write(shop, 3, ordered("tea"))
+    log.cut_start(shop, "orders.legacy", 0, 1)
+    projector = shop.start("run", "projector", "orders")
+    assert projector.ended() == 1
+    assert "the log begins at offset 1, not at zero" in projector.log
+    assert "begins at offset 1, not at 0" in shop.run("doctor").stdout
+    assert "Traceback" not in projector.log
+
+
+def test_topics_create_leaves_it_alone_and_its_absence_is_named(open_sandbox: OpenSandbox, broken: str) -> None:
+    with open_sandbox(partitions=1, PYTHONPATH=broken, LOGFOLD_DOMAINS="orders") as sandbox:
+        assert "legacy" not in sandbox.ok("topics", "list")
+        assert "does not exist" in sandbox.run("doctor").stdout
+        said = sandbox.fails(1, "run", "projector", "orders")
+        assert "orders.legacy' does not exist" in said and "another's" in said
