@@ -48,6 +48,8 @@ class Codec:
         self._versions: dict[str, list[Parsed]] = {}
         for type_ in sorted({message.type for message in catalog.schemas}):
             self._versions[type_] = [parse(message) for message in catalog.versions(type_)]
+        # What others call a type, whose schemas a registry gives.
+        self._aliases = {alias: type_ for type_, versions in self._versions.items() for alias in _aliases(versions[-1])}
         self._writers = {type_: Writer(versions[-1]) for type_, versions in self._versions.items()}
         self._texts = {type_: Texts(versions[-1]) for type_, versions in self._versions.items()}
         self._headers: dict[str, bytes] = {}
@@ -172,17 +174,18 @@ class Codec:
         return found
 
     def _known(self, header: bytes, message: MessageSchema) -> _Written:
-        versions = self._versions.get(message.type)
+        type_ = self._aliases.get(message.type, message.type)
+        versions = self._versions.get(type_)
         if versions is None:
-            raise DecodeError(f"no schema in the catalog is called {message.type!r}")
+            raise DecodeError(f"no schema in the catalog is called {message.type!r}, or has it as an alias")
         place = next((place for place, version in enumerate(versions) if version.message is message), None)
         if place is None:
             on, upcasters = [parse(message), versions[-1]], dict[int, Upcaster]()
         else:
             on, declared = versions[place:], self.catalog.upcasters
-            upcasters = {version: of for (type_, version), of in declared.items() if type_ == message.type}
+            upcasters = {version: of for (of_type, version), of in declared.items() if of_type == type_}
             upcasters = {version: of for version, of in upcasters.items() if version >= message.version}
-        return _Written(message.type, len(header), reads(on, upcasters), on, upcasters)
+        return _Written(type_, len(header), reads(on, upcasters), on, upcasters)
 
     def _prepared(self, value: bytes) -> tuple[str, int, Read]:
         written = self._find(value)
@@ -199,6 +202,12 @@ class Codec:
         if missing:
             raise UsageError(f"{type_} has no field {missing[0]!r}; it has: {', '.join(sorted(there))}")
         return frozenset(names)
+
+
+def _aliases(newest: Parsed) -> list[str]:
+    """The full names that a record has as aliases (Avro specification, "Aliases")."""
+    schema = newest.message.schema
+    return [alias if "." in alias else f"{schema['namespace']}.{alias}" for alias in schema.get("aliases", ())]
 
 
 def _fast(written: _Written, patterns: Patterns, names: Collection[str] | None) -> Read:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
 import fastavro
 import pytest
 from confluent_kafka.admin import NewTopic
+from confluent_kafka.schema_registry import SchemaRegistryClient, record_subject_name_strategy
+from confluent_kafka.schema_registry.avro import AvroSerializer
+from confluent_kafka.serialization import MessageField, SerializationContext
 
 from tests.support import log
 from tests.support.deadline import eventually
@@ -76,17 +80,21 @@ projections = [orders]
 '''
 
 
-def _install(folder: Path, *, mended: bool = False) -> str:
-    def edit(source: Path) -> None:
-        project = source / "pyproject.toml"
+def _fields() -> list[dict[str, object]]:
+    return list(ORDERED["fields"])  # type: ignore[call-overload, no-any-return]
+
+
+def _install(folder: Path, *, mended: bool = False, source: str = _SOURCE, aliases: Sequence[str] = ()) -> str:
+    def edit(parcels: Path) -> None:
+        project = parcels / "pyproject.toml"
         text = project.read_text()
         text = text.replace('sightings = "sightings.schemas"', 'orders = "sightings.schemas"')
         text = text.replace('sightings = "sightings.projections:projections"', 'orders = "sightings.projections:projections"')
         project.write_text(text)
-        (source / "sightings" / "projections.py").write_text(_SOURCE.replace("MENDED = False", f"MENDED = {mended}"))
-        events = source / "sightings" / "schemas" / "events"
+        (parcels / "sightings" / "projections.py").write_text(source.replace("MENDED = False", f"MENDED = {mended}"))
+        events = parcels / "sightings" / "schemas" / "events"
         (events / "BirdSeen.v1.avsc").unlink()
-        (events / "Ordered.v1.avsc").write_text(str(ORDERED).replace("'", '"'))
+        (events / "Ordered.v1.avsc").write_text(json.dumps({**ORDERED, "aliases": list(aliases)}))
 
     return python_path(install_parcels(folder, edit))
 
@@ -200,3 +208,26 @@ def test_topics_create_leaves_it_alone_and_its_absence_is_named(open_sandbox: Op
         assert "does not exist" in sandbox.run("doctor").stdout
         said = sandbox.fails(1, "run", "projector", "orders")
         assert "orders.legacy' does not exist" in said and "another's" in said
+
+
+def test_a_topic_in_confluents_format_whose_record_has_a_name_of_its_owners(
+    open_sandbox: OpenSandbox, tmp_path: Path, registry_url: str
+) -> None:
+    name = f"com.acme.t{uuid.uuid4().hex[:8]}.Order"
+    path = _install(tmp_path, aliases=[name], source=_SOURCE.replace('bare=Bare("orders.Ordered", 1),', ""))
+    more = {"name": "note", "type": ["null", "string"], "default": None, "doc": "Theirs."}
+    theirs = {**ORDERED, "namespace": name.rpartition(".")[0], "name": "Order", "fields": [more, *_fields()]}
+    settings = {"PYTHONPATH": path, "LOGFOLD_DOMAINS": "orders", "SCHEMA_REGISTRY_URL": registry_url}
+    with (
+        open_sandbox(partitions=PARTITIONS, **settings) as sandbox,
+        SchemaRegistryClient({"url": registry_url}) as client,
+    ):
+        new = NewTopic(sandbox.topic("orders.legacy"), num_partitions=PARTITIONS, replication_factor=1)
+        sandbox.admin.create_topics([new])[new.topic].result(30)
+        strategy = {"subject.name.strategy": record_subject_name_strategy}
+        serialize = AvroSerializer(client, json.dumps(theirs), conf=strategy)
+        value = serialize({"note": "soon", "item": "tea", "count": 3}, SerializationContext("any", MessageField.VALUE))
+        write(sandbox, 1, value)
+        sandbox.projector("orders")
+        answer = sandbox.json("query", "orders", "O-1", "--after", f"{sandbox.topic('orders.legacy')}/1@0")
+        assert answer == {"id": "O-1", "item": "tea", "orders": 1}
