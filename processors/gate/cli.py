@@ -12,6 +12,7 @@ import click
 from processors.cli import json_option, pass_runtime
 from processors.gate import looking
 from processors.gate.looking import contract_of, domain_option
+from processors.gate.noted import Noted
 from processors.gate.recording import Recording
 from processors.gate.replay import Today, replay, uncovered
 from processors.gate.results import Recorded
@@ -112,8 +113,9 @@ def record(runtime: Runtime, file: IO[bytes] | None, folder: Path) -> None:
     them cannot be folded any more, or is folded into something else by a projection or a decider of the same version.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    today = _today(runtime, Codec(Catalog.installed(runtime.domain_names)))
     before, recorded = History.read(folder, runtime.names.prefix).of(runtime.domain_names), Recorded.read(folder)
+    catalog = Catalog.installed(runtime.domain_names)
+    today = _today(runtime, Codec(catalog, Noted(catalog, before.schemas)))
     problems, results = replay(before, today)
     _end([*problems, *recorded.changed(results)])
     recording = Recording(before, today)
@@ -130,11 +132,12 @@ def record(runtime: Runtime, file: IO[bytes] | None, folder: Path) -> None:
 
 def _replayed(runtime: Runtime, contract: Contract, domains: Sequence[str], folder: Path) -> tuple[list[Problem], int]:
     """What goes wrong with the samples of these domains, and how many there are."""
+    history = History.read(folder, runtime.names.prefix).of(domains)
     try:
-        codec = Codec(Catalog(contract.folders, contract.upcasters))
+        catalog = Catalog(contract.folders, contract.upcasters)
+        codec = Codec(catalog, Noted(catalog, history.schemas))
     except LogfoldError as error:
         return [Problem(folder, f"nothing is replayed, since today's code does not start: {error}")], 0
-    history = History.read(folder, runtime.names.prefix).of(domains)
     # Logfold's own messages are written by handlers.
     expected = [name for name in domains if name != OWN or runtime.domains]
     problems, results = replay(history, _today(runtime, codec))

@@ -56,7 +56,7 @@ class Recording:
     @property
     def history(self) -> History:
         """The samples that were there, and those that were added."""
-        return History(self._history.folder, dict(sorted(self._slices.items())))
+        return History(self._history.folder, dict(sorted(self._slices.items())), self._history.schemas)
 
     def add(self, lines: Iterable[bytes], name: str) -> None:
         """Take up the lines of a file of this name; UsageError names the first one that cannot be."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from schemas import container
 from schemas.envelope import Headers
@@ -50,10 +52,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The samples of each partition in their order."""
+    """The samples of each partition in their order.
+
+    schemas: those that the files hold beside the records, by what messages begin with, in hex.
+    """
 
     folder: Path
     slices: Mapping[Slice, Sequence[Sample]]
+    schemas: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path, prefix: str = "") -> History:
@@ -64,19 +70,22 @@ class History:
         if not folder.is_dir():
             raise UsageError(f"{folder} is no folder of recorded samples")
         slices: dict[Slice, list[Sample]] = {}
+        schemas: dict[str, Any] = {}
         for path in sorted(folder.glob("*.avro")):
             with container.opened(path) as (about, records):
                 slice_ = about["topic"].removeprefix(prefix), _number(path, about["partition"])
                 if slice_ in slices:
                     raise LogfoldError(f"{path} and {slices[slice_][0].file} hold the same partition")
+                schemas |= _schemas(about)
                 if found := [Sample(path, slice_, record) for record in records]:
                     slices[slice_] = found
-        return cls(folder, dict(sorted(slices.items())))
+        return cls(folder, dict(sorted(slices.items())), schemas)
 
     def of(self, domains: Iterable[str]) -> History:
         """Only the topics of these domains."""
         topics = {f"{domain}.{kind}" for domain in domains for kind in ("commands", "events", "refusals")}
-        return History(self.folder, {slice_: samples for slice_, samples in self.slices.items() if slice_[0] in topics})
+        slices = {slice_: samples for slice_, samples in self.slices.items() if slice_[0] in topics}
+        return History(self.folder, slices, self.schemas)
 
     def partitions(self, topic: str) -> int:
         """How many partitions of a topic there are, at least one."""
@@ -102,7 +111,13 @@ class History:
             "partitions": str(self.partitions(slice_[0])),
             "first_offset": str(samples[0].offset()),
             "next_offset": str(samples[-1].offset() + 1),
+            **({"schemas": json.dumps(self.schemas, ensure_ascii=False, sort_keys=True)} if self.schemas else {}),
         }
+
+
+def _schemas(about: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(about.get("schemas", "{}"))
+    return found
 
 
 def _number(path: Path, text: str) -> int:

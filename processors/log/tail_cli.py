@@ -70,22 +70,22 @@ def tail(
     info = found(topics, runtime.names, topic)
     raw = None if key is None else key.encode()
     wanted = Wanted(codec=codec, key=raw, types=_types(codec.catalog, types, info.name))
-    tail = Tail(LogReader(runtime.kafka, runtime.names.topic("logfold.tail"), _AHEAD_KB), wanted)
+    reading = Tail(LogReader(runtime.kafka, runtime.names.topic("logfold.tail"), _AHEAD_KB), wanted)
     places = _places(runtime, info, raw)
     ends = topics.ends(places, committed=True)
     firsts = topics.starts(places)
     if begin:
         starts = _starts(topics, info, begin, firsts, ends)
         ends = {place: max(ends[place], start) for place, start in starts.items()}
-        records: Iterable[Message] = itertools.islice(tail.between(starts, ends), number)
+        records: Iterable[Message] = itertools.islice(reading.between(starts, ends), number)
     else:
-        records = tail.last(number or _LAST, firsts, ends)
+        records = reading.last(number or _LAST, firsts, ends)
     count = 0
     for count, record in enumerate(records, start=1):  # noqa: B007
         _show(codec, record, as_json)
     if follow:
         left = number - count if begin and number is not None else None
-        for record in itertools.islice(tail.follow(ends), left):
+        for record in itertools.islice(reading.follow(ends), left):
             _show(codec, record, as_json)
     elif not count:
         click.echo("nothing to show", err=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from schemas.catalog import MessageSchema
 from schemas.errors import DecodeError, LogfoldError, UnavailableError, UsageError
@@ -27,11 +27,17 @@ _CONFLICT = 409
 _LATER = (408, 429)
 
 
-class Registration(NamedTuple):
-    """The id of a version, and whether it was registered just now."""
+def message_of(schema: object, what: str) -> MessageSchema:
+    """A schema that is no file of the catalog's, as a version 0 of its type; DecodeError when it is no Avro record.
 
-    id: int
-    new: bool
+    what: where it comes from, in words.
+    """
+    if not isinstance(schema, Mapping) or schema.get("type") != "record":
+        raise DecodeError(f"{what} is no Avro record")
+    name, namespace = str(schema.get("name")), schema.get("namespace")
+    full = name if "." in name or not namespace else f"{namespace}.{name}"
+    domain = full.rpartition(".")[0]
+    return MessageSchema(type=full, version=0, kind="registry", domain=domain, path=Path(what), schema=schema)
 
 
 class Registry:
@@ -55,18 +61,18 @@ class Registry:
         except (ValueError, TypeError, OSError) as error:
             raise UsageError(f"the settings of the schema registry (SCHEMA_REGISTRY_...) are wrong: {error}") from error
 
-    def registered(self, message: MessageSchema) -> Registration:
+    def id_of(self, message: MessageSchema) -> int:
         """The id of a version, which is registered if it is not there yet and may be (`RegistrySettings.auto_register`).
 
         One that differs in its docs alone counts as there. A subject that is made gets a transitive mode.
         """
         found = self.find(message)
         if found is not None:
-            return Registration(found, new=False)
+            return found
         if not self.settings.auto_register:
             what = f"{message.type} version {message.version} is not in {self._name}"
             raise LogfoldError(f"{what}: let who may do so run `logfold schemas register`")
-        return Registration(self.register(message), new=True)
+        return self.register(message)
 
     def find(self, message: MessageSchema) -> int | None:
         """The id of a version; None when it is not there."""
@@ -119,15 +125,9 @@ class Registry:
         if schema.schema_type not in (None, "AVRO") or schema.references:
             raise DecodeError(f"{what} is no Avro schema that stands alone")
         try:
-            found = json.loads(schema.schema_str)
-        except (TypeError, ValueError):
-            found = None
-        if not isinstance(found, Mapping) or found.get("type") != "record":
-            raise DecodeError(f"{what} is no Avro record")
-        name, namespace = str(found.get("name")), found.get("namespace")
-        full = name if "." in name or not namespace else f"{namespace}.{name}"
-        domain = full.rpartition(".")[0]
-        return MessageSchema(type=full, version=0, kind="registry", domain=domain, path=Path(what), schema=found)
+            return message_of(json.loads(schema.schema_str or ""), what)
+        except ValueError as error:
+            raise DecodeError(f"{what} is no JSON: {error}") from error
 
     def _ask(self, what: str, call: Callable[[], T]) -> T:
         from confluent_kafka.schema_registry.error import OAuthTokenError, SchemaRegistryError

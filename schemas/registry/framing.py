@@ -11,7 +11,6 @@ from schemas.catalog import Catalog, MessageSchema
 from schemas.errors import DecodeError
 from schemas.framing import MARKER, SHORT, SingleObject
 from schemas.parsed import fingerprint
-from schemas.registry.client import Registration
 
 MAGIC = b"\0"
 
@@ -19,7 +18,7 @@ MAGIC = b"\0"
 class Ids(Protocol):
     """Knows the ids of schemas: `schemas.registry.client.Registry`."""
 
-    def registered(self, message: MessageSchema) -> Registration: ...
+    def id_of(self, message: MessageSchema) -> int: ...
 
     def schema(self, id_: int) -> MessageSchema: ...
 
@@ -36,7 +35,7 @@ class Confluent:
     def header(self, message: MessageSchema) -> bytes:
         known = (message.type, message.version)
         if known not in self._headers:
-            self._headers[known] = MAGIC + self._ids.registered(message).id.to_bytes(4, "big")
+            self._headers[known] = MAGIC + self._ids.id_of(message).to_bytes(4, "big")
         return self._headers[known]
 
     def known(self) -> Mapping[bytes, MessageSchema]:

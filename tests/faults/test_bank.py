@@ -93,6 +93,7 @@ def test_killing_everything_loses_no_money(open_sandbox: OpenSandbox, seed: int)
         finally:
             tellers.close()
         print(f"  {protocol}, killed: {struck}")
+        eventually(lambda: _all_run(sandbox, daemons), "all daemons run", QUIET_S)
         bank = _at_rest(sandbox)
         assert_conserved(bank, ACCOUNTS * OPENING)
         refused = assert_decided_once(sandbox, bank)
@@ -141,6 +142,15 @@ def _fire(sandbox: Sandbox, daemons: dict[str, Daemon], tellers: Tellers, chance
         acts[name]()
         struck[name] = struck.get(name, 0) + 1
     return struck
+
+
+def _all_run(sandbox: Sandbox, daemons: dict[str, Daemon]) -> bool:
+    """Whether every daemon is past its start; one that met no Redis then has ended, and is started again."""
+    for name, daemon in daemons.items():
+        if not daemon.runs:
+            assert daemon.ended() == 1 and "logfold: Redis at" in daemon.log, daemon.log
+            daemons[name] = sandbox.start(*DAEMONS[name])
+    return all(" runs" in daemon.log for daemon in daemons.values())
 
 
 def _at_rest(sandbox: Sandbox) -> Bank:

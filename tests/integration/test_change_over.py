@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,6 +134,22 @@ def test_history_and_tail_tell_the_same(logs: tuple[Log, Log]) -> None:
         found.append(rows)
     assert found[0] == found[1]
     assert not any("error" in row for row in found[1])
+
+
+def test_a_history_that_was_exported_is_checked_without_the_registry(logs: tuple[Log, Log], tmp_path: Path) -> None:
+    """The files hold the schemas of the ids."""
+    _, changed = logs
+    for domain in DOMAINS:
+        changed.sandbox.ok("export", f"{domain}.events", str(tmp_path))
+    for path in RECORDED.glob("*.commands-0.avro"):
+        shutil.copy(path, tmp_path / f"{changed.sandbox.prefix}{path.name}")
+    away = {"SCHEMA_REGISTRY_URL": ""}
+    done = changed.sandbox.run("schemas", "record", "--history", str(tmp_path), environ=away)
+    assert done.returncode == 0, done.stderr
+    recorded, ours = (json.loads((of / "folded.json").read_text()) for of in (tmp_path, RECORDED))
+    assert recorded["projection"]["flights"]["slices"] == ours["projection"]["flights"]["slices"]
+    done = changed.sandbox.run("schemas", "check", "--domain", "flights", "--history", str(tmp_path), environ=away)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 # -- what is written with a registry, and a registry that is away -----------------------------------------------------------
