@@ -41,7 +41,7 @@ demo: install ## Import real flights, show them, lose Redis, rebuild, compare (M
 	$(BIN)/python deploy/demo.py run --months $(MONTHS)
 
 test: check ## Everything, against real Kafkas and Redises of its own (WORKERS=4, each with one)
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: install ## Lint, types, rooms, schemas, the Compose file
 	$(BIN)/ruff check .
