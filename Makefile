@@ -58,5 +58,5 @@ format: install ## Format the code
 bench: install ## Measure, each figure against a baseline of the same run
 	$(BIN)/python -m bench $(ARGS)
 
-soak: install ## Long fault rounds
-	LOGFOLD_SOAK=1 $(BIN)/pytest tests/faults $(ARGS)
+soak: install ## Long fault rounds, a million values for the decoder
+	LOGFOLD_SOAK=1 $(BIN)/pytest tests/faults tests/unit/test_fuzz.py $(ARGS)

@@ -10,6 +10,8 @@ import structlog
 
 from producers.settings import LIBRDKAFKA
 
+# What Confluent's client of a schema registry asks by; it says every request that went well, some five hundred at a start.
+_HTTP = "httpx2"
 _SELDOM_S = 10.0
 _REMEMBERED = 1000
 
@@ -40,6 +42,7 @@ def configure(environ: Mapping[str, str]) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    logging.getLogger(_HTTP).setLevel(logging.WARNING)
     logger = logging.getLogger(LIBRDKAFKA)
     logger.setLevel(logging.WARNING)
     logger.addFilter(Seldom())
