@@ -63,6 +63,8 @@ def process_manager(runtime: Runtime, names: tuple[str, ...]) -> None:
 @pass_runtime
 def run_all(runtime: Runtime) -> None:
     """Run every daemon of the enabled domains, a process each, and start again those that fail."""
+    # What every one of them would fail on, for as long as nobody mends it.
+    runtime.loaded_codec()
     children = [["run", "handler", name] for name in runtime.domains]
     children += [["run", "projector", name] for name in runtime.projections if name not in runtime.hosted]
     children += [["run", "process-manager", name] for name in runtime.process_managers]

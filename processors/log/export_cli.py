@@ -75,6 +75,7 @@ def export(runtime: Runtime, topic: str, folder: Path, only: tuple[int, ...], fo
 @click.option("--partitions", type=click.IntRange(1, 10_000), help="Of a topic that is made; by default as many as it had.")
 @click.option("--replication", type=click.IntRange(1, 32), help="Copies of each; 3, or 1 where there are fewer brokers.")
 @click.option("--partial", is_flag=True, help="Go on where the files of some partitions are missing.")
+@click.option("--any-ids", is_flag=True, help="Go on where a schema registry's ids are not those of the files.")
 @json_option
 @pass_runtime
 def import_log(
@@ -84,6 +85,7 @@ def import_log(
     partitions: int | None,
     replication: int | None,
     partial: bool,
+    any_ids: bool,
     as_json: bool,
 ) -> None:
     """Restore what `logfold export` saved in FOLDER: every topic under the name that it had, or the only one as TOPIC.
@@ -97,6 +99,9 @@ def import_log(
         raise UsageError(f"{folder} has files of several topics, which cannot all become {topic!r}: {there}")
     topics = Topics(runtime.kafka)
     targets = [(each, runtime.names.topic(topic) if topic is not None else each.topic) for each in exports]
+    if not any_ids:
+        for each in exports:
+            each.refuse_other_ids(runtime.codec())
     counts = {each.topic: each.check() for each in exports}
     restore = Restore(runtime.kafka, topics)
     existing = topics.existing([name for _, name in targets])

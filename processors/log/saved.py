@@ -3,23 +3,52 @@
 from __future__ import annotations
 
 import heapq
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from schemas import container
+from schemas.codec import Codec
 from schemas.container import Record
-from schemas.errors import LogfoldError, NotFoundError, UsageError
+from schemas.errors import DecodeError, LogfoldError, NotFoundError, UsageError
+from schemas.parsed import fingerprint
+from schemas.registry.client import message_of
+from schemas.registry.framing import MAGIC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saved:
-    """The files of one topic. topic: as it was called. partitions: how many it had. files: by partition."""
+    """The files of one topic.
+
+    topic: as it was called. partitions: how many it had. files: by partition. schemas: what its messages were written with,
+    by what they begin with.
+    """
 
     topic: str
     partitions: int
     files: Mapping[int, Path]
+    schemas: Mapping[bytes, Any]
+
+    def refuse_other_ids(self, codec: Codec) -> None:
+        """LogfoldError when an id of a schema registry, in these messages, is not known as the schema that it was."""
+        for header, schema in self.schemas.items():
+            if header[:1] != MAGIC:
+                continue
+            id_ = int.from_bytes(header[1:], "big")
+            was = message_of(schema, f"the schema {id_} of {self.topic}")
+            try:
+                now = codec.written(header)
+                found = "" if fingerprint(now) == fingerprint(was) else f"is {now.type} version {now.version or 'of others'}"
+            except DecodeError as error:
+                found = f"cannot be read: {error}"
+            if found:
+                raise LogfoldError(
+                    f"{self.topic} was written by the ids of a schema registry, and {id_}, then {was.type}, now {found}: set "
+                    "SCHEMA_REGISTRY_URL to the registry that gave them (--any-ids restores it all the same)"
+                )
 
     def check(self) -> dict[int, int]:
         """Read every record; how many there are, by partition. LogfoldError names the file that is cut or damaged."""
@@ -63,7 +92,9 @@ def saved(folder: Path, *, partial: bool = False) -> list[Saved]:
 def _whole(topic: str, files: Sequence[tuple[Path, dict[str, str]]], partial: bool) -> Saved:
     first, one = files[0]
     found: dict[int, Path] = {}
+    schemas: dict[bytes, Any] = {}
     for path, about in files:
+        schemas |= {bytes.fromhex(header): schema for header, schema in json.loads(about.get("schemas", "{}")).items()}
         for name in ("topic_id", "partitions"):
             if about.get(name) != one.get(name):
                 raise LogfoldError(
@@ -80,7 +111,7 @@ def _whole(topic: str, files: Sequence[tuple[Path, dict[str, str]]], partial: bo
             raise LogfoldError(f"{first.parent}: {what} (--partial goes on without)")
     if beyond := [path for partition, path in found.items() if partition >= partitions]:
         raise LogfoldError(f"{beyond[0]} says that it is of a partition which it says the topic did not have")
-    return Saved(topic=topic, partitions=partitions, files=dict(sorted(found.items())))
+    return Saved(topic=topic, partitions=partitions, files=dict(sorted(found.items())), schemas=schemas)
 
 
 def _number(path: Path, about: Mapping[str, str], name: str) -> int:

@@ -14,6 +14,7 @@ import pytest
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
 from processors.gate.samples import History
+from schemas import container
 from schemas.catalog import Catalog
 from schemas.codec import Codec
 from schemas.registry.client import Registry
@@ -152,6 +153,35 @@ def test_a_history_that_was_exported_is_checked_without_the_registry(logs: tuple
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_log_is_restored_with_the_registry_that_gave_its_ids_alone(
+    logs: tuple[Log, Log], open_sandbox: OpenSandbox, tmp_path: Path
+) -> None:
+    _, changed = logs
+    changed.sandbox.ok("export", "flights.events", str(tmp_path))
+    restore = ("import-log", str(tmp_path), "flights.events")
+    with open_sandbox(partitions=0, SCHEMA_REGISTRY_URL=changed.sandbox.environ["SCHEMA_REGISTRY_URL"]) as sandbox:
+        says = sandbox.fails(1, *restore, environ={"SCHEMA_REGISTRY_URL": ""})
+        assert "was written by the ids of a schema registry" in says
+        assert "SCHEMA_REGISTRY_URL is not set" in says
+        (path,) = tmp_path.glob("*.avro")
+        with container.opened(path) as (about, records):
+            found, told = list(records), dict(about)
+        told["schemas"] = json.dumps(_turned_round(json.loads(told["schemas"])))
+        container.save(path, found, lambda: told)
+        assert "then flights." in (says := sandbox.fails(1, *restore))
+        assert "now is flights." in says
+        assert not [topic for topic in sandbox.admin.list_topics(timeout=10).topics if topic.startswith(sandbox.prefix)]
+        sandbox.ok(*restore, "--any-ids")
+        read = log.read(sandbox, "flights.events")
+        assert [record.value for record in read] == [record.value for record in log.read(changed.sandbox, "flights.events")]
+
+
+def _turned_round(schemas: dict[str, Any]) -> dict[str, Any]:
+    """As of another registry, which gave the ids to other schemas."""
+    ids = sorted(header for header in schemas if header.startswith("00"))
+    return {**schemas, **{header: schemas[other] for header, other in zip(ids, reversed(ids), strict=True)}}
+
+
 # -- what is written with a registry, and a registry that is away -----------------------------------------------------------
 
 
@@ -195,7 +225,7 @@ def test_a_registry_that_stops_has_no_effect_on_what_runs(registered: Sandbox) -
 
 def test_a_registry_that_is_down_at_start_is_an_error(registered: Sandbox) -> None:
     away = {"SCHEMA_REGISTRY_URL": "http://127.0.0.1:9/apis"}
-    for args in (("run", "handler", "flights"), ("run", "projector", "flights"), DEPART):
+    for args in (("run", "all"), ("run", "handler", "flights"), ("run", "projector", "flights"), DEPART):
         says = registered.fails(1, *args, environ=away)
         assert "the schema registry at http://127.0.0.1:9/apis does not answer" in says
         assert "SCHEMA_REGISTRY_URL" in says
