@@ -12,6 +12,9 @@ from typing import Any, Protocol, TypedDict
 
 from schemas.errors import LogfoldError, UsageError
 
+NO_PAGE = ""
+"""The token of the first page."""
+
 
 class PageGoneError(LogfoldError):
     """The page is of a build that is not the one being read."""

@@ -117,6 +117,12 @@ class PastReader:
 
     def find(self, table: str, index: str, prefix: str, *, limit: int | None = None, start: str = "") -> list[Row]:
         """As Reader.find."""
+        return [row for _, row in self.entries(table, index, prefix, limit=limit, start=start)]
+
+    def entries(
+        self, table: str, index: str, prefix: str, *, limit: int | None = None, start: str = ""
+    ) -> list[tuple[str, Row]]:
+        """As Reader.entries."""
         declared = {i.name: i for i in self.projection.table(table).indexes}
         if index not in declared:
             raise UsageError(f"the table {table!r} has no index {index!r}")
@@ -126,7 +132,8 @@ class PastReader:
             if text is not None:
                 members.append((member(text, key).encode(), key))
         begin, low = prefix.encode(), start.encode()
-        return [self._tables[table][key] for text, key in sorted(members) if text.startswith(begin) and text >= low][:limit]
+        wanted = [key for text, key in sorted(members) if text.startswith(begin) and text >= low][:limit]
+        return [(key, self._tables[table][key]) for key in wanted]
 
 
 def answer_as_of(projection: Projection, params: dict[str, Any], point: Point, past: Past) -> Any:

@@ -8,7 +8,8 @@ from typing import Any
 
 from projections.event import Event
 from projections.foreign import Foreign
-from projections.slices import META, PARKED, PARKED_EVENTS
+from projections.paging import NO_PAGE, Page, page_of, page_start
+from projections.slices import CHANGES, META, PARKED, PARKED_EVENTS
 from schemas.errors import UsageError
 from schemas.failure import Policy, Stop, may_park
 from schemas.names import checked_name
@@ -23,6 +24,22 @@ MemberOf = Callable[[str, Row], str | None]
 def event_key(event: Event) -> str | None:
     """The aggregate's id: the key of rows that belong to one aggregate."""
     return event.key
+
+
+def itself(row: Row) -> Row:
+    """A row, shown as it is."""
+    return row
+
+
+def at_most(most: int) -> Callable[[str], int]:
+    """A parameter's check: a whole number from 1 to `most`."""
+
+    def check(given: str) -> int:
+        if not given.isascii() or not given.isdigit() or len(given) > len(str(most)) or not 1 <= int(given) <= most:
+            raise UsageError(f"limit must be between 1 and {most:,}, not {given[:40]!r}")
+        return int(given)
+
+    return check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +86,26 @@ class Param:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """The rows of one table that a query answers with, and how it shows them.
+
+    index, prefix: those whose text in the index begins with `prefix(**params)`. key: without an index, the one under the
+    value of this parameter. show: the row as it is shown, None for one that is not.
+    """
+
+    table: str
+    index: str = ""
+    prefix: Callable[..., str] | None = None
+    key: str = ""
+    show: Callable[[Row], Row | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """What a projection answers: `run(reader, **params)` returns a row, or rows for a list.
 
     columns: the fields, in order, that a person is shown; programs get all. paged: it returns a projections.paging.Page,
-    and its parameter `page` takes the token of one.
+    and its parameter `page` takes the token of one. rows: which rows it answers with, of those that can be followed.
     """
 
     run: Callable[..., Any]
@@ -81,6 +113,7 @@ class Query:
     columns: tuple[str, ...] = ()
     help: str = ""
     paged: bool = False
+    rows: Answered | None = None
 
     @property
     def aggregate(self) -> Param | None:
@@ -109,6 +142,8 @@ class Projection:
     topics: without the prefix (`flights.events`).
     foreign: of these topics, those that others write: how to get the type and key of their events.
     from_any_point: whether its rows make sense when folded from a later event than the first, as counts of a year do.
+    changes: about how many of its last commits each partition keeps what they changed of, so that it can be followed as it
+    changes (`logfold serve`); by default none.
     on_failure: what to do about an event that cannot be decoded or folded.
     """
 
@@ -119,6 +154,7 @@ class Projection:
     query: Query | None = None
     foreign: tuple[Foreign, ...] = ()
     from_any_point: bool = False
+    changes: int = 0
     on_failure: Policy = field(default_factory=Stop)
     routes: dict[str, list[Route]] = field(default_factory=dict)
 
@@ -127,7 +163,7 @@ class Projection:
         if not self.topics or not self.tables:
             raise UsageError(f"the projection {self.name!r} needs at least one topic and one table")
         self._check_foreign()
-        parts = [META, *self.parts]
+        parts = [META, CHANGES, *self.parts]
         for part in parts:
             if parts.count(part) > 1:
                 raise UsageError(f"the projection {self.name!r}: more than one part of a slice would be called {part!r}")
@@ -196,9 +232,68 @@ class Projection:
         paged: bool = False,
     ) -> None:
         """Let `logfold query <name>` run `query(reader, **params)`; at most one parameter names an aggregate."""
+        self._answers(Query(run=query, params=tuple(params), columns=tuple(columns), help=query.__doc__ or "", paged=paged))
+
+    def gets(
+        self, table: str, param: Param, *, help: str, columns: Sequence[str] = (), show: Callable[[Row], Row | None] = itself
+    ) -> None:
+        """Let `logfold query <name>` answer with the row of `table` that the parameter is the key of.
+
+        show: what a row is shown as, by default as it is; None for one that is as if it were not there.
+        """
+
+        def run(reader: Any, **given: Any) -> Row | None:
+            row = reader.get(table, given[param.name])
+            return None if row is None else show(row)
+
+        self.table(table)
+        rows = Answered(table=table, key=param.name, show=show)
+        self._answers(Query(run=run, params=(param,), columns=tuple(columns), help=help, rows=rows))
+
+    def lists(
+        self,
+        table: str,
+        index: str,
+        prefix: Callable[..., str],
+        *,
+        params: Sequence[Param],
+        help: str,
+        columns: Sequence[str] = (),
+        show: Callable[[Row], Row] = itself,
+        limit: int = 50,
+        most: int = 1_000,
+    ) -> None:
+        """Let `logfold query <name>` answer with the rows that an index has under `prefix(**params)`, in pages.
+
+        prefix: what the index's text of each of them begins with. limit, most: how many a page has by default, and may have.
+        There is no answer, not an empty one, where the first page would be empty.
+        """
+        declared = next((of for of in self.table(table).indexes if of.name == index), None)
+        if declared is None:
+            raise UsageError(f"the projection {self.name!r}: the table {table!r} has no index {index!r}")
+        member_of = declared.member
+
+        def run(reader: Any, limit: int = limit, page: str = NO_PAGE, **given: Any) -> Page | None:
+            begin = prefix(**given)
+            found = reader.entries(table, index, begin, limit=limit + 1, start=page_start(reader, page, begin))
+            if not found and not page:
+                return None
+            rest = found[limit:]
+            shown = [show(row) for _, row in found[:limit]]
+            return page_of(reader, shown, member_of(*rest[0]) if rest else None)
+
+        paging = (
+            Param(name="limit", default=str(limit), check=at_most(most), help="how many at most"),
+            Param(name="page", default=NO_PAGE, help="where to go on: what the page before gave as next"),
+        )
+        rows = Answered(table=table, index=index, prefix=prefix, show=show)
+        self._answers(Query(run=run, params=(*params, *paging), columns=tuple(columns), help=help, paged=True, rows=rows))
+
+    def _answers(self, query: Query) -> None:
+        params = query.params
         if any(param.aggregate for param in params) and (sum(p.aggregate for p in params) > 1 or len(self.topics) > 1):
             raise UsageError(f"the projection {self.name!r}: a query is of one aggregate of one topic, or of none")
-        self.query = Query(run=query, params=tuple(params), columns=tuple(columns), help=query.__doc__ or "", paged=paged)
+        self.query = query
 
 
 def _union(declared: Sequence[frozenset[str] | None]) -> frozenset[str] | None:

@@ -72,6 +72,12 @@ class Reader:
 
         limit: so many at most. start: only those whose member is not before this text.
         """
+        return [row for _, row in self.entries(table, index, prefix, limit=limit, start=start)]
+
+    def entries(
+        self, table: str, index: str, prefix: str, *, limit: int | None = None, start: str = ""
+    ) -> list[tuple[str, Row]]:
+        """As `find`, each row with its key."""
         declared = self.projection.table(table)
         if index not in {i.name for i in declared.indexes}:
             raise UsageError(f"the table {table!r} has no index {index!r}")
@@ -81,13 +87,15 @@ class Reader:
         pipe = self._redis.pipeline(transaction=False)
         for slice_ in slices:
             pipe.zrangebylex(slice_.key(index), low, high, **first)
-        found: list[tuple[bytes, Row]] = []
+        found: list[tuple[bytes, str, Row]] = []
         for slice_, members in zip(slices, pipe.execute(), strict=True):
             keys = [key_text(m.partition(b"\t")[2]) for m in members]
             rows = self._store.rows(slice_, table, keys) if keys else []
-            found += [(m, parsed(row, table, key)) for m, key, row in zip(members, keys, rows, strict=True) if row is not None]
+            found += [
+                (m, key, parsed(row, table, key)) for m, key, row in zip(members, keys, rows, strict=True) if row is not None
+            ]
         self._refuse_gone(slices)
-        return [row for _, row in sorted(found, key=lambda pair: pair[0])[:limit]]
+        return [(key, row) for _, key, row in sorted(found, key=lambda entry: entry[0])[:limit]]
 
     def rows(self, slice_: SliceId, table: str) -> Iterator[tuple[str, bytes]]:
         """Every stored row of one slice, (key, canonical JSON), by HSCAN and in no order; a row may come twice."""

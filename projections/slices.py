@@ -4,7 +4,8 @@ Keys: `{<owner>:<generation>:<topic>:<partition>}:<part>`; the part `slice` is a
 fold), `revision` (counts the writes), `topic_id`, `last_offset` / `last_id` (the last event folded), `digest.<table>`
 (see projections.digest), and, while a switch of generations holds the slice, `held` (until when, in milliseconds). The
 parts `parked` and `parked-events` say what is put aside (see projections.parked). Every other part is a table (a hash of
-JSON rows) or an index (a sorted set, all scores 0, read in the order of the members).
+JSON rows) or an index (a sorted set, all scores 0, read in the order of the members). Where a projection asks for it, the
+part `changes` is a stream of what was written last (see projections.feed), and `changed` in `slice` is its last entry's id.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from schemas.errors import LogfoldError
 
 META = "slice"
 PARKED, PARKED_EVENTS = "parked", "parked-events"
+CHANGES = "changes"
 _DIGEST = "digest."
 _HELD = "held"
 HOLD_MS = 5_000
@@ -96,8 +98,8 @@ class Progress:
     offset: the next offset to fold. revision: the number of writes. topic_id: of the topic it was folded from.
     last_offset, last_id: the last event folded, by which a log that was cut short or made again is recognised.
     digests: of its tables; None when they are not known (a row was written past the fold). held_until: when a switch of
-    generations ends to hold it, in milliseconds of Redis' clock; 0 when none does. An absent slice has offset 0 and
-    revision 0.
+    generations ends to hold it, in milliseconds of Redis' clock; 0 when none does. changed: the id of the last entry in its
+    stream of changes, empty when there is none. An absent slice has offset 0 and revision 0.
     """
 
     offset: int = 0
@@ -107,6 +109,7 @@ class Progress:
     last_id: str = ""
     digests: Digests | None = None
     held_until: int = 0
+    changed: str = ""
 
     @property
     def held(self) -> bool:
@@ -159,6 +162,7 @@ class Commit:
     """One slice's write: the changes and the progress after it, made only if `before` is still what is stored.
 
     holder: whether `before` is what `SliceStore.seize` told; the write then ends that hold. Any other hold refuses it.
+    entry: what the stream of changes gets, under the id `after.changed`; kept: about how many entries it keeps.
     """
 
     slice: SliceId
@@ -166,6 +170,8 @@ class Commit:
     after: Progress
     changes: Changes
     holder: bool = False
+    entry: bytes | None = None
+    kept: int = 0
 
 
 class SliceStore:
@@ -210,6 +216,23 @@ class SliceStore:
             pipe.hlen(slice_.key(part))
         found = pipe.execute()
         return found[: len(wanted)], sum(found[len(wanted) :])
+
+    def changes(self, slices: Sequence[SliceId], since: Sequence[str], most: int) -> list[list[tuple[str, str, bytes]]]:
+        """The next entries of each slice's stream of changes behind an id (empty: from the first on), at most so many.
+
+        An entry: its id, the id of the one before it, what changed. One round trip.
+        """
+        pipe = self._redis.pipeline(transaction=False)
+        for slice_, after in zip(slices, since, strict=True):
+            pipe.xrange(slice_.key(CHANGES), f"({after}" if after else "-", "+", most)
+        return [[(id_.decode(), entry[b"prev"].decode(), entry[b"rows"]) for id_, entry in found] for found in pipe.execute()]
+
+    def changed(self, slices: Sequence[SliceId]) -> list[str]:
+        """The id of the last entry in each slice's stream of changes, empty where there is none."""
+        pipe = self._redis.pipeline(transaction=False)
+        for slice_ in slices:
+            pipe.hget(slice_.key(META), "changed")
+        return [(id_ or b"").decode() for id_ in pipe.execute()]
 
     def commit(self, commits: Sequence[Commit]) -> list[bool]:
         """Write each slice atomically: all of its changes and its progress, or nothing.
@@ -299,13 +322,13 @@ class SliceStore:
     def size(self, slice_: SliceId, parts: Iterable[str]) -> int:
         """About how many bytes of Redis' memory the slice takes."""
         pipe = self._redis.pipeline(transaction=False)
-        for part in (META, *parts):
+        for part in (META, CHANGES, *parts):
             pipe.memory_usage(slice_.key(part), samples=_SAMPLES)
         return sum(size or 0 for size in pipe.execute())
 
     def drop(self, slice_: SliceId, parts: Iterable[str]) -> None:
         """Remove a slice whole, its offset and what is parked included, in one UNLINK."""
-        self._redis.unlink(*(slice_.key(part) for part in dict.fromkeys((META, PARKED, PARKED_EVENTS, *parts))))
+        self._redis.unlink(*(slice_.key(part) for part in dict.fromkeys((META, PARKED, PARKED_EVENTS, CHANGES, *parts))))
 
 
 def key_text(key: bytes) -> str:
@@ -337,6 +360,7 @@ def _progress(slice_: SliceId, stored: dict[bytes, bytes]) -> Progress:
             last_id=stored.get(b"last_id", b"").decode(),
             digests=_digests(stored),
             held_until=int(stored.get(_HELD.encode(), 0)),
+            changed=stored.get(b"changed", b"").decode(),
         )
     except (KeyError, ValueError) as error:
         raise LogfoldError(
@@ -369,14 +393,28 @@ class _Call:
             self._index(index, members)
         for part, fields in commit.changes.parked.items():
             self._table(part, fields)
-        meta = ["offset", after.offset, "revision", before.revision + 1, "topic_id", after.topic_id]
+        if commit.entry is not None:
+            self._entry(commit, commit.entry)
+        self._progress(before, after)
+
+    def _progress(self, before: Progress, after: Progress) -> None:
+        meta: list[Any] = ["offset", after.offset, "revision", before.revision + 1, "topic_id", after.topic_id]
         if after.last_offset is not None:
             meta += ["last_offset", after.last_offset, "last_id", after.last_id]
+        if after.changed != before.changed:
+            meta += ["changed", after.changed]
         for table, digest in (after.digests or {}).items():
             meta += [_DIGEST + table, b"%032x" % digest]
         if after.digests is None and before.digests:
             self._call("HDEL", 1, [_DIGEST + table for table in before.digests])
         self._call("HSET", 1, meta)
+
+    def _entry(self, commit: Commit, rows: bytes) -> None:
+        if commit.before.revision == 0:
+            # What is left of a slice that is gone would refuse an id that is not beyond its last one.
+            self._part(CHANGES, "UNLINK", [])
+        entry = [commit.after.changed, "prev", commit.before.changed, "rows", rows]
+        self._part(CHANGES, "XADD", ["MAXLEN", "~", commit.kept, *entry])
 
     def _part(self, part: str, command: str, args: list[Any]) -> None:
         self.keys.append(self._slice.key(part))

@@ -19,6 +19,7 @@ from processors.projector.reading import Reading, is_of
 from processors.runtime import Runtime
 from processors.turns import Turns
 from projections.digest import moved
+from projections.feed import fed
 from projections.fold import FoldError
 from projections.generations import Generation, Generations
 from projections.parked import Mark, marks, offsets, shown, written
@@ -149,7 +150,8 @@ class ParkedEvents:
             return attempt
         one.done.parked = written({entry.key: mark}, after, {}, parked[: drop + folded])
         progress = replace(before, digests=moved(before.digests, one.done.digests))
-        return replace(attempt, commit=Commit(slice=slice_, before=before, after=progress, changes=one.done))
+        commit = Commit(slice=slice_, before=before, after=progress, changes=one.done)
+        return replace(attempt, commit=fed(self._projection, commit))
 
     def _read(self, slice_: SliceId, key: bytes, known: dict[int, Message]) -> None:
         """Read the parked events that were not read yet."""

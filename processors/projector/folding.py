@@ -16,6 +16,7 @@ from processors.projector.writer import Write, Writer
 from processors.slices import OpenSlice, opened
 from processors.topics import Place, Topics
 from projections.digest import moved
+from projections.feed import fed
 from projections.fold import Fold, FoldError
 from projections.generations import Generation
 from projections.parked import Mark, marks
@@ -120,7 +121,7 @@ class Folding:
             return None
         after = replace(after, digests=moved(after.digests, changes.digests))
         commit = Commit(slice=slice_.id, before=slice_.progress, after=after, changes=changes)
-        return Write(slice=slice_, commit=commit, events=len(records), parking=parking)
+        return Write(slice=slice_, commit=fed(self._projection, commit), events=len(records), parking=parking)
 
     def _apply(self, place: Place, records: Sequence[Message]) -> Changes:
         # The rows of a write that is under way are all held, so none of those that are read here is about to change.

@@ -11,6 +11,7 @@ from processors.rebuild.job import Job
 from processors.topics import Place
 from processors.turns import Turns
 from projections.difference import Difference, between
+from projections.feed import fed
 from projections.fold import Fold
 from projections.generations import Generation
 from projections.parked import marks
@@ -74,7 +75,7 @@ def _repair(
             events = history.aggregate(topic, key, until).events
             folded = Fold(job.projection, 1).apply(events, lambda _table, keys: [None] * len(keys))
             differences, changes, there = _differences(job, live, place, key, tables, folded)
-            if not differences or turns.write(_commit(slice_, before, changes)):
+            if not differences or turns.write(fed(job.projection, _commit(slice_, before, changes))):
                 repaired.events += len(events)
                 repaired.differences += differences
                 return there or bool(events)

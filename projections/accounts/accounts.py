@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from projections.event import Event
 from projections.projection import Param, Projection, Row, Table
-from projections.reader import Reader
 from schemas.accounts.money import text
 
-accounts = Projection(name="accounts", version=1, topics=("accounts.events",), tables=(Table(name="accounts"),))
+accounts = Projection(name="accounts", version=1, topics=("accounts.events",), tables=(Table(name="accounts"),), changes=1_000)
 
 
 @accounts.on("accounts.AccountOpened", reads=("owner", "currency"))
@@ -52,16 +51,16 @@ def _next(row: Row | None, event: Event) -> Row:
     return row
 
 
-def account(reader: Reader, id: str) -> Row | None:
-    """One account by its id: owner, currency, balance, status."""
-    row = reader.get("accounts", id)
-    if row is None or row["status"] == "unknown":
+def _shown(row: Row) -> Row | None:
+    if row["status"] == "unknown":
         return None
     return {**row, "balance": text(row["balance"], row["currency"])}
 
 
-accounts.answers(
-    account,
-    params=[Param(name="id", positional=True, aggregate=True, help="the account's id")],
+accounts.gets(
+    "accounts",
+    Param(name="id", positional=True, aggregate=True, help="the account's id"),
+    help="One account by its id: owner, currency, balance, status.",
+    show=_shown,
     columns=["id", "owner", "currency", "balance", "status", "version"],
 )

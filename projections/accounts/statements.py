@@ -10,20 +10,17 @@ from __future__ import annotations
 from typing import Any
 
 from projections.event import Event
-from projections.paging import Page, page_of, page_start
 from projections.projection import Index, Param, Projection, Row, Table
-from projections.reader import Reader
 from schemas.accounts.money import text
 from schemas.envelope import header
-from schemas.errors import DecodeError, UsageError
+from schemas.errors import DecodeError
 
-_MOST = 1_000
 # What has no place in a key (schemas.ids.checked_key), so that no account's entries begin like those of another.
 _END = "\0"
 
 
 def _place(id_: str, version: int) -> str:
-    return f"{id_}{_END}{version:019d}"
+    return f"{_of(id_)}{version:019d}"
 
 
 def _member(key: str, row: Row) -> str:
@@ -46,6 +43,7 @@ statements = Projection(
     version=1,
     topics=("accounts.events",),
     tables=(Table(name="entries", indexes=(Index(name="by_version", member=_member),)),),
+    changes=1_000,
 )
 
 _MOVED = {
@@ -86,14 +84,8 @@ def _entry(event: Event, what: str, **more: Any) -> Row:
     return {"version": _version(event), "what": what, **row}
 
 
-def statement(reader: Reader, id: str, limit: int, page: str) -> Page | None:
-    """An account's entries in order, in pages: `next` is what to give as --page to go on, null at the end."""
-    begin = f"{id}{_END}"
-    found = reader.find("entries", "by_version", begin, limit=limit + 1, start=page_start(reader, page, begin))
-    if not found and not page:
-        return None
-    rest = found[limit:]
-    return page_of(reader, [_shown(row) for row in found[:limit]], _place(id, rest[0]["version"]) if rest else None)
+def _of(id: str) -> str:
+    return f"{id}{_END}"
 
 
 def _shown(row: Row) -> Row:
@@ -102,19 +94,12 @@ def _shown(row: Row) -> Row:
     return {**row, "amount": None if amount is None else text(amount, currency), "balance": balance}
 
 
-def _limit(given: str) -> int:
-    if not given.isascii() or not given.isdigit() or not 1 <= int(given[:9]) <= _MOST or len(given) > 9:
-        raise UsageError(f"--limit must be between 1 and {_MOST:,}, not {given!r}")
-    return int(given)
-
-
-statements.answers(
-    statement,
-    params=[
-        Param(name="id", positional=True, aggregate=True, help="the account's id"),
-        Param(name="limit", default="50", check=_limit, help="how many entries at most"),
-        Param(name="page", default="", help="where to go on: what the page before gave as next"),
-    ],
+statements.lists(
+    "entries",
+    "by_version",
+    _of,
+    params=[Param(name="id", positional=True, aggregate=True, help="the account's id")],
+    help="An account's entries in order, in pages: `next` is what to give as --page to go on, null at the end.",
     columns=["version", "what", "amount", "balance", "currency", "counterparty", "transfer_id"],
-    paged=True,
+    show=_shown,
 )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from projections.event import Event
 from projections.projection import Param, Projection, Row, Table
-from projections.reader import Reader
 from schemas.accounts.money import text
 from schemas.times import iso
 
@@ -76,14 +75,14 @@ def _became(row: Row | None, state: str) -> Row:
     return row
 
 
-def transfer(reader: Reader, id: str) -> Row | None:
-    """One transfer by its id: from where to where, how much, and how far it has come."""
-    row = reader.get("transfers", id)
-    return None if row is None else {**row, "amount": text(row["amount"], row["currency"])}
+def _shown(row: Row) -> Row:
+    return {**row, "amount": text(row["amount"], row["currency"])}
 
 
-transfers.answers(
-    transfer,
-    params=[Param(name="id", positional=True, aggregate=True, help="the transfer's id")],
+transfers.gets(
+    "transfers",
+    Param(name="id", positional=True, aggregate=True, help="the transfer's id"),
+    help="One transfer by its id: from where to where, how much, and how far it has come.",
+    show=_shown,
     columns=["id", "from", "to", "amount", "currency", "state", "code", "message", "deadline", "version"],
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from projections.event import Event
 from projections.projection import Index, Param, Projection, Row, Table
-from projections.reader import Reader
 from schemas.times import day, iso, iso_day
 
 
@@ -17,6 +16,7 @@ board = Projection(
     version=1,
     topics=("flights.events",),
     tables=(Table(name="departures", indexes=(Index(name="by_time", member=_place),)),),
+    changes=1_000,
 )
 
 
@@ -69,13 +69,16 @@ def _became(row: Row | None, status: str) -> Row:
     return row
 
 
-def departures(reader: Reader, airport: str, date: int) -> list[Row] | None:
-    """Departures of one airport on one local day, all times UTC."""
-    return reader.find("departures", "by_time", f"{airport.upper()}|{iso_day(date)}|") or None
+def _day_of(airport: str, date: int) -> str:
+    return f"{airport.upper()}|{iso_day(date)}|"
 
 
-board.answers(
-    departures,
+board.lists(
+    "departures",
+    "by_time",
+    _day_of,
+    help="Departures of one airport on one local day, all times UTC.",
+    limit=500,
     params=[
         Param(name="airport", positional=True, help="IATA code, e.g. JFK"),
         Param(name="date", help="the local day, e.g. 2013-02-08", check=day),

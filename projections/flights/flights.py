@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from projections.event import Event
 from projections.projection import Param, Projection, Row, Table
-from projections.reader import Reader
 from schemas.times import iso, iso_day
 
-flights = Projection(name="flights", version=2, topics=("flights.events",), tables=(Table(name="flights"),))
+flights = Projection(name="flights", version=2, topics=("flights.events",), tables=(Table(name="flights"),), changes=1_000)
 
 
 @flights.on("flights.FlightScheduled")
@@ -73,14 +72,10 @@ def _next(row: Row | None, status: str) -> Row:
     return row
 
 
-def flight(reader: Reader, id: str) -> Row | None:
-    """One flight by its id, <carrier><number>:<date>:<origin>."""
-    return reader.get("flights", id)
-
-
-flights.answers(
-    flight,
-    params=[Param(name="id", positional=True, aggregate=True, help="e.g. UA1545:2013-01-01:EWR")],
+flights.gets(
+    "flights",
+    Param(name="id", positional=True, aggregate=True, help="e.g. UA1545:2013-01-01:EWR"),
+    help="One flight by its id, <carrier><number>:<date>:<origin>.",
     columns=[
         *("id", "status", "carrier", "flight_number", "flight_date", "origin", "destination", "tail_number"),
         *("scheduled_departure", "departed_at", "departure_delay_min"),

@@ -117,7 +117,7 @@ def test_a_statement_in_pages(bank: Sandbox, id_: str) -> None:
     shown = bank.run("query", "statements", id_, "--limit", "3")
     assert [line.split()[1] for line in shown.stdout.splitlines()[1:]] == ["opened", "deposit", "deposit"]
     assert shown.stderr == f"more: --page {first['next']}\n"
-    assert "--limit must be between" in bank.fails(2, "query", "statements", id_, "--limit", "0")
+    assert "limit must be between" in bank.fails(2, "query", "statements", id_, "--limit", "0")
     past = bank.json("query", "statements", id_, "--as-of-version", "3", "--limit", "2")
     assert len(past["entries"]) == 2
     rest = bank.json("query", "statements", id_, "--as-of-version", "3", "--page", past["next"])

@@ -165,7 +165,7 @@ def test_how_many_entries_a_page_may_have(given: str) -> None:
     assert statements.query is not None
     limit = next(param for param in statements.query.params if param.name == "limit")
     assert limit.check is not None and limit.check("1000") == 1_000
-    with pytest.raises(UsageError, match="--limit must be between 1 and 1,000"):
+    with pytest.raises(UsageError, match="limit must be between 1 and 1,000"):
         limit.check(given)
 
 
