@@ -13,6 +13,7 @@ SCHEMAS = "logfold.schemas"
 PRODUCERS = "logfold.producers"
 PROJECTIONS = "logfold.projections"
 PROCESSORS = "logfold.processors"
+PAGES = "logfold.pages"
 OWN = "logfold"
 
 

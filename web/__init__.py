@@ -1,0 +1,1 @@
+"""What both sides share to be served over HTTP."""

@@ -1,0 +1,1 @@
+"""The pages of `flights`: files served under `/pages/flights/`."""

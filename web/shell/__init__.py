@@ -1,0 +1,1 @@
+"""The page itself, of no domain: files served under `/assets/`."""
