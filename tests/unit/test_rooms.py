@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-ROOMS = ("processors", "producers", "projections", "schemas")
+ROOMS = ("processors", "producers", "projections", "schemas", "web")
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ function Head({ row, state, address }) {
   const flight = `${row.carrier} ${row.flight_number}`;
   return html`<p><a href=${address("board", row.origin, row.flight_date)}>‹ Departures from ${row.origin}</a></p>
     <header class="sign">
-      <span class="flaps code" aria-hidden="true"><${Flaps} text=${`${row.carrier}${row.flight_number}`} /></span>
+      <span class="flaps code" aria-hidden="true"><${Flaps} text=${flight} /></span>
       <div class="where">
         <h1><span class="unseen">${flight} </span>${cityOf(row.origin)} to ${cityOf(row.destination)}</h1>
         <p>${carrierName(row.carrier)}, <time datetime=${row.flight_date}>${longDay(row.flight_date)}</time></p>
@@ -73,10 +73,10 @@ function End({ code, planned, actual, delay, what }) {
 
 // Where the aircraft is on its way, as far as its events say.
 function Way({ status }) {
-  const at = { scheduled: 0, cancelled: 0, departed: 50, diverted: 74, arrived: 100 }[status] ?? 0;
-  return html`<svg class="way" viewBox="0 0 120 24" aria-hidden="true" data-tone=${toneOf(status)}>
-    <line class="way-ground" x1="10" y1="12" x2="110" y2="12" /><line class="way-flown" x1="10" y1="12" x2=${10 + at} y2="12" />
-    <circle cx="10" cy="12" r="2.5" /><circle cx="110" cy="12" r="2.5" />
+  const at = { scheduled: 0, cancelled: 0, departed: 110, diverted: 160, arrived: 220 }[status] ?? 0;
+  return html`<svg class="way" viewBox="0 0 240 24" aria-hidden="true" data-tone=${toneOf(status)}>
+    <line class="way-ground" x1="10" y1="12" x2="230" y2="12" /><line class="way-flown" x1="10" y1="12" x2=${10 + at} y2="12" />
+    <circle cx="10" cy="12" r="2.5" /><circle cx="230" cy="12" r="2.5" />
     <path class="plane" transform=${`translate(${10 + at} 12)`} d="M8 0 L3 -1.2 L-1 -7 H-3 L-1 -1.2 L-5 -1 L-6.5 -3 H-8 L-7 0 L-8 3 H-6.5 L-5 1 L-1 1.2 L-3 7 H-1 L3 1.2 Z" />
   </svg>`;
 }

@@ -3,6 +3,9 @@
 
 const KEPT = "logfold.token";
 let asking = null;
+// Who gave none is not asked by each request that comes after, but by the next view.
+let declined = false;
+addEventListener("hashchange", () => (declined = false));
 let ask = async () => null;
 
 export class Problem extends Error {
@@ -63,8 +66,10 @@ export async function rowsOf(path, options) {
 
 // One dialog for all requests that wait for a token.
 async function newToken(why) {
+  if (declined) return false;
   asking ??= ask(why).finally(() => (asking = null));
   const token = await asking;
+  declined = !token;
   if (token) sessionStorage.setItem(KEPT, token);
   return Boolean(token);
 }

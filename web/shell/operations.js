@@ -75,32 +75,33 @@ function Projection({ projection }) {
   const { name, domain, version, generation, state, parked, rebuild, partitions } = projection;
   const line = rates(answers.slice(-SHOWN - 1), foldedTotal(name));
   const lag = partitions.reduce((sum, each) => sum + (each.lag ?? 0), 0);
+  const topics = [...new Set(partitions.map((each) => each.topic))];
   const stalled = partitions.filter((each) => each.stalled);
   return html`<article class="card projection" data-tone=${tone(state)}>
     <header>
       <div><h3>${name}</h3><p class="hint">${domain} · version ${version} · ${generation ? `generation ${generation}` : "no generation"}</p></div>
       <span class="badge" data-tone=${tone(state)}>${state}</span>
     </header>
-    <dl class="figures">
+    <div class="figures"><dl>
       <div data-tone=${lag > 0 ? "wait" : null}><dt>Lag</dt><dd>${number(lag)}</dd></div>
       <div><dt>Events/s</dt><dd>${shownRate(line.at(-1))}</dd></div>
       <div data-tone=${parked > 0 ? "wait" : null}><dt>Parked keys</dt><dd>${number(parked)}</dd></div>
-      <div class="line"><${Sparkline} values=${line} length=${Math.max(FEW, line.length)} label=${`Events that ${name} folded over the last minutes, now ${shownRate(line.at(-1))} a second`} /></div>
-    </dl>
+      </dl><div class="line"><${Sparkline} values=${line} length=${Math.max(FEW, line.length)} label=${`Events that ${name} folded over the last minutes, now ${shownRate(line.at(-1))} a second`} /></div>
+    </div>
     ${rebuild && html`<${Rebuild} rebuild=${rebuild} />`}
     ${stalled.map((each) => html`<p class="stalled" key=${`${each.topic}/${each.partition}`}><b>${each.topic}/${each.partition} is stalled:</b> ${each.stalled}</p>`)}
     ${partitions.length > 0 &&
     html`<div class="scrolls" tabindex="0" role="region" aria-label=${`Partitions of ${name}`}>
       <table class="partitions">
-        <thead><tr><th scope="col">Partition</th><th scope="col" class="num">Position</th><th scope="col" class="num">Lag</th><th scope="col" class="num">Events/s</th><th scope="col" class="num">Parked</th></tr></thead>
-        <tbody>${partitions.map((each) => html`<${Partition} key=${`${each.topic}/${each.partition}`} projection=${name} of=${each} />`)}</tbody>
+        <thead><tr><th scope="col">${topics.length === 1 ? `${topics[0]}/` : "Partition"}</th><th scope="col" class="num">Position</th><th scope="col" class="num">Lag</th><th scope="col" class="num">Events/s</th><th scope="col" class="num">Parked</th></tr></thead>
+        <tbody>${partitions.map((each) => html`<${Partition} key=${`${each.topic}/${each.partition}`} projection=${name} of=${each} topic=${topics.length > 1} />`)}</tbody>
       </table>
     </div>`}
   </article>`;
 }
 
-function Partition({ projection, of }) {
-  const place = `${of.topic}/${of.partition}`;
+function Partition({ projection, of, topic }) {
+  const place = topic ? `${of.topic}/${of.partition}` : of.partition;
   const rate = shownRate(rates(answers.slice(-2), foldedTotal(projection, of)).at(-1));
   return html`<tr data-tone=${of.stalled ? "bad" : of.lag > 0 ? "wait" : "good"}>
     <th scope="row"><i aria-hidden="true"></i>${place}${of.stalled && html` <span class="badge" data-tone="bad">stalled</span>`}</th>

@@ -61,8 +61,8 @@ export function Clock({ zone, label }) {
 // Text as on a split-flap display: a flap a character, which turns when its character changes.
 export function Flaps({ text }) {
   return [...text].map((character, place) =>
-    character === ":"
-      ? html`<b class="flap-gap" key=${place}>:</b>`
+    character === ":" || character === " "
+      ? html`<b class="flap-gap" key=${place}>${character}</b>`
       : html`<b class="flap" key=${place}><i key=${character}>${character}</i></b>`,
   );
 }

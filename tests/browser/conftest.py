@@ -1,0 +1,100 @@
+"""Flights with all that serves them, and a browser that looks at them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.support.browser import DESKTOP, Tab, chromium
+from tests.support.daemon import Daemon
+from tests.support.sandbox import OpenSandbox, Sandbox
+
+OpenTab = Callable[..., Tab]
+
+
+@dataclass(slots=True, kw_only=True)
+class Served:
+    """The page of a sandbox. server: the process that serves it, which a test may end and begin again at the same port."""
+
+    url: str
+    sandbox: Sandbox
+    server: Daemon
+
+    def serve_again(self) -> None:
+        self.server = _serve(self.sandbox, self.url.rpartition(":")[2])[0]
+
+
+@pytest.fixture(scope="module")
+def served(open_sandbox: OpenSandbox) -> Iterator[Served]:
+    """The address of `logfold serve`, before whose projectors and handler lie some flights of two days."""
+    with open_sandbox() as sandbox:
+        sandbox.handler()
+        sandbox.projector("board", "flights", "punctuality")
+        for carrier, number, day, time, destination in FLIGHTS:
+            schedule(sandbox, carrier, number, day, time, destination)
+        sandbox.ok("flights", "depart", "B6219:2013-01-08:JFK", "--at", "2013-01-08T13:54:00Z")
+        sandbox.ok("flights", "arrive", "B6219:2013-01-08:JFK", "--at", "2013-01-08T15:33:00Z")
+        sandbox.ok("flights", "cancel", "DL61:2013-01-08:JFK")
+        sandbox.caught_up("flights.handler", "board", "flights", "punctuality")
+        server, url = _serve(sandbox, "0")
+        yield Served(url=url, sandbox=sandbox, server=server)
+
+
+FLIGHTS = [
+    ("B6", 219, "2013-01-08", "13:07", "CLT"),
+    ("DL", 61, "2013-01-08", "14:15", "ATL"),
+    ("AA", 33, "2013-01-08", "17:00", "LAX"),
+    ("UA", 703, "2013-01-08", "18:30", "SFO"),
+    ("VX", 11, "2013-01-09", "12:00", "LAX"),
+]
+
+
+def schedule(sandbox: Sandbox, carrier: str, number: int, day: str, time: str, destination: str) -> str:
+    """Schedule a flight from JFK that takes an hour, and return its id."""
+    hour, minute = time.split(":")
+    args = ["--carrier", carrier, "--number", str(number), "--date", day, "--origin", "JFK", "--destination", destination]
+    times = ["--departure", f"{day}T{time}:00Z", "--arrival", f"{day}T{int(hour) + 2:02}:{minute}:00Z", "--distance", "541"]
+    sandbox.ok("flights", "schedule", *args, *times)
+    return f"{carrier}{number}:{day}:JFK"
+
+
+def _serve(sandbox: Sandbox, port: str) -> tuple[Daemon, str]:
+    server = sandbox.start("serve", "--port", port)
+    server.wait_for_log("http://")
+    found = re.search(r"http://[\w.]+:\d+", server.log)
+    assert found is not None
+    return server, found.group()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def open_tab(browser: Browser, served: Served) -> Iterator[OpenTab]:
+    """Opens a tab in a profile of its own; what it did that it must not do fails the test at its end."""
+    tabs: list[Tab] = []
+
+    def opened(**options: Any) -> Tab:
+        context = browser.new_context(**{"viewport": DESKTOP, "color_scheme": "dark", **options})
+        context.set_default_timeout(20_000)
+        tabs.append(Tab(context.new_page(), served.url))
+        return tabs[-1]
+
+    yield opened
+    for tab in tabs:
+        tab.page.context.close()
+    for tab in tabs:
+        tab.check()
+
+
+@pytest.fixture
+def tab(open_tab: OpenTab) -> Tab:
+    return open_tab()
