@@ -169,7 +169,7 @@ def test_an_access_token_is_asked_for_once_and_kept(tab: Tab) -> None:
     tab.page.route("**/changes/**", guard)
     page = tab.open(BOARD)
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("this needs the scope flights:read")
+    expect(dialog).to_contain_text("This needs the scope flights:read.")
     tab.shoot("token")
     dialog.get_by_label("Token").fill("Bearer abc.def.ghi")
     dialog.get_by_role("button", name="Use it").click()

@@ -58,7 +58,7 @@ class Tab:
         """Keep what is seen as a picture."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         file = SCREENSHOTS / f"{name}.png"
-        self.page.screenshot(path=file, animations="disabled")
+        self.page.screenshot(path=file)
         return file
 
     def check(self) -> None:

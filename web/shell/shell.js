@@ -19,7 +19,7 @@
 import { askForTokensWith, forgetToken, hasToken, json } from "./api.js";
 import { shortcuts, shortcutsOn, switchShortcuts, useKeys } from "./keys.js";
 import { Operations } from "./operations.js";
-import { Notice } from "./parts.js";
+import { Notice, sentence } from "./parts.js";
 import { Fragment, html, render, useCallback, useEffect, useErrorBoundary, useRef, useState } from "./preact.js";
 
 const OWN = { path: "operations", title: "Operations", component: Operations, menu: true };
@@ -148,8 +148,8 @@ function TokenDialog() {
   return html`<dialog ref=${dialog} onClose=${closed} aria-labelledby="token-title">
     <form method="dialog">
       <h2 id="token-title">Access token</h2>
-      <p>${why}</p>
-      <label>Token <textarea ref=${field} rows="4" spellcheck=${false} autocomplete="off" autofocus></textarea></label>
+      <p>${sentence(why)}</p>
+      <label class="above">Token <textarea ref=${field} rows="4" spellcheck=${false} autocomplete="off" autofocus></textarea></label>
       <p class="hint">It is kept in this tab until the tab is closed, and sent to this server alone.</p>
       <p class="actions"><button value="" formnovalidate>Cancel</button><button class="main" value="give">Use it</button></p>
     </form>
