@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import socket
@@ -17,6 +18,7 @@ from redis.exceptions import RedisError
 import processors.cli
 import processors.dead_letters.cli
 import processors.gate.cli
+import processors.http.cli
 import processors.log.export_cli
 import processors.log.tail_cli
 import processors.lookup.history_cli
@@ -60,7 +62,8 @@ class Installation:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self.kafka = KafkaSettings.from_environ(environ)
-        self.redis = RedisSettings.from_environ(environ).connect()
+        self.redis_settings = RedisSettings.from_environ(environ)
+        self.redis = self.redis_settings.connect()
         self.names = Names(prefix=self.kafka.prefix)
         self.domain_names = plugins.domains(plugins.enabled(environ))
 
@@ -94,6 +97,12 @@ class Installation:
                     raise UsageError(f"two process managers are called {manager.name!r}; rename the one of {domain.name!r}")
                 found[manager.name] = manager
         return found
+
+    @cached_property
+    def owners(self) -> dict[str, str]:
+        """The domain of each projection that a domain declares."""
+        loaded = {domain: plugins.load(plugins.PROJECTIONS, domain) or () for domain in self.domain_names}
+        return {projection.name: domain for domain, found in loaded.items() for projection in found}
 
     @cached_property
     def projections(self) -> dict[str, Projection]:
@@ -131,6 +140,17 @@ class Installation:
     @cached_property
     def readers(self) -> Readers:
         return Readers(self.redis, self.names, list(self.projections.values()), self.history)
+
+    def serve(self, sides: frozenset[str], host: str, port: int) -> None:
+        """Serve over HTTP until told to stop."""
+        # Only who serves needs what is imported here, which comes with the extra `serve`.
+        try:
+            serving = importlib.import_module("processors.http.serving")
+        except ModuleNotFoundError as error:
+            raise UsageError(f"{error.name} is not installed: pip install 'logfold[serve]'") from error
+        serving.serve(
+            self.runtime, self.redis_settings, self.readers, self.history, self.owners, self._environ, sides, host, port
+        )
 
     @cached_property
     def history(self) -> History:
@@ -273,6 +293,7 @@ def front_door(ctx: click.Context, instance: str | None) -> None:
     ctx.meta[projections.cli.META] = installation.readers
     ctx.meta[processors.cli.META] = installation.runtime
     ctx.meta[processors.lookup.history_cli.META] = installation.history
+    ctx.meta[processors.http.cli.META] = installation.serve
 
 
 for _command in (
@@ -284,6 +305,7 @@ for _command in (
     processors.cli.topics,
     processors.dead_letters.cli.dead_letters,
     processors.gate.cli.schemas,
+    processors.http.cli.serve,
     processors.log.tail_cli.tail,
     processors.log.export_cli.export,
     processors.log.export_cli.import_log,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from producers.outcomes import Outcome, Outcomes
-from producers.publisher import Delivered, Publisher, PublishError
+from producers.publisher import Delivered, PublishError
 from schemas.codec import Codec
-from schemas.envelope import Envelope
+from schemas.envelope import Envelope, Headers
 from schemas.errors import UsageError
 from schemas.ids import checked_id, checked_key, new_id
 from schemas.names import Names
@@ -28,6 +28,7 @@ class Command:
     id: a UUID; the same id decided again yields the first outcome and no second event.
     time: when it happened (ms UTC), which becomes its events' time. expected_version: refuse it at any other.
     expires: refuse it undecided after this time (ms UTC). noreply: nobody will wait for its outcome.
+    actor: who asked for it, as an id that tells nobody who that is. traceparent: W3C trace context.
     """
 
     type: str
@@ -39,6 +40,8 @@ class Command:
     expires: int | None = None
     correlation_id: str | None = None
     noreply: bool = False
+    actor: str | None = None
+    traceparent: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "id", checked_id(self.id))
@@ -55,10 +58,19 @@ def checked_time(ms: int) -> int:
     return ms
 
 
+class Sends(Protocol):
+    """A producers.publisher.Publisher, or another one of its kind."""
+
+    def send(
+        self, topic: str, key: str | bytes | None, value: bytes | None, headers: Headers, delivered: Delivered | None = None
+    ) -> None: ...
+    def flush(self) -> None: ...
+
+
 class CommandSender:
     """Encodes commands and sends them to their domain's topic; `submit` waits for the outcome."""
 
-    def __init__(self, publisher: Publisher, codec: Codec, names: Names, outcomes: Outcomes, source: str) -> None:
+    def __init__(self, publisher: Sends, codec: Codec, names: Names, outcomes: Outcomes, source: str) -> None:
         self._publisher = publisher
         self._codec = codec
         self._names = names
@@ -76,6 +88,8 @@ class CommandSender:
             correlation_id=command.correlation_id or command.id,
             expected_version=command.expected_version,
             expires=command.expires,
+            actor=command.actor,
+            traceparent=command.traceparent,
         )
         headers = envelope.to_headers()
         if command.noreply:

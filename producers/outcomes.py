@@ -7,7 +7,7 @@ writes all of a batch in one call. The lasting proof is in Kafka: the event's `c
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ from schemas.errors import TimedOutError
 from schemas.position import Position
 
 KEPT_S = 900
+CONFLICT = "conflict"
+"""The code of a refusal because the aggregate is at another version than the command expects."""
 _POLL_S = (0.002, 0.05)
 _WRITE = """
 for i = 1, #KEYS do
@@ -82,8 +84,10 @@ class Outcome:
 class Outcomes:
     """Writes and awaits outcomes."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, sleep: Callable[[float], None] = time.sleep) -> None:
+        """sleep: how to wait."""
         self._redis = redis
+        self._sleep = sleep
         self._script = redis.register_script(_WRITE)
 
     def write(self, topic: str, partition: int, outcomes: Sequence[Outcome]) -> None:
@@ -111,7 +115,7 @@ class Outcomes:
             while (outcome := self.get(topic, partition, command_id)) is None:
                 if time.monotonic() + pause > deadline:
                     raise OutcomeUnknownError(command_id, f"after {timeout_s:g} s: {_sent(topic)}; {again(command_id)}")
-                time.sleep(pause)
+                self._sleep(pause)
                 pause = min(pause * 1.5, _POLL_S[1])
         except RedisError as error:
             why = f"since Redis does not tell it ({error}): {_sent(topic)}; {again(command_id)}"

@@ -13,7 +13,7 @@ from schemas.errors import UNKNOWN, LogfoldError, NotFoundError
 from schemas.position import Position
 
 _STILL_S = 15
-_UNKNOWN_TOPIC_MS = 5_000
+UNKNOWN_TOPIC_MS = 5_000
 _REFUSED = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.TOPIC_AUTHORIZATION_FAILED)
 Delivered = Callable[[Position], None]
 
@@ -41,7 +41,7 @@ class Publisher:
                 **{
                     "queue.buffering.max.messages": queue,
                     "linger.ms": linger_ms,
-                    "topic.metadata.propagation.max.ms": _UNKNOWN_TOPIC_MS,
+                    "topic.metadata.propagation.max.ms": UNKNOWN_TOPIC_MS,
                     **({} if largest is None else {"message.max.bytes": largest}),
                 }
             )
@@ -69,7 +69,7 @@ class Publisher:
             if error is not None:
                 self._failed = self._failed or error
             elif delivered is not None:
-                delivered(_position(message))
+                delivered(position_of(message))
 
         while True:
             self._check()
@@ -104,10 +104,15 @@ class Publisher:
     def _check(self) -> None:
         if self._failed is not None:
             failed, self._failed = self._failed, None
-            if failed.code() in (KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART):
-                raise NotFoundError("a topic to write to does not exist: make it with `logfold topics create`")
-            error = NotSentError if failed.code() in _REFUSED else PublishError
-            raise error(f"Kafka did not take a record: {failed.str()}")
+            raise not_taken(failed)
+
+
+def not_taken(failed: KafkaError) -> LogfoldError:
+    """What it means that a record was not acknowledged."""
+    if failed.code() in (KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART):
+        return NotFoundError("a topic to write to does not exist: make it with `logfold topics create`")
+    error = NotSentError if failed.code() in _REFUSED else PublishError
+    return error(f"Kafka did not take a record: {failed.str()}")
 
 
 @contextmanager
@@ -119,7 +124,8 @@ def _unknown() -> Iterator[None]:
         raise PublishError(f"Kafka's client gave up: {error.args[0].str()}") from error
 
 
-def _position(message: Message) -> Position:
+def position_of(message: Message) -> Position:
+    """Where a record that was acknowledged lies."""
     topic, partition, offset = message.topic(), message.partition(), message.offset()
     assert topic is not None and partition is not None and offset is not None
     return Position(topic, partition, offset)

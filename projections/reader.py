@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from redis import Redis
@@ -19,10 +19,24 @@ from schemas.partitioner import partition_of
 from schemas.position import Position
 
 _POLL_S = (0.001, 0.05)
+Sleep = Callable[[float], None]
 
 
 class GenerationGoneError(LogfoldError):
     """The generation that is being read was dropped meanwhile: what is not found there may well be in the live one."""
+
+
+class NotReachedError(TimedOutError):
+    """A position was not folded in time; `reached` is the offset that the slice is at."""
+
+    def __init__(self, projection: str, position: Position, reached: int, timeout_s: float) -> None:
+        super().__init__(f"{projection!r} has not folded {position} within {timeout_s:g} s: it is at offset {reached}")
+        self.position = position
+        self.reached = reached
+
+
+class NotBuiltError(NotFoundError):
+    """A read model of which there is no generation."""
 
 
 class Reader:
@@ -32,12 +46,15 @@ class Reader:
     rows are missing because the generation was dropped.
     """
 
-    def __init__(self, redis: Redis, projection: Projection, generation: Generation, generations: Generations) -> None:
+    def __init__(
+        self, redis: Redis, projection: Projection, generation: Generation, generations: Generations, sleep: Sleep = time.sleep
+    ) -> None:
         self.projection = projection
         self.generation = generation
         self._redis = redis
         self._store = SliceStore(redis)
         self._generations = generations
+        self._sleep = sleep
 
     def get(self, table: str, key: str) -> Row | None:
         """The row under `key`, or None."""
@@ -116,12 +133,10 @@ class Reader:
             pause = _POLL_S[0]
             while (reached := self._store.progress([slice_])[0].offset) <= position.offset:
                 if time.monotonic() + pause > deadline:
-                    raise TimedOutError(
-                        f"{self.projection.name!r} has not folded {position} within {timeout_s:g} s: it is at offset {reached}"
-                    )
+                    raise NotReachedError(self.projection.name, position, reached, timeout_s)
                 if reached == 0:
                     self._refuse_gone([slice_])
-                time.sleep(pause)
+                self._sleep(pause)
                 pause = min(pause * 2, _POLL_S[1])
             events.append((slice_, position.offset))
         if events:
@@ -162,8 +177,17 @@ class Reader:
 class Readers:
     """Opens readers for the declared projections."""
 
-    def __init__(self, redis: Redis, names: Names, projections: Sequence[Projection], log: past.Past | None = None) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        names: Names,
+        projections: Sequence[Projection],
+        log: past.Past | None = None,
+        sleep: Sleep = time.sleep,
+    ) -> None:
+        """log: where the past is read. sleep: how to wait."""
         self._redis = redis
+        self._sleep = sleep
         self._log = log
         self._generations = Generations(redis, names.prefix)
         self.projections = {p.name: p for p in projections}
@@ -182,11 +206,11 @@ class Readers:
         projection = self.projection(name)
         if generation_id is not None:
             found = chosen(self._generations.all(name), generation_id).generation
-            return Reader(self._redis, projection, found, self._generations)
+            return Reader(self._redis, projection, found, self._generations, self._sleep)
         generation = self._generations.live(name)
         if generation is None:
-            raise NotFoundError(f"the read model {name!r} was never built: start it with `logfold run projector {name}`")
-        return Reader(self._redis, projection, generation, self._generations)
+            raise NotBuiltError(f"the read model {name!r} was never built: start it with `logfold run projector {name}`")
+        return Reader(self._redis, projection, generation, self._generations, self._sleep)
 
     def query(
         self,

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import redis.asyncio
 from redis import Redis
 from redis.exceptions import ResponseError
 
 from schemas.errors import LogfoldError, UsageError
 
 _TIMEOUT_S = 30
+_LOOP_TIMEOUT_S = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,15 +38,22 @@ class RedisSettings:
         except ValueError as error:
             raise UsageError(f"REDIS_URL: {error}") from error
 
+    def connect_on_loop(self) -> redis.asyncio.Redis:
+        """A client for an event loop, which gives up sooner: somebody waits."""
+        try:
+            return redis.asyncio.Redis.from_url(self.url, socket_timeout=_LOOP_TIMEOUT_S, socket_connect_timeout=5)
+        except ValueError as error:
+            raise UsageError(f"REDIS_URL: {error}") from error
 
-def refuse_eviction(redis: Redis) -> None:
+
+def refuse_eviction(client: Redis) -> None:
     """LogfoldError when this Redis may evict keys: half a slice would be gone without its offset.
 
     Where CONFIG is not allowed (some managed ones), INFO says it too.
     """
     try:
-        policy = redis.config_get("maxmemory-policy").get("maxmemory-policy")
+        policy = client.config_get("maxmemory-policy").get("maxmemory-policy")
     except ResponseError:
-        policy = redis.info("memory").get("maxmemory_policy")
+        policy = client.info("memory").get("maxmemory_policy")
     if policy not in (None, "noeviction"):
         raise LogfoldError(f"Redis may evict keys (maxmemory-policy {policy}): set it to noeviction")

@@ -1,7 +1,7 @@
 """The CloudEvents 1.0 envelope in Kafka's binary mode: `content-type` and `ce_` headers around a bare payload.
 
 Extensions: `sequence` (the aggregate's version after the event), `correlationid`, `causationid`, on commands
-`expectedversion` and `expirytime`, `processid` on what belongs to a process, and W3C `traceparent` (a plain header). No
+`expectedversion`, `expirytime` and `actor`, `processid` on what belongs to a process, and W3C `traceparent` (a plain header). No
 personal data belongs in any of them.
 """
 
@@ -36,6 +36,7 @@ class Envelope:
     expected_version: of a command, the version at which alone it may be accepted.
     expires: of a command, the time (milliseconds) after which it is refused undecided.
     traceparent: W3C trace context, handed on as it came.
+    actor: of a command, who asked for it, as an id that tells nobody who that is.
     process_id: `<process manager>/<process>` of a command that a process manager emitted, and of what followed from it.
     """
 
@@ -51,6 +52,7 @@ class Envelope:
     expires: int | None = None
     traceparent: str | None = None
     process_id: str | None = None
+    actor: str | None = None
 
     def to_headers(self) -> Headers:
         """The record's headers."""
@@ -76,6 +78,8 @@ class Envelope:
             headers.append(("traceparent", self.traceparent.encode()))
         if self.process_id is not None:
             headers.append(("ce_processid", self.process_id.encode()))
+        if self.actor is not None:
+            headers.append(("ce_actor", self.actor.encode()))
         return headers
 
     @classmethod
@@ -96,6 +100,7 @@ class Envelope:
                 expires=millis(found["ce_expirytime"].decode()) if "ce_expirytime" in found else None,
                 traceparent=_text(found, "traceparent"),
                 process_id=_text(found, "ce_processid"),
+                actor=_text(found, "ce_actor"),
             )
         except KeyError as missing:
             raise DecodeError(f"the record has no {missing.args[0]} header") from None

@@ -8,7 +8,7 @@ import uuid
 
 from schemas.errors import UsageError
 
-_KEY_LIMIT = 512
+KEY_LIMIT = 512
 _USUAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -27,8 +27,8 @@ def derived_id(parent: str, name: str) -> str:
 
 def checked_key(text: str) -> str:
     """`text` as an aggregate's id, which becomes a record's key; UsageError when it cannot."""
-    if not text or len(text) > _KEY_LIMIT or not text.isprintable():
-        raise UsageError(f"{text!r} is not an aggregate's id: 1 to {_KEY_LIMIT} printable characters")
+    if not text or len(text) > KEY_LIMIT or not text.isprintable():
+        raise UsageError(f"{text!r} is not an aggregate's id: 1 to {KEY_LIMIT} printable characters")
     return text
 
 

@@ -13,14 +13,13 @@ from processors.handler.ledger import Ledger
 from processors.slices import place_of
 from processors.topics import LARGEST_EVENT
 from producers.decider import Decider, Refusal
-from producers.outcomes import Outcome
+from producers.outcomes import CONFLICT, Outcome
 from schemas.codec import Codec
 from schemas.message import Message
 from schemas.partitioner import partition_of
 from schemas.times import iso
 
 UNDECODABLE = "undecodable"
-CONFLICT = "conflict"
 _LONGEST, _LONGEST_CODE = 4_000, 200
 
 log = structlog.get_logger("handler")

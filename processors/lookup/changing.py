@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from processors.handler.decide import CONFLICT
 from processors.lookup.loading import Loaded, Loader
 from producers.commands import Command, CommandSender
-from producers.outcomes import Outcome, OutcomeUnknownError
+from producers.outcomes import CONFLICT, Outcome, OutcomeUnknownError
 from producers.publisher import PublishError
 from schemas.errors import LogfoldError, UsageError
 from schemas.position import Position

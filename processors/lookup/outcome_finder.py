@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
+from typing import Any
 
 from redis.exceptions import RedisError
 
 from processors.handler.decided_ids import IDS, outcome_of_events, outcome_of_refusal
 from processors.handler.handover import ledger_name
 from processors.runtime import Runtime
-from processors.topics import Topics
+from processors.topics import TopicInfo, Topics
 from producers.outcomes import Outcome, Outcomes, OutcomeUnknownError
 from projections.generations import Generation, Generations
 from schemas.ids import checked_id
 
 _POLL_S = 0.1
+
+
+def directly(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function as it is."""
+    return function(*args)
 
 
 class OutcomeFinder:
@@ -26,7 +32,12 @@ class OutcomeFinder:
     say how many partitions a domain has, and no handler has to run.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(
+        self, runtime: Runtime, sleep: Callable[[float], None] = time.sleep, apart: Callable[..., Any] = directly
+    ) -> None:
+        """sleep: how to wait. apart: calls what asks Kafka (function, arguments)."""
+        self._sleep = sleep
+        self._apart = apart
         self._runtime = runtime
         self._redis = runtime.redis
         self._names = runtime.names
@@ -49,7 +60,7 @@ class OutcomeFinder:
             while (found := self._find(command_id, names)) is None:
                 if time.monotonic() + _POLL_S > deadline:
                     raise OutcomeUnknownError(command_id, _nothing(command_id, names, timeout_s))
-                time.sleep(_POLL_S)
+                self._sleep(_POLL_S)
         except RedisError as error:
             raise OutcomeUnknownError(command_id, f"since Redis does not tell it ({error}): ask again later") from error
         return found
@@ -67,8 +78,11 @@ class OutcomeFinder:
         """How many each domain has; Kafka tells it of a domain that has no ledger, unless it has no topics either."""
         known = {name: ledger.partitions[self._names.events(name)] for name, ledger in ledgers.items() if ledger is not None}
         topics = {self._names.commands(name): name for name in ledgers if name not in known}
-        existing = self._topics.existing(list(topics)) if topics else {}
+        existing = self._apart(self._existing, list(topics)) if topics else {}
         return known | {topics[topic]: info.partitions for topic, info in existing.items()}
+
+    def _existing(self, topics: list[str]) -> dict[str, TopicInfo]:
+        return self._topics.existing(topics)
 
     def _in_ledgers(self, command_id: str, ledgers: Mapping[str, Generation | None]) -> Outcome | None:
         pipe = self._redis.pipeline(transaction=False)

@@ -1,0 +1,115 @@
+"""`GET /outcomes/...` and `GET /history/...`: what the log, or a handler's ledger, knows."""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import unquote
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from processors.log.told import told
+from processors.lookup.history import History
+from processors.lookup.outcome_finder import OutcomeFinder
+from producers.http.commands import outcome_response
+from producers.http.conditions import wait_s
+from producers.outcomes import OutcomeUnknownError
+from projections.http.entity import answered
+from schemas.errors import UsageError
+from schemas.ids import checked_id, checked_key
+from web.endpoint import Access, endpoint
+from web.oauth.tokens import Caller
+from web.problems import Problem, ProblemError, unavailable
+from web.waiting import on_loop
+
+SCANS = 4
+_SCAN_WAIT_S = 10.0
+
+
+def outcome_routes(finder: OutcomeFinder, domains: list[str], access: Access) -> list[BaseRoute]:
+    """A route a domain that decides."""
+    return [_outcome(finder, domain, access) for domain in domains]
+
+
+def _outcome(finder: OutcomeFinder, domain: str, access: Access) -> Route:
+    async def answer(request: Request, _: Caller) -> Response:
+        _refuse_parameters(request)
+        try:
+            id_ = checked_id(request.path_params["id"])
+        except UsageError as error:
+            raise ProblemError(Problem(status=400, kind="wrong-id", detail=str(error))) from None
+        wait = wait_s(request)
+        headers = {"cache-control": "no-store"} | ({"preference-applied": f"wait={wait:g}"} if wait else {})
+        try:
+            outcome = await on_loop(finder.outcome, id_, domain, wait)
+        except OutcomeUnknownError:
+            detail = (
+                "it is not decided yet, or was decided longer ago than ids are kept, or Kafka never had it: ask again, or send it "
+                "again with its id as Idempotency-Key, it acts only once"
+            )
+            more = {"command_id": id_}
+            unknown = Problem(status=404, kind="outcome-unknown", detail=detail, more=more, headers={"retry-after": "1"})
+            raise ProblemError(unknown) from None
+        return outcome_response(outcome, headers)
+
+    return Route(f"/outcomes/{domain}/{{id}}", endpoint(answer, access, f"{domain}:write"), methods=["GET"])
+
+
+class Histories:
+    """Aggregates' events, read from the log by a few threads: a scan of a partition takes its time, and Kafka's."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._scans = asyncio.Semaphore(SCANS)
+
+    def routes(self, domains: list[str], access: Access) -> list[BaseRoute]:
+        """A route a domain."""
+        return [self._route(domain, access) for domain in domains]
+
+    def _route(self, domain: str, access: Access) -> Route:
+        async def answer(request: Request, _: Caller) -> Response:
+            _refuse_parameters(request)
+            key = _key(request)
+            async with Turn(self._scans):
+                rows = await asyncio.to_thread(self._read, domain, key)
+            if not rows:
+                raise ProblemError(Problem(status=404, kind="not-found", detail=f"{key!r} has no event in {domain}.events"))
+            return answered(request, rows, {})
+
+        return Route(f"/history/{domain}/{{id:path}}", endpoint(answer, access, f"{domain}:read"), methods=["GET"])
+
+    def _read(self, domain: str, key: str) -> list[dict[str, object]]:
+        return [told(self._history.codec, record) for record in self._history.of_domain(domain, key).records]
+
+
+class Turn:
+    """A turn among few; a ProblemError when none is free in time."""
+
+    def __init__(self, turns: asyncio.Semaphore) -> None:
+        self._turns = turns
+
+    async def __aenter__(self) -> None:
+        try:
+            async with asyncio.timeout(_SCAN_WAIT_S):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise ProblemError(unavailable("busy", f"{SCANS} others read the log already: ask again later")) from None
+
+    async def __aexit__(self, *_: object) -> None:
+        self._turns.release()
+
+
+def _key(request: Request) -> str:
+    segments = request.scope["raw_path"].partition(b"?")[0].decode("ascii", errors="replace").split("/")[3:]
+    try:
+        return checked_key(unquote(segments[0], errors="strict") if len(segments) == 1 else "")
+    except (UnicodeDecodeError, UsageError):
+        detail = "the last part of the path must be an aggregate's id: 1 to 512 printable characters, a slash as %2F"
+        raise ProblemError(Problem(status=400, kind="wrong-id", detail=detail)) from None
+
+
+def _refuse_parameters(request: Request) -> None:
+    for name in request.query_params:
+        detail = f"the parameter {name[:100]!r} is not known"
+        raise ProblemError(Problem(status=400, kind="wrong-parameter", detail=detail, more={"parameter": name[:100]}))

@@ -1,0 +1,1 @@
+"""The command API: every command of the enabled domains, by its schema."""

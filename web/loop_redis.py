@@ -1,0 +1,100 @@
+"""Redis for code on an event loop: what is asked for at the same time goes in one pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import redis.asyncio
+from redis import Redis
+from redis.client import Pipeline
+
+from web.waiting import awaited
+
+Commands = Sequence[tuple[tuple[Any, ...], dict[str, Any]]]
+
+
+class Pipelines:
+    """Sends the commands of whoever asks in pipelines over a few connections: each takes what came while others were away."""
+
+    def __init__(self, client: redis.asyncio.Redis, connections: int = 2) -> None:
+        self._client = client
+        self._connections = connections
+        self._asked: list[tuple[Commands, asyncio.Future[list[Any]]]] = []
+        self._running: set[asyncio.Task[None]] = set()
+
+    def ask(self, commands: Commands) -> asyncio.Future[list[Any]]:
+        """The reply to each command in order, an error of Redis among them as it is; a fault of the connection is raised."""
+        answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self._asked.append((commands, answer))
+        if len(self._running) < self._connections:
+            task = asyncio.get_running_loop().create_task(self._run())
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+        return answer
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def _run(self) -> None:
+        while self._asked:
+            asked, self._asked = self._asked, []
+            pipe = self._client.pipeline(transaction=False)
+            for commands, _ in asked:
+                for args, options in commands:
+                    pipe.execute_command(*args, **options)
+            try:
+                replies = await pipe.execute(raise_on_error=False)
+            except Exception as error:
+                for _, answer in asked:
+                    if not answer.done():
+                        answer.set_exception(error)
+                continue
+            start = 0
+            for commands, answer in asked:
+                if not answer.done():
+                    answer.set_result(replies[start : start + len(commands)])
+                start += len(commands)
+
+
+class LoopRedis(Redis):
+    """A Redis client for code that runs within `web.waiting.on_loop`; `through` what its commands go."""
+
+    through: Pipelines
+
+    @classmethod
+    def over(cls, pipelines: Pipelines) -> LoopRedis:
+        """A client that connects to nothing itself."""
+        client = cls()
+        client.through = pipelines
+        return client
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """As Redis has it."""
+        (reply,) = awaited(self.through.ask([(args, options)]))
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Pipeline:
+        """As Redis has it; without a transaction alone."""
+        if transaction:
+            raise NotImplementedError("what is sent in one pipeline with others is no transaction of its own")
+        pipe = _LoopPipeline(self.connection_pool, self.response_callbacks, False, shard_hint)
+        pipe.through = self.through
+        return pipe
+
+
+class _LoopPipeline(Pipeline):
+    through: Pipelines
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        commands = [(args, options) for args, options in self.command_stack]
+        self.command_stack = []
+        replies: list[Any] = awaited(self.through.ask(commands)) if commands else []
+        for reply in replies if raise_on_error else ():
+            if isinstance(reply, Exception):
+                raise reply
+        return replies
