@@ -59,4 +59,4 @@ bench: install ## Measure, each figure against a baseline of the same run
 	$(BIN)/python -m bench $(ARGS)
 
 soak: install ## Long fault rounds, a million values for the decoder
-	LOGFOLD_SOAK=1 $(BIN)/pytest tests/faults tests/unit/test_fuzz.py $(ARGS)
+	LOGFOLD_SOAK=1 $(BIN)/pytest tests/faults tests/unit/test_fuzz.py tests/unit/test_json_form.py $(ARGS)

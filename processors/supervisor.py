@@ -41,8 +41,8 @@ class _Child:
 def supervise(daemons: Sequence[Sequence[str]], stop: threading.Event, *, redis: Redis, prefix: str, instance: str) -> None:
     """Run `logfold <args>` for each until `stop` is set; then SIGTERM to all, SIGKILL to what is left after 30 s.
 
-    A daemon that ends by itself is started again, after a pause that doubles while it keeps failing. LogfoldError when
-    another supervises this instance already, and at the end when a daemon had to be killed.
+    A daemon that ends by itself, or that somebody else stops, is started again, after a pause that doubles while it keeps
+    failing. LogfoldError when another supervises this instance already, and at the end when a daemon had to be killed.
     """
     children = [_Child(args) for args in daemons]
     taken = f"`logfold run all` of the instance {instance!r} runs already, on {{host}} with pid {{pid}}: "
@@ -75,7 +75,9 @@ def _tend(child: _Child) -> None:
         return
     if now - child.started > _HEALTHY_S:
         child.backoff = _BACKOFF_S[0]
-    log.error("ended by itself", daemon=child.name, pid=child.process.pid, code=code, again_in_s=child.backoff)
+    # A daemon ends with 0 when it was told to, and nobody here told it.
+    say, what = (log.error, "ended by itself") if code else (log.warning, "was stopped by another")
+    say(what, daemon=child.name, pid=child.process.pid, code=code, again_in_s=child.backoff)
     child.process, child.due = None, now + child.backoff
     child.backoff = min(child.backoff * 2, _BACKOFF_S[1])
 

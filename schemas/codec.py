@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 from schemas.catalog import Catalog, MessageSchema
 from schemas.errors import DecodeError, LogfoldError, UsageError
 from schemas.framing import LONG, SHORT, Framing, SingleObject
+from schemas.json_form.form import JsonForm
 from schemas.message import Message
 from schemas.parsed import Parsed, parse
 from schemas.pattern import Patterns
 from schemas.resolution import Read, reads, resolved
-from schemas.texts import Texts
 from schemas.upcasting import Upcaster
 from schemas.writing import Writer
 
@@ -51,7 +51,8 @@ class Codec:
         # What others call a type, whose schemas a registry gives.
         self._aliases = {alias: type_ for type_, versions in self._versions.items() for alias in _aliases(versions[-1])}
         self._writers = {type_: Writer(versions[-1]) for type_, versions in self._versions.items()}
-        self._texts = {type_: Texts(versions[-1]) for type_, versions in self._versions.items()}
+        # Made when they are needed: daemons show and read no JSON.
+        self._forms: dict[str, JsonForm] = {}
         self._headers: dict[str, bytes] = {}
         self._written = {header: self._known(header, message) for header, message in self._framing.known().items()}
         self._patterns = Patterns()
@@ -78,12 +79,15 @@ class Codec:
             header = self._headers[type_] = self._framing.header(self.catalog.newest(type_))
         return self._writers[type_].write(header, data)
 
-    def from_json(self, type_: str, data: Mapping[str, Any]) -> dict[str, Any]:
-        """The data with times, dates and decimals, which JSON has as text (RFC 3339; `100.00`), as the ints that a message
-        holds; what is an int already stays as it is. UsageError names the field whose text is none.
+    def from_json(self, type_: str, data: Any) -> dict[str, Any]:
+        """What came as JSON, checked, as the data that `encode` takes.
+
+        Times and dates (RFC 3339), decimals (`100.00`) and bytes (a character a byte) are text in JSON; a time or a date may
+        also be the int that a message holds. In a union the first branch that fits has the value, as a pair of name and value
+        where `encode` could choose another one. What it takes, `encode` writes; `schemas.json_schema` says what that is.
+        UsageError when the catalog has no such type; WrongDataError, which is one, has all wrong fields as `faults`.
         """
-        texts = self._texts.get(type_)
-        return dict(data) if texts is None else texts.parse(data)
+        return self._form(type_).read(data)
 
     def decode(self, value: bytes | None) -> Message:
         """The message in `value`, in the form of the newest version of its type, whichever version it was written in.
@@ -112,12 +116,12 @@ class Codec:
         return decode
 
     def shown(self, value: bytes | None) -> Message:
-        """As `decode`, but with data that is JSON for people: times, dates and decimals (with all their digits, `100.0000`) of
-        the record's own fields, not of records inside of it, as the text that `from_json` reads; bytes as Avro's JSON has
-        them, a character a byte.
+        """As `decode`, but with data that is JSON for people, as `from_json` reads it: times, dates and decimals (with all
+        their digits, `100.0000`) as text, a number that no calendar shows as it is; bytes as Avro's JSON has them, a
+        character a byte.
         """
         type_, data = self.decode(value)
-        return _message((type_, self._texts[type_].show(data)))
+        return _message((type_, self._form(type_).show(data)))
 
     def written(self, value: bytes | None) -> MessageSchema:
         """The schema that `value` was written with, by its header alone; DecodeError as `decode`."""
@@ -159,6 +163,12 @@ class Codec:
             return None if read is None else (type_, read(value, start))
 
         return decode
+
+    def _form(self, type_: str) -> JsonForm:
+        form = self._forms.get(type_)
+        if form is None:
+            form = self._forms[type_] = JsonForm(self.catalog.newest(type_))
+        return form
 
     def _find(self, value: bytes | None) -> _Written:
         """What the header of a value says; of one that is met for the first time the framing is asked."""

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from schemas.errors import UsageError
 
-_TEXT = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?")
+# Possessive: of a megabyte of digits before something else no shorter match is looked for.
+_TEXT = re.compile(r"(-?)([0-9]++)(?:\.([0-9]++))?")
 
 
 class DecimalType(NamedTuple):

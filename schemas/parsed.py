@@ -58,6 +58,12 @@ def parse(message: MessageSchema) -> Parsed:
     return Parsed(message=message, schema=schema, decimals=own, shares=shares, logical=logical)
 
 
+def full_names(message: MessageSchema) -> Any:
+    """The schema of a message with nothing taken out of it and all names in full; LogfoldError as `parse`."""
+    parse(message)
+    return parse_schema(dict(message.schema), named_schemas={})
+
+
 def _check_lists(schema: Any) -> None:
     """LogfoldError for fields that are no list of objects, and aliases that are no list of names: fastavro lets them pass."""
     if isinstance(schema, list):

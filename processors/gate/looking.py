@@ -95,6 +95,8 @@ def diff(runtime: Runtime, type: str, older: int | None, newer: int | None) -> N
     if older is None and new.version == 1:
         raise UsageError(f"{type} has no version before version 1, with which to compare it")
     old = _version(contract, type, new.version - 1 if older is None else older)
+    if old.version == new.version:
+        raise UsageError(f"{type} version {new.version} cannot be compared with itself")
     click.echo(f"{type} version {old.version} to {new.version} ({new.kind})")
     _list(differences(old, new) or ["nothing but docs, if anything"])
     upcasters = [of for of in contract.upcasters if of.type == type and old.version <= of.version < new.version]

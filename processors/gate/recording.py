@@ -25,12 +25,11 @@ from schemas.catalog import MessageSchema
 from schemas.envelope import Envelope
 from schemas.errors import LogfoldError, UsageError
 from schemas.ids import checked_key, derived_id
+from schemas.json_form.form import JsonForm
 from schemas.message import Message
 from schemas.names import Names
-from schemas.parsed import parse
 from schemas.partitioner import partition_of
 from schemas.testing import written
-from schemas.texts import Texts
 from schemas.times import millis
 
 _IDS = str(uuid.uuid5(uuid.NAMESPACE_URL, "logfold:recorded"))
@@ -77,7 +76,7 @@ class Recording:
                 raise UsageError(f"the {name} must be {what}, not {given[name]!r}")
         message = self._version(given)
         at = millis(given["time"]) if "time" in given else time.time_ns() // 1_000_000
-        data = Texts(parse(message)).parse(given["data"])
+        data = JsonForm(message).read(given["data"])
         value = written(self._today.codec.catalog, message.type, message.version, data)
         key, domain = checked_key(given["key"]), message.domain
         slice_ = f"{domain}.{message.kind}", partition_of(key, self._history.partitions(f"{domain}.events"))

@@ -20,8 +20,8 @@ from producers.outcomes import CONFLICT, Outcome, Outcomes, OutcomeUnknownError
 from producers.publisher import NotSentError, PublishError
 from schemas.codec import Codec
 from schemas.errors import UsageError
+from schemas.faults import Fault, WrongDataError
 from schemas.ids import checked_key
-from schemas.json_check import Fault, faults
 from schemas.position import Position
 from schemas.times import millis
 from web.bodies import json_object
@@ -31,7 +31,6 @@ from web.problems import Problem, ProblemError, of_status, unavailable
 from web.waiting import on_loop
 
 _TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_MOST_FAULTS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +72,7 @@ def outcome_response(outcome: Outcome, headers: Mapping[str, str]) -> Response:
     if outcome.accepted:
         return Response(orjson.dumps(outcome.to_json()), headers=dict(headers), media_type="application/json")
     status, kind = (409, "conflict") if outcome.code == CONFLICT else (422, "refused")
-    more = {"command_id": outcome.command_id, "outcome": "refused", "code": outcome.code}
+    more: dict[str, Any] = {"command_id": outcome.command_id, "outcome": "refused", "code": outcome.code}
     if outcome.version is not None:
         more["version"] = outcome.version
     return Problem(status=status, kind=kind, detail=outcome.message, more=more, headers=headers).response()
@@ -95,14 +94,15 @@ async def _command(side: CommandSide, type_: str, request: Request, caller: Call
     key = _key(request)
     times = _times(request)
     id_, expected = command_id(request, caller.actor), expected_version(request)
-    data = await json_object(request)
-    if wrong := faults(side.codec, type_, data):
-        raise ProblemError(_wrong_data(type_, wrong))
+    try:
+        data = side.codec.from_json(type_, await json_object(request))
+    except WrongDataError as error:
+        raise ProblemError(_wrong_data(type_, error.faults)) from None
     trace = request.headers.get("traceparent", "")
     return Command(
         type=type_,
         key=key,
-        data=side.codec.from_json(type_, data),
+        data=data,
         id=id_,
         time=times.get("time", time.time_ns() // 1_000_000),
         expires=times.get("expires"),
@@ -172,7 +172,7 @@ def _wrong_parameter(name: str, what: str) -> Problem:
 
 
 def _wrong_data(type_: str, wrong: Sequence[Fault]) -> Problem:
-    said = [{"field": fault.field, "reason": fault.reason} for fault in wrong[:_MOST_FAULTS]]
+    said = [{"field": fault.field, "reason": fault.reason} for fault in wrong]
     first = f"{said[0]['field']}: {said[0]['reason']}" if said[0]["field"] else said[0]["reason"]
     more: dict[str, Any] = {"errors": said}
     detail = f"the body is not the data of {type_}: {first}" + (f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else "")

@@ -14,6 +14,7 @@ from tests.support import commands, flights
 from tests.support.deadline import eventually
 from tests.support.sandbox import Sandbox
 
+KILLED = ("flights.handler@one", "punctuality@one")
 DAEMONS = {"aircraft@one", "board@one", "flights.handler@one", "flights@one", "punctuality@one"}
 
 
@@ -40,16 +41,20 @@ def test_run_all_starts_a_killed_daemon_again_and_stops_all(sandbox: Sandbox) ->
         return {body["name"]: body["pid"] for body in sandbox.status() if body["alive"]}
 
     before = eventually(lambda: living() if living().keys() == DAEMONS else {}, "all five give signs of life")
-    for name in ("flights.handler@one", "punctuality@one"):
+    for name in KILLED:
         os.kill(before[name], signal.SIGKILL)
+    os.kill(before["aircraft@one"], signal.SIGTERM)
     again = eventually(
-        lambda: found if (found := living()).keys() == DAEMONS and not killed(found, before) else {}, "both are back"
+        lambda: found if (found := living()).keys() == DAEMONS and not killed(found, before) else {}, "all three are back"
     )
     assert again["board@one"] == before["board@one"]
     assert commands.depart(sandbox, 1).version == 2
     sandbox.caught_up("flights", "board", "punctuality", "aircraft")
     assert sandbox.rows("flights")[flights.flight_id(1)]["status"] == "departed"
     assert len(re.findall(r'event="ended by itself"', supervisor.log)) == 2
+    assert re.findall(r'level=(\w+) .*event="was stopped by another" .*daemon="([^"]*)"', supervisor.log) == [
+        ("warning", "run projector aircraft")
+    ]
     assert supervisor.stop() == 0
     assert 'event="all stopped"' in supervisor.log
     assert sandbox.status() == []
@@ -57,7 +62,7 @@ def test_run_all_starts_a_killed_daemon_again_and_stops_all(sandbox: Sandbox) ->
 
 
 def killed(found: dict[str, int], before: dict[str, int]) -> bool:
-    return any(found[name] == before[name] for name in ("flights.handler@one", "punctuality@one"))
+    return any(found[name] == before[name] for name in (*KILLED, "aircraft@one"))
 
 
 def is_alive(pid: int) -> bool:

@@ -165,6 +165,8 @@ def test_code_that_does_not_start_is_one_problem_of_the_history(shell: Shell) ->
         (("show", "parcels.ParcelKept", "--version", "3"), "parcels.ParcelKept has no version 3; there are: 1, 2"),
         (("diff", "parcels.ParcelPosted"), "parcels.ParcelPosted has no version before version 1, with which to compare it"),
         (("diff", "parcels.ParcelKept", "9"), "parcels.ParcelKept has no version 9; there are: 1, 2"),
+        (("diff", "parcels.ParcelKept", "2", "2"), "parcels.ParcelKept version 2 cannot be compared with itself"),
+        (("diff", "parcels.ParcelKept", "2"), "parcels.ParcelKept version 2 cannot be compared with itself"),
         (("record", "--history", "recorded", "nowhere.jsonl"), "nowhere.jsonl"),
         (("record",), "--history"),
     ],

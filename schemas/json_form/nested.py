@@ -1,0 +1,129 @@
+"""Kinds that hold others: lists, maps, records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.faults import Faults, under
+from schemas.json_form.kind import Kind
+from schemas.json_form.plain import NOT_ENCODABLE, Of, encodable
+
+
+class List:
+    """A list of one kind."""
+
+    words, json, written = "a list", (list,), frozenset({list})
+
+    def __init__(self, items: Kind) -> None:
+        self._items, self.pairs = items, items.pairs
+
+    def read(self, value: Any, at: str, faults: Faults) -> Any:
+        if not isinstance(value, list):
+            faults.must(at, self.words, value)
+            return value
+        return [self._items.read(item, f"{at}/{place}", faults) for place, item in enumerate(value)]
+
+    def holds(self, value: Any) -> bool:
+        return isinstance(value, list) and all(map(self._items.holds, value))
+
+    def show(self, value: Any) -> Any:
+        return [self._items.show(item) for item in value]
+
+    def schema(self, of: Of) -> dict[str, Any]:
+        return {"type": "array", "items": of(self._items)}
+
+
+class Map:
+    """An object with any keys and values of one kind."""
+
+    words, json, written = "an object", (dict,), frozenset({dict})
+
+    def __init__(self, values: Kind) -> None:
+        self._values, self.pairs = values, values.pairs
+
+    def read(self, value: Any, at: str, faults: Faults) -> Any:
+        if not isinstance(value, Mapping):
+            faults.must(at, self.words, value)
+            return value
+        found = {}
+        for key, inner in value.items():
+            place = under(at, key)
+            if not isinstance(key, str) or not encodable(key):
+                faults.add(place, f"has a name that {NOT_ENCODABLE}" if isinstance(key, str) else "has a name that is no text")
+            found[key] = self._values.read(inner, place, faults)
+        return found
+
+    def holds(self, value: Any) -> bool:
+        return isinstance(value, Mapping) and all(map(self._values.holds, value.values()))
+
+    def show(self, value: Any) -> Any:
+        return {key: self._values.show(inner) for key, inner in value.items()}
+
+    def schema(self, of: Of) -> dict[str, Any]:
+        return {"type": "object", "additionalProperties": of(self._values)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """A field of a record. default: as Avro writes it; of one without a default it means nothing."""
+
+    name: str
+    kind: Kind
+    required: bool
+    default: Any
+    doc: str
+
+
+class Record:
+    """An object with these fields and no other; those that have a default may be left out, and stay left out."""
+
+    words, json, written = "an object", (dict,), frozenset({dict})
+
+    def __init__(self, name: str, fields: list[Field], doc: str) -> None:
+        self.name = name
+        self._fields, self._doc = {field.name: field for field in fields}, doc
+        self.pairs = any(field.kind.pairs for field in fields)
+
+    def read(self, value: Any, at: str, faults: Faults) -> Any:
+        if not isinstance(value, Mapping):
+            faults.must(at, self.words, value)
+            return value
+        found = {}
+        for name, field in self._fields.items():
+            if name in value:
+                found[name] = field.kind.read(value[name], f"{at}/{name}", faults)
+            elif field.required:
+                faults.add(f"{at}/{name}", "is missing")
+        if len(found) != len(value):
+            for name in value:
+                if name not in self._fields:
+                    faults.add(under(at, name), f"is no field of {self.name}")
+        return found
+
+    def holds(self, value: Any) -> bool:
+        if not isinstance(value, Mapping) or value.keys() != self._fields.keys():
+            return False
+        return all(field.kind.holds(value[name]) for name, field in self._fields.items())
+
+    def show(self, value: Any) -> Any:
+        return {name: field.kind.show(value[name]) for name, field in self._fields.items() if name in value}
+
+    def schema(self, of: Of) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "type": "object",
+            "properties": {field.name: _described(field, of(field.kind)) for field in self._fields.values()},
+            "required": [field.name for field in self._fields.values() if field.required],
+            "additionalProperties": False,
+        }
+        return {"description": self._doc, **found} if self._doc else found
+
+
+def _described(field: Field, schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a field's type with what is known of the field alone."""
+    if field.doc:
+        # What the type says of its form is needed as well.
+        form = schema.get("description", "")
+        schema = {**schema, "description": f"{field.doc} {form}".strip()}
+    return schema if field.required else {**schema, "default": field.kind.show(field.default)}
