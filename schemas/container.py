@@ -5,6 +5,7 @@ tool reads. What the file says of itself stands in its metadata, under names tha
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -118,6 +119,24 @@ def _head(marker: bytes) -> int:
     empty = BytesIO()
     _write(empty, {}, (), marker)
     return len(empty.getvalue())
+
+
+def noted(schemas: Mapping[str, Any]) -> str:
+    """What the metadata says as `schemas`: what messages were written with, by what they begin with, in hex."""
+    return json.dumps(schemas, ensure_ascii=False, sort_keys=True)
+
+
+def schemas_of(path: Path, about: Mapping[str, str]) -> dict[str, Any]:
+    """The inverse of `noted`, of the metadata of a file; nothing where it says nothing. LogfoldError names the file."""
+    try:
+        found = json.loads(about.get("schemas", "{}"))
+        if not isinstance(found, dict):
+            raise TypeError(f"a JSON object is wanted, not {type(found).__name__}")
+        for header in found:
+            bytes.fromhex(header)
+    except (ValueError, TypeError) as error:
+        raise LogfoldError(f"{path}: its metadata has schemas that cannot be read: {error}") from error
+    return found
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -76,7 +75,7 @@ class History:
                 slice_ = about["topic"].removeprefix(prefix), _number(path, about["partition"])
                 if slice_ in slices:
                     raise LogfoldError(f"{path} and {slices[slice_][0].file} hold the same partition")
-                schemas |= _schemas(about)
+                schemas |= container.schemas_of(path, about)
                 if found := [Sample(path, slice_, record) for record in records]:
                     slices[slice_] = found
         return cls(folder, dict(sorted(slices.items())), schemas)
@@ -111,13 +110,8 @@ class History:
             "partitions": str(self.partitions(slice_[0])),
             "first_offset": str(samples[0].offset()),
             "next_offset": str(samples[-1].offset() + 1),
-            **({"schemas": json.dumps(self.schemas, ensure_ascii=False, sort_keys=True)} if self.schemas else {}),
+            **({"schemas": container.noted(self.schemas)} if self.schemas else {}),
         }
-
-
-def _schemas(about: Mapping[str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(about.get("schemas", "{}"))
-    return found
 
 
 def _number(path: Path, text: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -63,7 +62,7 @@ def _about(topic: TopicInfo, place: Place, span: tuple[int, int], noted: _Noted)
         "next_offset": str(span[1]),
         "records": str(noted.records),
         "exported_at": iso(time.time_ns() // 1_000_000),
-        "schemas": json.dumps(noted.schemas, ensure_ascii=False, sort_keys=True),
+        "schemas": container.noted(noted.schemas),
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -94,7 +93,7 @@ def _whole(topic: str, files: Sequence[tuple[Path, dict[str, str]]], partial: bo
     found: dict[int, Path] = {}
     schemas: dict[bytes, Any] = {}
     for path, about in files:
-        schemas |= {bytes.fromhex(header): schema for header, schema in json.loads(about.get("schemas", "{}")).items()}
+        schemas |= {bytes.fromhex(header): schema for header, schema in container.schemas_of(path, about).items()}
         for name in ("topic_id", "partitions"):
             if about.get(name) != one.get(name):
                 raise LogfoldError(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from processors.gate.samples import History
+from processors.log.saved import saved
 from schemas import container
 from schemas.errors import LogfoldError
 
@@ -83,3 +85,19 @@ def test_a_file_that_lacks_whole_blocks(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(LogfoldError, match=r"t-0\.avro cannot be written: No such file or directory"):
         container.save(tmp_path / "nowhere" / "t-0.avro", RECORDS, lambda: ABOUT)
+
+
+def test_the_schemas_in_the_metadata(tmp_path: Path) -> None:
+    path, schemas = tmp_path / "t-0.avro", {"0000000007": {"type": "record", "name": "Ä", "fields": []}}
+    container.save(path, [], lambda: {**ABOUT, "schemas": container.noted(schemas)})
+    assert container.schemas_of(path, read(path)[0]) == schemas
+    assert container.schemas_of(path, ABOUT) == {}
+
+
+@pytest.mark.parametrize("wrong", ["", "{nonsense", "[]", "null", '{"zz": {}}', '{"0": {}}'])
+def test_schemas_in_the_metadata_that_cannot_be_read_name_the_file(tmp_path: Path, wrong: str) -> None:
+    path, about = tmp_path / "t-0.avro", {**ABOUT, "topic_id": "i", "partitions": "1", "schemas": wrong}
+    container.save(path, [], lambda: about)
+    for reads in (lambda: container.schemas_of(path, about), lambda: saved(tmp_path), lambda: History.read(tmp_path)):
+        with pytest.raises(LogfoldError, match=r"t-0\.avro: its metadata has schemas that cannot be read"):
+            reads()
