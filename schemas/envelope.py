@@ -1,8 +1,8 @@
 """The CloudEvents 1.0 envelope in Kafka's binary mode: `content-type` and `ce_` headers around a bare payload.
 
 Extensions: `sequence` (the aggregate's version after the event), `correlationid`, `causationid`, on commands
-`expectedversion`, `expirytime` and `actor`, `processid` on what belongs to a process, and W3C `traceparent` (a plain header). No
-personal data belongs in any of them.
+`expectedversion`, `expirytime` and `actor`, `processid` on what belongs to a process, and W3C `traceparent` (a plain header).
+No personal data belongs in any of them.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def _of_denied(error: DeniedError) -> Problem:
     return Problem(status=error.status, kind=kind, detail=error.detail, more=more, headers=error.headers)
 
 
-_KINDS = {
+_KINDS: dict[type[Exception], Callable[[str], Problem]] = {
     UsageError: lambda text: Problem(status=400, kind="wrong-request", detail=text),
     NotFoundError: lambda text: Problem(status=404, kind="not-found", detail=text),
     ParkedError: lambda text: unavailable("parked", text, state="parked"),

@@ -45,8 +45,8 @@ def _outcome(finder: OutcomeFinder, domain: str, access: Access) -> Route:
             outcome = await on_loop(finder.outcome, id_, domain, wait)
         except OutcomeUnknownError:
             detail = (
-                "it is not decided yet, or was decided longer ago than ids are kept, or Kafka never had it: ask again, or send it "
-                "again with its id as Idempotency-Key, it acts only once"
+                "it is not decided yet, or was decided longer ago than ids are kept, or Kafka never had it: ask again, or send "
+                "it again with its id as Idempotency-Key, it acts only once"
             )
             more = {"command_id": id_}
             unknown = Problem(status=404, kind="outcome-unknown", detail=detail, more=more, headers={"retry-after": "1"})

@@ -120,8 +120,8 @@ def _sent(side: CommandSide, command: Command, wait: float) -> Response:
         position = side.sender.post(command)
     except PublishError:
         detail = (
-            f"Kafka did not say whether it has the command: ask {where}, or send it again with Idempotency-Key: {command.id}, it "
-            "acts only once"
+            f"Kafka did not say whether it has the command: ask {where}, or send it again with Idempotency-Key: {command.id}, "
+            "it acts only once"
         )
         raise ProblemError(unavailable("outcome-unknown", detail, command_id=command.id)) from None
     except NotSentError as error:

@@ -41,7 +41,7 @@ class Asked:
 
 
 def asked(request: Request, query: Query) -> Asked:
-    """What a request for `/<resource>/<projection>/<positional parameters>?<the others>` asks; a ProblemError says what is wrong."""
+    """What `/<resource>/<projection>/<positional parameters>?<the others>` asks; a ProblemError says what is wrong."""
     params = _params(request, query)
     known = {param.name for param in query.params if not param.positional}
     points = POINTS if query.aggregate is not None else {}
@@ -59,7 +59,7 @@ def asked(request: Request, query: Query) -> Asked:
 
 
 def followed(request: Request, query: Query) -> dict[str, Any]:
-    """The parameters of a query whose rows are to be followed, but for those of its pages; a ProblemError says what is wrong."""
+    """A query's parameters, when its rows are to be followed: none of pages; a ProblemError says what is wrong."""
     paging = ("limit", "page") if query.paged else ()
     given = _given(request, {param.name for param in query.params if not param.positional} - set(paging))
     params = _params(request, query)

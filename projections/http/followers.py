@@ -18,7 +18,7 @@ OPEN, CHANGED, GONE, RESET = "open", "changed", "gone", "reset"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """Up to where someone knows what changed: a generation, and the id of the last entry in the stream of each of its slices."""
+    """Up to where someone knows what changed: a generation, and the last entry in the stream of each of its slices."""
 
     generation: str = ""
     entries: tuple[str, ...] = ()
