@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from producers.outcomes import Outcome, Outcomes
-from producers.publisher import Delivered, Publisher, PublishError
+from producers.publisher import BULK_S, Delivered, Publisher, PublishError
 from schemas.codec import Codec
 from schemas.envelope import Envelope
 from schemas.errors import UsageError
@@ -98,9 +98,9 @@ class CommandSender:
         position = self.post(command)
         return self._outcomes.wait(position.topic, position.partition, command.id, timeout_s)
 
-    def flush(self) -> None:
-        """Return when Kafka has every command that was sent."""
-        self._publisher.flush()
+    def flush(self, still_s: float = BULK_S) -> None:
+        """Return when Kafka has every command that was sent; PublishError when it acknowledges none for so long."""
+        self._publisher.flush(still_s)
 
     def _topic(self, type_: str) -> str:
         return self._names.commands(type_.partition(".")[0])
