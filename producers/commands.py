@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from producers.outcomes import Outcome, Outcomes
-from producers.publisher import Delivered, PublishError
+from producers.publisher import BULK_S, Delivered, PublishError
 from schemas.codec import Codec
 from schemas.envelope import Envelope, Headers
 from schemas.errors import UsageError
@@ -64,7 +64,7 @@ class Sends(Protocol):
     def send(
         self, topic: str, key: str | bytes | None, value: bytes | None, headers: Headers, delivered: Delivered | None = None
     ) -> None: ...
-    def flush(self) -> None: ...
+    def flush(self, still_s: float = ...) -> None: ...
 
 
 class CommandSender:
@@ -112,9 +112,9 @@ class CommandSender:
         position = self.post(command)
         return self._outcomes.wait(position.topic, position.partition, command.id, timeout_s)
 
-    def flush(self) -> None:
-        """Return when Kafka has every command that was sent."""
-        self._publisher.flush()
+    def flush(self, still_s: float = BULK_S) -> None:
+        """Return when Kafka has every command that was sent; PublishError when it acknowledges none for so long."""
+        self._publisher.flush(still_s)
 
     def _topic(self, type_: str) -> str:
         return self._names.commands(type_.partition(".")[0])

@@ -12,7 +12,7 @@ import orjson
 
 from producers.cli import SOURCE, pass_write_side
 from producers.commands import checked_time
-from producers.publisher import NotSentError, PublishError
+from producers.publisher import BULK_S, NotSentError, PublishError
 from producers.write_side import WriteSide
 from schemas.envelope import Envelope
 from schemas.errors import LogfoldError, UsageError
@@ -64,7 +64,7 @@ def publish(
         for number, data in _lines(file):
             envelope, value = _event(write_side, type, number, data, key_field, time_field, batch)
             publisher.send(topic, envelope.subject, value, envelope.to_headers(), delivered)
-        publisher.flush()
+        publisher.flush(BULK_S)
     except (NotSentError, PublishError) as error:
         with suppress(LogfoldError):
             publisher.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -12,8 +13,10 @@ from schemas.envelope import Headers
 from schemas.errors import UNKNOWN, LogfoldError, NotFoundError
 from schemas.position import Position
 
-_STILL_S = 15
+_STILL_S = 15.0
 UNKNOWN_TOPIC_MS = 5_000
+BULK_S = 120.0
+"""For how long who sends many records waits for one acknowledgement: a broker that starts again is back by then."""
 _REFUSED = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.TOPIC_AUTHORIZATION_FAILED)
 Delivered = Callable[[Position], None]
 
@@ -83,14 +86,15 @@ class Publisher:
                 self._serve(0)
                 return
 
-    def flush(self) -> None:
-        """Return when every record is acknowledged; PublishError when one is not, or none is for 15 s."""
-        before = len(self._producer)
+    def flush(self, still_s: float = _STILL_S) -> None:
+        """Return when every record is acknowledged; PublishError when one is not, or none is for `still_s` seconds."""
+        least, moved = len(self._producer), time.monotonic()
         while left := self._flush():
             self._check()
-            if left == before:
-                raise PublishError(f"Kafka at {self._bootstrap} acknowledged none of {left} records for {_STILL_S} s")
-            before = left
+            if left < least:
+                least, moved = left, time.monotonic()
+            elif time.monotonic() - moved > still_s:
+                raise PublishError(f"Kafka at {self._bootstrap} acknowledged none of {left} records for {still_s:g} s")
         self._check()
 
     def _serve(self, timeout_s: float) -> None:
@@ -99,7 +103,8 @@ class Publisher:
 
     def _flush(self) -> int:
         with _unknown():
-            return self._producer.flush(_STILL_S)
+            # In between, Ctrl-C is heard.
+            return self._producer.flush(1)
 
     def _check(self) -> None:
         if self._failed is not None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from processors.log.saved import Saved
 from processors.topics import LARGEST_RECORD, TopicInfo, Topics
 from producers.cli import Interrupted
-from producers.publisher import Publisher
+from producers.publisher import BULK_S, Publisher
 from producers.settings import KafkaSettings
 from schemas.errors import LogfoldError, UsageError
 from schemas.partitioner import partition_of
@@ -71,7 +71,7 @@ class Restore:
                 time_ = max(record.timestamp, 0) if kept else 0
                 publisher.send(topic, record.key, record.value, [*record.headers], None, new, time_)
                 written[new] += 1
-            publisher.flush()
+            publisher.flush(BULK_S)
             self._compare(topic, partitions, written)
         return Restored(topic=topic, partitions=dict(sorted(written.items())), kept_times=kept)
 

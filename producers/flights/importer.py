@@ -50,7 +50,7 @@ def import_months(write_side: WriteSide, months: list[int], *, wait: bool, timeo
                 moved += 1
                 if moved % 100 == 0:
                     bar.update(sending, completed=moved)
-        sender.flush()
+        sender.flush(timeout_s)
         bar.update(sending, completed=total)
         if wait:
             deciding = bar.add_task("commands decided", total=sent)

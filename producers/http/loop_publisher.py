@@ -52,7 +52,7 @@ class LoopPublisher:
         if delivered is not None:
             delivered(position)
 
-    def flush(self) -> None:
+    def flush(self, still_s: float = ACKNOWLEDGED_S) -> None:
         """Nothing waits: what was sent is acknowledged."""
 
     def close(self) -> None:

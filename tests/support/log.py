@@ -8,13 +8,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import NewTopic
 
 from processors.topics import Topics
 from schemas.envelope import Envelope, Headers
 from tests.support.deadline import eventually
 from tests.support.sandbox import Sandbox
+
+_NO_COORDINATOR = (
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError._TIMED_OUT,
+    KafkaError._TRANSPORT,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,8 +131,18 @@ def committed(sandbox: Sandbox, group: str, name: str) -> dict[int, int]:
     reader = Consumer({"bootstrap.servers": sandbox.stack.bootstrap, "group.id": sandbox.prefix + group})
     try:
         partitions = reader.list_topics(topic, timeout=10).topics[topic].partitions
-        found = reader.committed([TopicPartition(topic, p) for p in partitions], timeout=10)
-        return {tp.partition: tp.offset for tp in found}
+        places = [TopicPartition(topic, p) for p in partitions]
+
+        def found() -> dict[int, int]:
+            try:
+                return {tp.partition: tp.offset for tp in reader.committed(places, timeout=10)}
+            except KafkaException as error:
+                # A broker that has just started is no coordinator yet.
+                if not error.args[0].retriable() and error.args[0].code() not in _NO_COORDINATOR:
+                    raise
+                return {}
+
+        return eventually(found, f"the offsets of {group} can be read", 60)
     finally:
         reader.close()
 
