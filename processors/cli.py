@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
-from processors.heartbeat import daemons
+from processors.heartbeat import daemons, state
 from processors.lag import lags
 from processors.logs import configure
 from processors.runtime import Runtime
@@ -99,7 +99,7 @@ def status(runtime: Runtime, as_json: bool) -> None:
             {
                 "name": name,
                 "role": body["role"],
-                "state": _state(body),
+                "state": state(body),
                 "seen_s_ago": body["age_s"],
                 "pid": body["pid"],
                 "partitions": len(body["partitions"]),
@@ -108,22 +108,6 @@ def status(runtime: Runtime, as_json: bool) -> None:
             }
         )
     show(rows, False, empty="no daemon has given a sign of life: start them with `logfold run all`")
-
-
-def _state(body: Mapping[str, Any]) -> str:
-    """What a daemon does, in a few words."""
-    if not body["alive"]:
-        return "silent"
-    parked = sum(body.get("parked", {}).values())
-    what = [
-        *(f"stands still: {place}" for place in body.get("stalled", {})),
-        *(f"tries again: {place}" for place in body.get("retrying", {})),
-    ]
-    if not what:
-        what.append("waits: the live generation is of another version" if body.get("waits") else "runs")
-    if parked:
-        what.append(f"{parked} keys parked" if parked > 1 else "1 key parked")
-    return ", ".join(what)
 
 
 @click.group()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import orjson
@@ -101,6 +101,22 @@ def daemons(redis: Redis, prefix: str) -> dict[str, dict[str, Any]]:
             continue
         found[name.decode()] = {**body, "age_s": round(age, 1), "alive": age < SILENT_S}
     return found
+
+
+def state(body: Mapping[str, Any]) -> str:
+    """What a daemon does by its last sign of life, in a few words."""
+    if not body["alive"]:
+        return "silent"
+    parked = sum(body.get("parked", {}).values())
+    what = [
+        *(f"stands still: {place}" for place in body.get("stalled", {})),
+        *(f"tries again: {place}" for place in body.get("retrying", {})),
+    ]
+    if not what:
+        what.append("waits: the live generation is of another version" if body.get("waits") else "runs")
+    if parked:
+        what.append(f"{parked} keys parked" if parked > 1 else "1 key parked")
+    return ", ".join(what)
 
 
 def _stored(redis: Redis, prefix: str) -> dict[bytes, bytes]:

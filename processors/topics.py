@@ -60,10 +60,11 @@ class TopicInfo:
 
 
 class Topics:
-    """Creates, describes and measures topics."""
+    """Creates, describes and measures topics. timeout_s: for how long a broker may owe an answer."""
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, timeout_s: float = _TIMEOUT_S) -> None:
         self._settings = settings
+        self._timeout_s = timeout_s
         self._admin = AdminClient(settings.client())
 
     def describe(self, names: Sequence[str]) -> dict[str, TopicInfo]:
@@ -80,7 +81,7 @@ class Topics:
         """Those of the topics that exist."""
         if not names:
             return {}
-        futures = self._admin.describe_topics(TopicCollection(list(names)), request_timeout=_TIMEOUT_S)
+        futures = self._admin.describe_topics(TopicCollection(list(names)), request_timeout=self._timeout_s)
         found = {}
         for name, future in futures.items():
             try:
@@ -170,7 +171,7 @@ class Topics:
         request = {TopicPartition(topic, partition): spec for topic, partition in places}
         if not request:
             return {}
-        futures = self._admin.list_offsets(request, isolation_level=level, request_timeout=_TIMEOUT_S)
+        futures = self._admin.list_offsets(request, isolation_level=level, request_timeout=self._timeout_s)
         try:
             return {(tp.topic, tp.partition): _result(future).offset for tp, future in futures.items()}
         except KafkaException as error:

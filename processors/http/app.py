@@ -20,8 +20,10 @@ from processors.http.conditions import Conditions
 from processors.http.describing import description_route
 from processors.http.heartbeats import Counted, beat_on
 from processors.http.lookups import Histories, outcome_routes
+from processors.http.overview import operations_route
 from processors.lookup.history import History
 from processors.lookup.outcome_finder import OutcomeFinder
+from processors.operations import Operations
 from processors.runtime import Runtime
 from producers.commands import CommandSender
 from producers.http.commands import CommandSide, command_routes
@@ -76,6 +78,7 @@ def application(served: Served) -> Starlette:
         routes += query_routes(side, served.access)
         routes += changes.routes(side, served.access)
         routes += Histories(served.history).routes(list(runtime.domain_names), served.access)
+        routes.append(operations_route(Operations(runtime, served.owners), served.access))
         routes += page_routes(served.pages)
     if COMMANDS in served.sides:
         publisher = LoopPublisher(runtime.kafka)

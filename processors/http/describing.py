@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from processors.http.overview import SCOPE
 from producers.http.commands import CommandSide
 from producers.http.commands import path_of as command_path
 from projections.http.asking import POINTS
@@ -48,6 +49,7 @@ def description(side: ReadSide | None, commands: CommandSide | None, changes: Ch
             paths[query_path("queries", projection, query)] = {"get": _query(domain, projection.name, query)}
             if changes.has(projection.name):
                 paths[query_path("changes", projection, query)] = {"get": _changes(domain, projection.name, query)}
+        paths["/operations"] = {"get": _operations()}
         for domain in domains:
             paths[f"/history/{domain}/{{id}}"] = {"get": _history(domain)}
     if commands is not None:
@@ -122,6 +124,16 @@ def _history(domain: str) -> Json:
             "304": {"description": "it is what the client has"},
             **_problems("400", "404", "500", "503"),
         },
+    }
+
+
+def _operations() -> Json:
+    return {
+        "summary": "How everything does: the logs' lengths, where each projection stands, and who is alive.",
+        "operationId": "operations",
+        "tags": ["operations"],
+        "security": _scoped(SCOPE),
+        "responses": {"200": {"description": "as of now", **_json(_ROW)}, **_problems("500", "503")},
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -78,6 +79,7 @@ class Projector:
         self._generation: Generation | None = None
         self._consumer: BatchConsumer | None = None
         self._unwritten = 0
+        self._folded_of: Counter[Place] = Counter()
         self._refused_at: float | None = None
 
     def starts(self, places: list[Place]) -> dict[Place, int]:
@@ -191,7 +193,8 @@ class Projector:
             if self._refused_at is not None:
                 waited_ms, self._refused_at = round((time.monotonic() - self._refused_at) * 1000), None
                 log.info("writing again", projection=self._projection.name, waited_ms=waited_ms)
-        return written.events
+        self._folded_of.update(written.events)
+        return sum(written.events.values())
 
     def _tell(self, offsets: Mapping[Place, int]) -> None:
         """Tell the group; a group that commits nothing is gone with its last member."""
@@ -276,6 +279,7 @@ class Projector:
         return {
             "projection": self._projection.name,
             "partitions": {f"{t}/{p}": s.progress.offset for (t, p), s in sorted(self._folding.slices.items())},
+            "folded": {f"{t}/{p}": events for (t, p), events in sorted(self._folded_of.items())},
             "stalled": {f"{t}/{p}": error for (t, p), error in sorted(self._stalled.items())},
             "retrying": {f"{t}/{p}": error for (t, p), (_, error) in sorted(self._retrying.items())},
             "parked": {f"{t}/{p}": len(keys) for (t, p), keys in sorted(self._folding.parked.items()) if keys},

@@ -39,9 +39,9 @@ def never(_: int) -> bool:
 
 @dataclass(slots=True)
 class Written:
-    """What came of a write: the events it made visible, the next offsets, and who was refused."""
+    """What came of a write: how many events it made visible, the next offsets, and who was refused."""
 
-    events: int = 0
+    events: dict[Place, int] = field(default_factory=dict)
     offsets: dict[Place, int] = field(default_factory=dict)
     refused: list[Place] = field(default_factory=list)
 
@@ -174,7 +174,7 @@ class Folding:
             if self.slices.get(place) is not write.slice:
                 continue
             if done:
-                written.events += write.events
+                written.events[place] = write.events
                 written.offsets[place] = write.commit.after.offset
             else:
                 written.refused.append(place)
