@@ -35,6 +35,10 @@ class NotReachedError(TimedOutError):
         self.reached = reached
 
 
+class NoAnswerError(NotFoundError):
+    """A read model has nothing of what was asked for."""
+
+
 class NotBuiltError(NotFoundError):
     """A read model of which there is no generation."""
 
@@ -272,7 +276,7 @@ class Readers:
 
 def _there(name: str, params: dict[str, Any], answer: Any) -> Any:
     if answer is None:
-        raise NotFoundError(f"{name} has no {_given(params)!r}")
+        raise NoAnswerError(f"{name} has no {_given(params)!r}")
     return answer
 
 

@@ -14,7 +14,7 @@ from projections.http.asking import Asked, asked
 from projections.http.entity import answered
 from projections.paging import PageGoneError
 from projections.projection import Projection, Query
-from projections.reader import GenerationGoneError, NotBuiltError, NotReachedError, Readers
+from projections.reader import GenerationGoneError, NoAnswerError, NotBuiltError, NotReachedError, Readers
 from schemas.errors import LogfoldError, NotFoundError
 from schemas.position import Position
 from web.endpoint import Access, endpoint
@@ -67,12 +67,12 @@ def _route(side: ReadSide, access: Access, domain: str, projection: Projection, 
     async def answer(request: Request, _: Caller) -> Response:
         side.counted(domain)
         wanted = asked(request, query)
-        return await on_loop(_answer, side, projection.name, wanted, request)
+        return await on_loop(_answer, side, projection.name, query, wanted, request)
 
     return Route(route_of("queries", projection, query), endpoint(answer, access, f"{domain}:read"), methods=["GET"])
 
 
-def _answer(side: ReadSide, name: str, wanted: Asked, request: Request) -> Response:
+def _answer(side: ReadSide, name: str, query: Query, wanted: Asked, request: Request) -> Response:
     headers: dict[str, str] = {}
     try:
         if wanted.point is not None:
@@ -81,6 +81,11 @@ def _answer(side: ReadSide, name: str, wanted: Asked, request: Request) -> Respo
             found, aside = side.readers.ask(name, wanted.params, wanted.after, wanted.timeout_s, wanted.generation)
             if aside.keys:
                 headers["logfold-parked-keys"] = str(aside.keys)
+    except NoAnswerError as error:
+        if not query.paged:
+            raise _problem(side, name, error) from error
+        # A list that is empty is there, and may be followed.
+        found = {"entries": [], "next": None}
     except LogfoldError as error:
         raise _problem(side, name, error) from error
     return answered(request, found, headers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from playwright.sync_api import Browser
 from tests.support.browser import DESKTOP, Tab, chromium
 from tests.support.daemon import Daemon
 from tests.support.sandbox import OpenSandbox, Sandbox
+from tests.support.serving import serve
 
 OpenTab = Callable[..., Tab]
 
@@ -26,7 +26,7 @@ class Served:
     server: Daemon
 
     def serve_again(self) -> None:
-        self.server = _serve(self.sandbox, self.url.rpartition(":")[2])[0]
+        self.server = serve(self.sandbox, port=self.url.rpartition(":")[2])[0]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def served(open_sandbox: OpenSandbox) -> Iterator[Served]:
         sandbox.ok("flights", "arrive", "B6219:2013-01-08:JFK", "--at", "2013-01-08T15:33:00Z")
         sandbox.ok("flights", "cancel", "DL61:2013-01-08:JFK")
         sandbox.caught_up("flights.handler", "board", "flights", "punctuality")
-        server, url = _serve(sandbox, "0")
+        server, url = serve(sandbox)
         yield Served(url=url, sandbox=sandbox, server=server)
 
 
@@ -61,14 +61,6 @@ def schedule(sandbox: Sandbox, carrier: str, number: int, day: str, time: str, d
     times = ["--departure", f"{day}T{time}:00Z", "--arrival", f"{day}T{int(hour) + 2:02}:{minute}:00Z", "--distance", "541"]
     sandbox.ok("flights", "schedule", *args, *times)
     return f"{carrier}{number}:{day}:JFK"
-
-
-def _serve(sandbox: Sandbox, port: str) -> tuple[Daemon, str]:
-    server = sandbox.start("serve", "--port", port)
-    server.wait_for_log("http://")
-    found = re.search(r"http://[\w.]+:\d+", server.log)
-    assert found is not None
-    return server, found.group()
 
 
 @pytest.fixture(scope="session")

@@ -50,7 +50,7 @@ function Title({ time }) {
 
 function Domain({ domain }) {
   const shown = [
-    ["events", "Events", "in the log"],
+    ["events", "Events", "positions in the log"],
     ["commands", "Commands", "taken"],
     ["queries", "Queries", "answered"],
   ];
