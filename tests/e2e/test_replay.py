@@ -52,7 +52,12 @@ def keys(sandbox: Sandbox) -> set[bytes]:
 
 def contents(sandbox: Sandbox) -> dict[bytes, object]:
     """All that Redis holds."""
-    read = {b"hash": sandbox.redis.hgetall, b"zset": lambda key: sandbox.redis.zrange(key, 0, -1), b"string": sandbox.redis.get}
+    read = {
+        b"hash": sandbox.redis.hgetall,
+        b"stream": sandbox.redis.xrange,
+        b"string": sandbox.redis.get,
+        b"zset": lambda key: sandbox.redis.zrange(key, 0, -1),
+    }
     return {key: read[sandbox.redis.type(key)](key) for key in keys(sandbox)}
 
 
