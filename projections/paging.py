@@ -1,7 +1,8 @@
 """Long answers in pages: each says where the next one begins, in a token that holds only for the build it was read from.
 
-entries = reader.find("entries", "by_version", prefix, limit=limit + 1, start=page_start(reader, token, prefix))
-return page_of(reader, entries[:limit], member_text(entries[limit]) if entries[limit:] else None)
+found = reader.entries("entries", "by_version", prefix, limit=limit + 1, start=page_start(reader, token, prefix))
+rows, rest = [row for _, row in found[:limit]], found[limit:]
+return page_of(reader, rows, member(text_of(*rest[0]), rest[0][0]) if rest else None)
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Built(Protocol):
 
 
 def page_of(reader: Built, entries: Sequence[dict[str, Any]], next_start: str | None) -> Page:
-    """A page. next_start: the index's text of the first entry that is not on it (Index.member), None when there is none."""
+    """A page. next_start: what the index holds (slices.member) of the first entry not on it, None when there is none."""
     return {"entries": entries, "next": None if next_start is None else _token(reader.build, next_start)}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from projections.event import Event
 from projections.foreign import Foreign
 from projections.paging import NO_PAGE, Page, page_of, page_start
-from projections.slices import CHANGES, META, PARKED, PARKED_EVENTS
+from projections.slices import CHANGES, META, PARKED, PARKED_EVENTS, member
 from schemas.errors import UsageError
 from schemas.failure import Policy, Stop, may_park
 from schemas.names import checked_name
@@ -280,7 +280,8 @@ class Projection:
                 return None
             rest = found[limit:]
             shown = [show(row) for _, row in found[:limit]]
-            return page_of(reader, shown, member_of(*rest[0]) if rest else None)
+            # With its key: many rows may stand under one text.
+            return page_of(reader, shown, member(member_of(*rest[0]) or "", rest[0][0]) if rest else None)
 
         paging = (
             Param(name="limit", default=str(limit), check=at_most(most), help="how many at most"),

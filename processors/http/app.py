@@ -20,7 +20,7 @@ from processors.http.conditions import Conditions
 from processors.http.describing import description_route
 from processors.http.heartbeats import Counted, beat_on
 from processors.http.lookups import Histories, outcome_routes
-from processors.http.overview import operations_route
+from processors.http.overview import metadata_route, operations_route
 from processors.lookup.history import History
 from processors.lookup.outcome_finder import OutcomeFinder
 from processors.operations import Operations
@@ -37,6 +37,7 @@ from projections.settings import RedisSettings
 from projections.slices import SliceStore
 from web.endpoint import Access
 from web.loop_redis import LoopRedis, Pipelines
+from web.oauth.settings import OAuthSettings
 from web.pages import page_routes
 from web.problems import of_status
 from web.waiting import in_thread, sleep
@@ -50,7 +51,7 @@ class Served:
     """What a server is made of.
 
     sides: QUERIES, COMMANDS or both. owners: the domain of each projection. readers: for threads, where the past is read.
-    pages: the folder of each domain that brings pages along.
+    pages: the folder of each domain that brings pages along. oauth: whose tokens are taken; None where everybody is let in.
     """
 
     runtime: Runtime
@@ -61,6 +62,7 @@ class Served:
     pages: Mapping[str, Path]
     access: Access
     sides: frozenset[str]
+    oauth: OAuthSettings | None = None
 
 
 def application(served: Served) -> Starlette:
@@ -95,6 +97,9 @@ def application(served: Served) -> Starlette:
         description_route(side if QUERIES in served.sides else None, command_side, changes, list(runtime.domain_names))
     )
 
+    if served.oauth is not None and served.oauth.base_url:
+        routes.append(metadata_route(served.oauth, runtime.domain_names))
+
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         heartbeat = Heartbeat(runtime.redis, runtime.names.prefix, f"server@{runtime.instance}", "server")
@@ -109,6 +114,8 @@ def application(served: Served) -> Starlette:
             await pipelines.close()
 
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _unrouted})
+    # A resource has one address.
+    app.router.redirect_slashes = False
     app.state.changes = changes
     return app
 

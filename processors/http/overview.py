@@ -1,8 +1,9 @@
-"""`GET /operations`: how everything does, for who has the scope `operations:read`."""
+"""`GET /operations`: how everything does, for who has the scope `operations:read`; and where a token for it is to be had."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 import orjson
 from starlette.requests import Request
@@ -11,6 +12,8 @@ from starlette.routing import Route
 
 from processors.operations import Operations
 from web.endpoint import Access, endpoint
+from web.oauth.metadata import WELL_KNOWN, metadata
+from web.oauth.settings import OAuthSettings
 from web.oauth.tokens import Caller
 
 SCOPE = "operations:read"
@@ -29,3 +32,15 @@ def operations_route(operations: Operations, access: Access) -> Route:
         return Response(body, headers={"cache-control": "no-store"}, media_type="application/json")
 
     return Route("/operations", endpoint(answer, access, SCOPE), methods=["GET"])
+
+
+def metadata_route(settings: OAuthSettings, domains: Iterable[str]) -> Route:
+    """What a client that has no token yet reads (RFC 9728), open to everybody; for settings with a base URL."""
+    scopes = [f"{domain}:{side}" for domain in domains for side in ("read", "write")]
+    body = orjson.dumps(metadata(settings, settings.base_url, [*scopes, SCOPE]))
+
+    async def answer(_: Request) -> Response:
+        return Response(body, headers={"cache-control": "max-age=300"}, media_type="application/json")
+
+    # The path of a base URL that has one stands behind the well-known part.
+    return Route(WELL_KNOWN + "{path:path}", answer, methods=["GET"])

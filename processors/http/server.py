@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,12 +79,21 @@ class Server(uvicorn.Server):
             self._captured_signals.clear()
 
 
+def _allow_connections() -> None:
+    """Let this process have as many files open as its user may: each connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_CONNECTIONS + 1_000
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+
+
 def serve(app: Starlette, host: str, port: int) -> None:
     """Serve until told to stop; LogfoldError when the address cannot be had. `port` 0 takes a free one, which is logged."""
     try:
         listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048)
     except OSError as error:
         raise LogfoldError(f"{host}:{port} cannot be listened at: {error.strerror or error}") from error
+    _allow_connections()
     with listening:
         config = uvicorn.Config(
             app,

@@ -33,7 +33,9 @@ def serve(
     settings = OAuthSettings.from_environ(environ)
     if settings is None and not is_loopback(host):
         raise UsageError(f"LOGFOLD_OAUTH=off serves at a loopback address alone, and --host is {host}")
-    access: Access = Open() if settings is None else Bearer(settings, IssuerKeys(settings))
+    access: Access = Open()
+    if settings is not None:
+        access = Bearer(settings, IssuerKeys(settings), base_url=settings.base_url)
     served = Served(
         runtime=runtime,
         redis=redis,
@@ -43,5 +45,6 @@ def serve(
         pages=page_folders(runtime.domain_names),
         access=access,
         sides=sides,
+        oauth=settings,
     )
     run(application(served), host, port)

@@ -14,6 +14,8 @@ SHORTEST_KEY = 32
 _SWITCH = "LOGFOLD_OAUTH"
 _ISSUER, _AUDIENCE, _JWKS_URL = f"{_SWITCH}_ISSUER", f"{_SWITCH}_AUDIENCE", f"{_SWITCH}_JWKS_URL"
 _ACTOR_KEY = "LOGFOLD_ACTOR_KEY"
+_BASE_URL = "LOGFOLD_BASE_URL"
+_NAMES = (_SWITCH, _ISSUER, _AUDIENCE, _JWKS_URL, _BASE_URL, _ACTOR_KEY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,18 +24,22 @@ class OAuthSettings:
 
     issuer: `LOGFOLD_OAUTH_ISSUER`, a URL, written as the tokens' `iss` is. audience: `LOGFOLD_OAUTH_AUDIENCE`, which a token's
     `aud` must contain. jwks_url: `LOGFOLD_OAUTH_JWKS_URL`, where the issuer's keys are; empty when its metadata says so.
+    base_url: `LOGFOLD_BASE_URL`, the address by which clients know the server; empty when they need not be told.
     actor_key: `LOGFOLD_ACTOR_KEY`, the secret that makes an opaque id of who asks; it must be the same on every server.
     """
 
     issuer: str
     audience: str
     jwks_url: str = ""
+    base_url: str = ""
     actor_key: bytes = field(repr=False)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> OAuthSettings | None:
         """None where `LOGFOLD_OAUTH=off`; UsageError says what to set, and never shows the key."""
-        given = {name: environ.get(name, "").strip() for name in (_SWITCH, _ISSUER, _AUDIENCE, _JWKS_URL, _ACTOR_KEY)}
+        given = {
+            name: environ.get(name, "").strip() for name in (_SWITCH, _ISSUER, _AUDIENCE, _JWKS_URL, _BASE_URL, _ACTOR_KEY)
+        }
         switch = given.pop(_SWITCH)
         if switch == OFF:
             if contrary := [name for name in (_ISSUER, _AUDIENCE, _JWKS_URL) if given[name]]:
@@ -49,12 +55,15 @@ class OAuthSettings:
         _check_url(_ISSUER, given[_ISSUER], query=False)
         if given[_JWKS_URL]:
             _check_url(_JWKS_URL, given[_JWKS_URL])
+        if given[_BASE_URL]:
+            _check_url(_BASE_URL, given[_BASE_URL], query=False)
         if len(given[_ACTOR_KEY]) < SHORTEST_KEY:
             raise UsageError(f"{_ACTOR_KEY} is shorter than {SHORTEST_KEY} characters: `openssl rand -hex 32` makes one")
         return cls(
             issuer=given[_ISSUER],
             audience=given[_AUDIENCE],
             jwks_url=given[_JWKS_URL],
+            base_url=given[_BASE_URL].rstrip("/"),
             actor_key=given[_ACTOR_KEY].encode(errors="surrogateescape"),
         )
 
