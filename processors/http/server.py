@@ -19,14 +19,18 @@ from schemas.errors import LogfoldError
 HEADERS_S = 10.0
 KEPT_ALIVE_S = 30
 _GRACE_S = 5
+_LARGEST_HEAD = 65_536
 _MOST_CONNECTIONS = 10_000
 log = structlog.get_logger("serve")
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Closes a connection whose next request's head does not come within 10 s of its first byte, or of its opening."""
+    """Closes a connection whose next request's head does not come within 10 s of its first byte, or of its opening; one of a
+    head of more than 64 KiB after a 400.
+    """
 
     _late: asyncio.TimerHandle | None = None
+    _head = 0
 
     def connection_made(self, transport: Any) -> None:
         """A head must come."""
@@ -36,8 +40,19 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The first byte of a head."""
         super().on_message_begin()
+        self._head = 0
         if self._late is None:
             self._late = self.loop.call_later(HEADERS_S, self._cut)
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the address."""
+        self._count(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header."""
+        self._count(name + value)
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """It came."""
@@ -48,6 +63,12 @@ class BoundedProtocol(HttpToolsProtocol):
         """Nothing comes any more."""
         self._in_time()
         super().connection_lost(exc)
+
+    def _count(self, part: bytes) -> None:
+        self._head += len(part)
+        if self._head > _LARGEST_HEAD:
+            # To the parser, that what came is no HTTP.
+            raise ValueError("the head is too long")
 
     def _in_time(self) -> None:
         if self._late is not None:
