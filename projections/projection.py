@@ -71,7 +71,8 @@ class Table:
 class Param:
     """One parameter of a query. `positional` ones are its arguments, the others options.
 
-    check: turns text into what the query takes, raising UsageError; by default the text itself.
+    check: turns text into what the query takes, raising UsageError; by default the text itself. form: which texts those are,
+    as JSON Schema, for who reads the description of what is served; by default any.
     aggregate: it is the id of the one aggregate that the query is about, which can then be asked about its past too
     (`--as-of` and its like).
     """
@@ -82,6 +83,7 @@ class Param:
     choices: tuple[str, ...] = ()
     default: str | None = None
     check: Callable[[str], Any] | None = None
+    form: Mapping[str, Any] = field(default_factory=dict)
     aggregate: bool = False
 
 
@@ -284,7 +286,13 @@ class Projection:
             return page_of(reader, shown, member(member_of(*rest[0]) or "", rest[0][0]) if rest else None)
 
         paging = (
-            Param(name="limit", default=str(limit), check=at_most(most), help="how many at most"),
+            Param(
+                name="limit",
+                default=str(limit),
+                check=at_most(most),
+                form={"type": "integer", "minimum": 1, "maximum": most},
+                help="how many at most",
+            ),
             Param(name="page", default=NO_PAGE, help="where to go on: what the page before gave as next"),
         )
         rows = Answered(table=table, index=index, prefix=prefix, show=show)

@@ -94,7 +94,13 @@ def application(served: Served) -> Starlette:
         finder = OutcomeFinder(replace(runtime, redis=redis), sleep, in_thread)
         routes += outcome_routes(finder, list(runtime.domains), served.access)
     routes.append(
-        description_route(side if QUERIES in served.sides else None, command_side, changes, list(runtime.domain_names))
+        description_route(
+            side if QUERIES in served.sides else None,
+            command_side,
+            changes,
+            list(runtime.domain_names),
+            guarded=served.oauth is not None,
+        )
     )
 
     if served.oauth is not None and served.oauth.base_url:

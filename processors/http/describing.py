@@ -25,14 +25,23 @@ from web.problems import MEDIA
 
 Json = dict[str, Any]
 _TEXT: Json = {"type": "string"}
-_ID: Json = {"type": "string", "minLength": 1, "maxLength": KEY_LIMIT}
+# No control characters; of others, what Unicode has no character for is refused too.
+_ID: Json = {"type": "string", "minLength": 1, "maxLength": KEY_LIMIT, "pattern": r"^[^\u0000-\u001f\u007f-\u009f]+$"}
+_TIME: Json = {"type": "string", "format": "date-time"}
+_POSITION: Json = {"type": "string", "pattern": r"^[A-Za-z0-9._-]{1,249}/[0-9]{1,9}@[0-9]{1,18}$"}
+_WHOLE: Json = {"type": "integer", "minimum": 1}
+_POINTS: Mapping[str, Json] = {"as_of": _TIME, "recorded_as_of": _TIME, "as_of_position": _POSITION, "as_of_version": _WHOLE}
+_KEY: Json = {"type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$"}
+_MATCH: Json = {"type": "string", "pattern": r'^(W/)?"[0-9]{1,18}(-[0-9a-f]{16})?"$'}
 _PROBLEM: Json = {"$ref": "#/components/schemas/Problem"}
 _ROW: Json = {"type": "object"}
 
 
-def description_route(side: ReadSide | None, commands: CommandSide | None, changes: Changes, domains: Sequence[str]) -> Route:
-    """Its route, open to everybody."""
-    body = orjson.dumps(description(side, commands, changes, domains))
+def description_route(
+    side: ReadSide | None, commands: CommandSide | None, changes: Changes, domains: Sequence[str], *, guarded: bool
+) -> Route:
+    """Its route, open to everybody. guarded: whether a token is needed."""
+    body = orjson.dumps(description(side, commands, changes, domains, guarded=guarded))
 
     async def answer(_: Request) -> Response:
         return Response(body, headers={"cache-control": "no-cache"}, media_type="application/json")
@@ -40,7 +49,9 @@ def description_route(side: ReadSide | None, commands: CommandSide | None, chang
     return Route("/openapi.json", answer, methods=["GET"])
 
 
-def description(side: ReadSide | None, commands: CommandSide | None, changes: Changes, domains: Sequence[str]) -> Json:
+def description(
+    side: ReadSide | None, commands: CommandSide | None, changes: Changes, domains: Sequence[str], *, guarded: bool
+) -> Json:
     """The document."""
     paths: Json = {}
     schemas: Json = {"Problem": _problem(), "Outcome": _outcome(), "Sent": _sent()}
@@ -59,20 +70,29 @@ def description(side: ReadSide | None, commands: CommandSide | None, changes: Ch
             paths[command_path(type_)] = {"post": _command(type_, str(schema.schema.get("doc", "")))}
         for domain in commands.domains:
             paths[f"/outcomes/{domain}/{{id}}"] = {"get": _asked_outcome(domain)}
+    if not guarded:
+        _open(paths)
     return {
         "openapi": "3.1.0",
         "info": {"title": "logfold", "version": version("logfold"), "description": "Commands in, read models out."},
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}} if guarded else {},
         },
     }
 
 
+def _open(paths: Mapping[str, Json]) -> None:
+    """Say that no token is needed."""
+    for operations in paths.values():
+        for operation in operations.values():
+            del operation["security"]
+
+
 def _query(domain: str, name: str, query: Query) -> Json:
     answer = _page() if query.paged else {"anyOf": [_ROW, {"type": "array", "items": _ROW}]}
-    positions: Json = {"type": "array", "items": _TEXT}
+    positions: Json = {"type": "array", "items": _POSITION}
     more = [
         _parameter("after", "query", positions, "wait until these positions (topic/partition@offset) are folded"),
         _parameter(
@@ -82,7 +102,9 @@ def _query(domain: str, name: str, query: Query) -> Json:
         _parameter("If-None-Match", "header", _TEXT, "the entity tag of what the client has"),
     ]
     if query.aggregate is not None:
-        more += [_parameter(point, "query", _TEXT, "a point of the past, of which one can be given") for point in POINTS]
+        more += [
+            _parameter(point, "query", _POINTS[point], "a point of the past, of which one can be given") for point in POINTS
+        ]
     return {
         "summary": query.help.partition("\n")[0],
         "operationId": f"query_{name}",
@@ -139,18 +161,17 @@ def _operations() -> Json:
 
 def _command(type_: str, doc: str) -> Json:
     domain, _, name = type_.rpartition(".")
-    time: Json = {"type": "string", "format": "date-time"}
     return {
         "summary": doc or name,
         "operationId": f"{domain}_{name}",
         "tags": [domain],
         "parameters": [
             _parameter("id", "path", _ID, "the aggregate's id"),
-            _parameter("time", "query", time, "when it happened, by default now"),
-            _parameter("expires", "query", time, "refuse it undecided after this time"),
-            _parameter("Idempotency-Key", "header", _TEXT, "the command's id, a UUID, or what it is derived from"),
-            _parameter("If-Match", "header", _TEXT, "the entity tag of the row, or the version, that it is for"),
-            _parameter("If-None-Match", "header", _TEXT, "*: only when the aggregate does not exist yet"),
+            _parameter("time", "query", _TIME, "when it happened, by default now"),
+            _parameter("expires", "query", _TIME, "refuse it undecided after this time"),
+            _parameter("Idempotency-Key", "header", _KEY, "the command's id, a UUID, or what it is derived from"),
+            _parameter("If-Match", "header", _MATCH, "the entity tag of the row, or the version, that it is for"),
+            _parameter("If-None-Match", "header", {"const": "*"}, "*: only when the aggregate does not exist yet"),
             _parameter("Prefer", "header", _TEXT, "wait=5: answer with the outcome, if it is known so soon"),
         ],
         "requestBody": {"required": True, **_json({"$ref": f"#/components/schemas/{type_}"})},
@@ -162,7 +183,7 @@ def _command(type_: str, doc: str) -> Json:
                 "headers": {"Location": {"schema": _TEXT, "description": "where its outcome is"}},
                 **_json({"$ref": "#/components/schemas/Sent"}),
             },
-            **_problems("400", "404", "408", "409", "413", "415", "422", "500", "503"),
+            **_problems("400", "404", "408", "409", "412", "413", "415", "422", "500", "503"),
         },
     }
 
@@ -185,11 +206,11 @@ def _asked_outcome(domain: str) -> Json:
 
 
 def _declared(param: Param) -> Json:
-    schema: Json = _ID if param.positional else dict(_TEXT)
+    schema: Json = (_ID if param.positional else _TEXT) | dict(param.form)
     if param.choices:
         schema = {"type": "string", "enum": list(param.choices)}
     if param.default:
-        schema = {**schema, "default": param.default}
+        schema = {**schema, "default": int(param.default) if schema["type"] == "integer" else param.default}
     where = "path" if param.positional else "query"
     return _parameter(param.name, where, schema, param.help, required=param.positional or param.default is None)
 

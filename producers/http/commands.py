@@ -93,11 +93,13 @@ async def _command(side: CommandSide, type_: str, request: Request, caller: Call
     """The command that a request makes; a ProblemError says all that is wrong with its data."""
     key = _key(request)
     times = _times(request)
-    id_, expected = command_id(request, caller.actor), expected_version(request)
+    id_ = command_id(request, caller.actor)
     try:
         data = side.codec.from_json(type_, await json_object(request))
     except WrongDataError as error:
         raise ProblemError(_wrong_data(type_, error.faults)) from None
+    # Last, as HTTP wants it (RFC 9110, 13.2.1): what is wrong in itself is said first.
+    expected = expected_version(request)
     trace = request.headers.get("traceparent", "")
     return Command(
         type=type_,

@@ -12,7 +12,8 @@ from web.problems import Problem, ProblemError
 
 LONGEST_WAIT_S = 30.0
 _KEYS = UUID("f1b0b2d4-6f0b-5d5e-9b1e-3f8d2f6c7a10")
-_TAG = re.compile(r'(?:W/)?"(\d{1,18})(?:-[0-9a-f]{16})?"')
+# Without quotes too: a shell takes them away.
+_TAG = re.compile(r'(?:W/)?("?)(\d{1,18})(?:-[0-9a-f]{16})?\1', re.ASCII)
 _WAIT = re.compile(r'wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE)
 _LONGEST_KEY = 255
 
@@ -25,7 +26,7 @@ def command_id(request: Request, actor: str) -> str:
     if given is None:
         return new_id()
     key = given.strip()
-    if len(key) > 1 and key[0] == key[-1] == '"':
+    if len(key) > 2 and key[0] == key[-1] == '"':
         key = key[1:-1]
     if not key or len(key) > _LONGEST_KEY or not key.isascii() or not key.isprintable():
         raise _wrong("Idempotency-Key", f"must be a UUID, or up to {_LONGEST_KEY} printable characters")
@@ -38,18 +39,17 @@ def command_id(request: Request, actor: str) -> str:
 def expected_version(request: Request) -> int | None:
     """The version of `If-Match` (the entity tag of the row, or `"7"`), 0 for `If-None-Match: *`, None without either."""
     match, none = request.headers.get("if-match"), request.headers.get("if-none-match")
-    if match is not None and none is not None:
-        raise _wrong("If-None-Match", "and If-Match exclude each other")
-    if none is not None:
-        if none.strip() != "*":
-            raise _wrong("If-None-Match", "can only be *: the aggregate must not exist yet")
-        return 0
-    if match is None:
-        return None
-    found = _TAG.fullmatch(match.strip())
-    if found is None:
+    if none is not None and none.strip() != "*":
+        raise _wrong("If-None-Match", "can only be *: the aggregate must not exist yet")
+    found = None if match is None else _TAG.fullmatch(match.strip())
+    if match is not None and found is None:
         raise _wrong("If-Match", 'must be one entity tag of a row that has a version, or the version as "7"')
-    return int(found[1])
+    if found is None:
+        return None if none is None else 0
+    if none is not None:
+        never = "If-Match and If-None-Match are never both true of an aggregate: send one of them"
+        raise ProblemError(Problem(status=412, kind="wrong-header", detail=never, more={"header": "If-None-Match"}))
+    return int(found[2])
 
 
 def wait_s(request: Request) -> float:

@@ -81,7 +81,7 @@ board.lists(
     limit=500,
     params=[
         Param(name="airport", positional=True, help="IATA code, e.g. JFK"),
-        Param(name="date", help="the local day, e.g. 2013-02-08", check=day),
+        Param(name="date", help="the local day, e.g. 2013-02-08", check=day, form={"format": "date"}),
     ],
     columns=["scheduled_departure", "flight", "destination", "status", "departed_at", "delay_min", "id"],
 )

@@ -56,8 +56,10 @@ def test_a_version_that_is_expected(served: Served) -> None:
     assert served.command("flights.DepartFlight", key, DEPARTED, if_match=tag).status_code == 200
     stale = served.command("flights.CancelFlight", key, {"cancelled_at": "2014-03-01T16:00:00Z"}, if_match=tag)
     assert problem(stale, 409, "conflict")["version"] == 2
-    for wrong in ("*", '"x"', '"1", "2"', "1"):
+    for wrong in ("*", '"x"', '"1", "2"', '"1'):
         assert problem(served.command("flights.DepartFlight", key, DEPARTED, if_match=wrong), 400, "wrong-header")
+    problem(served.command("flights.DepartFlight", key, DEPARTED, if_match="2", if_none_match="*"), 412, "wrong-header")
+    problem(served.command("flights.DepartFlight", key, DEPARTED, if_match="7"), 409, "conflict")
 
 
 def test_a_key_acts_once_from_many_at_once(served: Served) -> None:
