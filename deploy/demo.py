@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
 import time
@@ -20,8 +22,9 @@ from stack_record import load
 
 DEPLOY = Path(__file__).resolve().parent
 STATE = Path(os.environ.get("LOGFOLD_STACK") or DEPLOY.parent / ".logfold" / "stack").absolute()
-DAEMONS = STATE / "daemons.json"
-LOG = STATE / "logs" / "daemons.log"
+DAEMONS, SERVER = "daemons", "server"
+LOG = STATE / "logs" / f"{DAEMONS}.log"
+PORT = 8080
 LOGFOLD = [sys.executable, "-m", "logfold"]
 DEADLINE_S = 120.0
 POLL_S = 0.5
@@ -74,7 +77,8 @@ class Demo:
         self.logfold("flights", "import", "--months", months)
         self.until("the read models have caught up", self.caught_up)
         say("A board: the first departures from JFK on the first of the month")
-        board = self.output("query", "board", "JFK", "--date", f"2013-{int(months.split('-')[0].split(',')[0]):02d}-01")
+        first = f"2013-{int(months.split('-')[0].split(',')[0]):02d}-01"
+        board = self.output("query", "board", "JFK", "--date", first)
         print("\n".join(board.splitlines()[:13]))
         say("Punctuality by carrier")
         punctuality = self.output("query", "punctuality")
@@ -88,6 +92,9 @@ class Demo:
         after = self.digests()
         print(f"Folded again from offset zero in {took:.1f} s.")
         self.compare(before, after, punctuality)
+        say("The page")
+        print(f"{self.start_server()}/#/flights/board/JFK/{first} shows that board, .../#/operations how everything does.")
+        print("Today's board lives while a busy day is played: .venv/bin/logfold flights simulate")
         print("Stack and daemons go on running: `make down` stops them, `.venv/bin/logfold --help` tells what else there is.")
 
     def compare(self, before: list[dict[str, Any]], after: list[dict[str, Any]], punctuality: str) -> None:
@@ -100,13 +107,25 @@ class Demo:
 
     def start_daemons(self) -> None:
         """Start `logfold run all`, unless the one of an earlier run still runs."""
-        found = daemons()
-        if found is None or not found.running:
-            command = [*LOGFOLD, "--instance", "demo", "run", "all"]
-            os.environ.update(self.environ)
-            process = launch(command, folder=DEPLOY.parent, log=LOG)
-            DAEMONS.write_text(json.dumps({"pid": process.pid, "started": process.started}))
+        self.start(DAEMONS, "--instance", "demo", "run", "all")
         self.until("the daemons run", self.all_alive)
+
+    def start_server(self) -> str:
+        """Start `logfold serve` at port 8080, or at a free one, unless that of an earlier run still runs; its address."""
+        os.environ["LOGFOLD_OAUTH"] = "off"
+        self.start(SERVER, "--instance", "demo", "serve", "--port", str(PORT if is_free(PORT) else 0))
+        self.until("the server runs", lambda: address() is not None)
+        return address() or ""
+
+    def start(self, name: str, *args: str) -> None:
+        """Start a process, unless the one of this name that an earlier run started still runs."""
+        found = started(name)
+        if found is None or not found.running:
+            log = STATE / "logs" / f"{name}.log"
+            log.unlink(missing_ok=True)
+            os.environ.update(self.environ)
+            process = launch([*LOGFOLD, *args], folder=DEPLOY.parent, log=log)
+            record(name).write_text(json.dumps({"pid": process.pid, "started": process.started}))
 
     def all_alive(self) -> bool:
         found = self.json("status")
@@ -155,19 +174,37 @@ class Demo:
         return subprocess.run([*LOGFOLD, *args], env=self.environ, capture_output=True, check=False).returncode == 0
 
 
-def daemons() -> Process | None:
+def record(name: str) -> Path:
+    """Where it stands which process was started under a name."""
+    return STATE / f"{name}.json"
+
+
+def started(name: str) -> Process | None:
     try:
-        found = json.loads(DAEMONS.read_text())
+        found = json.loads(record(name).read_text())
         return Process(found["pid"], found["started"])
     except FileNotFoundError:
         return None
 
 
 def end_daemons() -> None:
-    process = daemons()
-    if process is not None:
-        stop([process], patience=45)
-        DAEMONS.unlink()
+    for name in (SERVER, DAEMONS):
+        process = started(name)
+        if process is not None:
+            stop([process], patience=45)
+            record(name).unlink()
+
+
+def address() -> str | None:
+    """Where the server answers, once its log says so."""
+    log = STATE / "logs" / f"{SERVER}.log"
+    found = re.findall(r"event=serves address=(\S+)", log.read_text() if log.exists() else "")
+    return found[-1] if found else None
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def stack(*args: str) -> None:

@@ -31,7 +31,7 @@ _SCANNED = 2_000
 _SAMPLES = 50
 # Redis undoes nothing of a script that fails midway (a part that is no hash, a command that an ACL forbids), so the
 # slice counts as torn from the first write to the last. Lua's stack bounds the arguments of one call; an even number
-# keeps field and value together.
+# keeps field and value together. A stream whose last entry is beyond this one is of what Redis forgot: it begins anew.
 _COMMIT = """
 local now = redis.call('HMGET', KEYS[1], 'offset', 'revision', 'held')
 if (now[1] or '') ~= ARGV[1] or (now[2] or '') ~= ARGV[2] then
@@ -50,6 +50,11 @@ while i <= #ARGV do
   local key, last = KEYS[tonumber(ARGV[i + 1])], i + 2 + tonumber(ARGV[i + 2])
   if last == i + 2 then
     redis.call(ARGV[i], key)
+  elseif ARGV[i] == 'XADD' then
+    if type(redis.pcall('XADD', key, unpack(ARGV, i + 3, last))) ~= 'string' then
+      redis.call('UNLINK', key)
+      redis.call('XADD', key, unpack(ARGV, i + 3, last))
+    end
   else
     for from = i + 3, last, 4000 do
       redis.call(ARGV[i], key, unpack(ARGV, from, math.min(from + 3999, last)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -10,6 +11,8 @@ import click
 from producers.cli import TIME, command_options, pass_write_side, submit
 from producers.flights.dataset import flight_id
 from producers.flights.importer import import_months
+from producers.flights.simulator import BUSY, moment, plan, today
+from producers.flights.simulator import simulate as play
 from producers.write_side import WriteSide
 from schemas.errors import UsageError
 from schemas.times import day, iso_day
@@ -149,6 +152,31 @@ def import_(write_side: WriteSide, months: str, wait: bool, timeout: float, as_j
     Counts the refusals that are new with this run, and ends with 1 when there are any.
     """
     import_months(write_side, parse_months(months), wait=wait, timeout_s=timeout, as_json=as_json)
+
+
+@group.command()
+@click.option("--date", "of", default=BUSY, show_default=True, help="The day of 2013 that is played.")
+@click.option("--as", "played", metavar="DATE", help="The day it is played as; by default today in New York.")
+@click.option(
+    "--speed",
+    default=60.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Seconds of the day that pass in a second.",
+)
+@click.option("--from", "begin", metavar="HH:MM", help="When the play begins, in New York; what lies before is sent at once.")
+@click.option("--airport", type=Code(3), help="Departures from this one alone (EWR, JFK, LGA).")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_write_side
+def simulate(
+    write_side: WriteSide, of: str, played: str | None, speed: float, begin: str | None, airport: str | None, as_json: bool
+) -> None:
+    """Play a day of the real data as another day, in accelerated time, so that a board lives. Safe to run again."""
+    if math.isnan(speed):
+        raise UsageError("--speed nan: write a number above 0")
+    as_day = today() if played is None else day(played)
+    planned = plan(day(of), as_day, airport)
+    play(write_side, planned, None if begin is None else moment(as_day, begin), speed, as_json=as_json)
 
 
 def parse_months(text: str) -> list[int]:

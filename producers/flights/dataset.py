@@ -19,7 +19,8 @@ from zoneinfo import ZoneInfo
 from schemas.errors import LogfoldError
 
 MINUTE_MS = 60_000
-_NEW_YORK = ZoneInfo("America/New_York")
+YEAR = 2013
+NEW_YORK = ZoneInfo("America/New_York")
 # Not in airports.csv: BQN, PSE and SJU on Puerto Rico, STT on the Virgin Islands, which keep the same time.
 _MISSING_ZONE = "America/Puerto_Rico"
 _NONE = ("NA", "")
@@ -87,7 +88,7 @@ def flights(months: list[int]) -> Iterator[Flight]:
 def midnight(flight_date: int) -> int:
     """The start of a day in New York, in ms UTC."""
     day = date.fromordinal(flight_date + _EPOCH_DAY)
-    return _ms(datetime(day.year, day.month, day.day, tzinfo=_NEW_YORK))
+    return _ms(datetime(day.year, day.month, day.day, tzinfo=NEW_YORK))
 
 
 def _lines() -> io.TextIOWrapper:

@@ -153,7 +153,7 @@ def test_a_board_of_one_day_in_order(running: Sandbox) -> None:
         times = [o.replace("T12:", f"T{hour}:") for o in options]
         outcome = running.json("flights", "schedule", "--number", str(number), *times)
         running.json("query", "board", "EWR", "--date", "2013-02-08", "--after", outcome["positions"][0])
-    shown = running.json("query", "board", "ewr", "--date", "2013-02-08")
+    shown = running.json("query", "board", "ewr", "--date", "2013-02-08")["entries"]
     assert [row["flight"] for row in shown] == ["UA 4002", "UA 4003", "UA 4001"]
     table = running.ok("query", "board", "EWR", "--date", "2013-02-08")
     assert [line.split()[2] for line in table.splitlines()[1:]] == ["4002", "4003", "4001"]

@@ -69,13 +69,9 @@ def test_two_projectors_of_a_group_share_the_partitions(open_sandbox: OpenSandbo
         sandbox.projector("flights", LOGFOLD_INSTANCE="left")
         right = sandbox.projector("flights", LOGFOLD_INSTANCE="right")
 
-        def shares() -> list[int]:
-            found = sandbox.installation.redis.hgetall(f"{sandbox.prefix}logfold:daemons")
-            return sorted(body.count(b".events/") for body in found.values())
-
-        eventually(lambda: shares() == [3, 3], "each has three of six partitions", 60)
+        eventually(lambda: sandbox.partitions_of("projector") == [3, 3], "each has three of six partitions", 60)
         assert right.stop() == 0
-        eventually(lambda: shares() == [6], "the one that is left takes over", 60)
+        eventually(lambda: sandbox.partitions_of("projector") == [6], "the one that is left takes over", 60)
         sandbox.caught_up("flights")
         assert_flights(sandbox)
 

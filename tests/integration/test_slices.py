@@ -338,3 +338,52 @@ def test_rows_are_read_with_the_offset_they_are_of(store: SliceStore, slice_: Sl
     assert [*store.scan(slice_, INDEX, index=True)] == [{"x\ta": b""}]
     assert (store.count(slice_, TABLE), store.count(slice_, INDEX, index=True)) == (2, 1)
     assert store.size(slice_, [TABLE, INDEX, "absent"]) > 0
+
+
+# -- what changed last -----------------------------------------------------------------------------------------------------
+
+
+def told(store: SliceStore, slice_: SliceId, offset: int, rows: bytes, kept: int = 10) -> Progress:
+    """Commit with an entry for the stream of changes, as projections.feed makes them."""
+    before = store.progress([slice_])[0]
+    after = replace(reaching(offset), changed=f"{offset}-{before.revision + 1}")
+    commit = Commit(slice=slice_, before=before, after=after, changes=put(a=rows), entry=rows, kept=kept)
+    assert store.commit([commit]) == [True]
+    return store.progress([slice_])[0]
+
+
+def test_each_entry_names_the_one_before_it(store: SliceStore, slice_: SliceId) -> None:
+    told(store, slice_, 7, b"1")
+    told(store, slice_, 9, b"2")
+    assert store.changed([slice_]) == ["9-2"]
+    assert store.changes([slice_], [""], 10) == [[("7-1", "", b"1"), ("9-2", "7-1", b"2")]]
+    assert store.changes([slice_], ["7-1"], 10) == [[("9-2", "7-1", b"2")]]
+    assert store.changes([slice_], ["9-2"], 10) == [[]]
+
+
+def test_a_stream_that_redis_did_not_forget_with_its_slice_begins_anew(
+    redis: Redis, store: SliceStore, slice_: SliceId
+) -> None:
+    """As after a fail-over to a replica that was behind: the slice goes on from an earlier offset, whose ids are lower."""
+    told(store, slice_, 7, b"1")
+    kept = {part: redis.dump(slice_.key(part)) for part in ("slice", TABLE)}
+    told(store, slice_, 9, b"2")
+    for part, dumped in kept.items():
+        redis.restore(slice_.key(part), 0, dumped, replace=True)
+    told(store, slice_, 8, b"3")
+    assert store.changes([slice_], [""], 10) == [[("8-2", "7-1", b"3")]]
+    assert store.rows(slice_, TABLE, ["a"]) == [b"3"]
+
+
+def test_a_stream_is_capped(store: SliceStore, slice_: SliceId) -> None:
+    for offset in range(1, 500):
+        told(store, slice_, offset, b"1", kept=20)
+    (found,) = store.changes([slice_], [""], 1_000)
+    assert 20 <= len(found) < 300
+    assert found[-1][0] == "499-499"
+
+
+def test_a_slice_that_is_dropped_takes_its_stream_along(redis: Redis, store: SliceStore, slice_: SliceId) -> None:
+    told(store, slice_, 7, b"1")
+    store.drop(slice_, [TABLE])
+    assert redis.keys(slice_.key("*")) == []
