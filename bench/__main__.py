@@ -10,12 +10,12 @@ from pathlib import Path
 
 import click
 
-from bench import decode, handler, handlers, latency, projector, rebuild, replay, report
+from bench import decode, handler, handlers, latency, projector, rebuild, replay, report, serve
 from bench.log import create_topics, import_months, scan, with_prefix
 from bench.stack import own_stack
 from logfold import Installation
 
-ALL = ("decode", "projector", "memory", "rebuild", "replay", "handler", "handlers", "latency")
+ALL = ("decode", "projector", "memory", "rebuild", "replay", "handler", "handlers", "latency", "serve")
 _MONTHS = re.compile(r"(\d+)(?:-(\d+))?")
 
 
@@ -77,6 +77,10 @@ def main(
         if "latency" in wanted:
             _say("latency")
             figures += latency.measure(environ, 8 if quick else 40)
+        redis.flushall()
+        if "serve" in wanted:
+            _say("reads over HTTP, and clients that follow")
+            figures += serve.measure(environ, 2 if quick else 10, rounds, 100 if quick else 1_000)
     took = time.monotonic() - started
     report.show(figures, on, took)
     if json_file is not None:
