@@ -49,7 +49,8 @@ class Mark:
 class Aside:
     """What a read model says of what is parked in it.
 
-    keys: how many are. since, mark: of the one aggregate that was asked for, from which event on, and why; else None.
+    keys: how many are, where no one aggregate was asked for. since, mark: of the one that was, from which event on, and why;
+    else None.
     """
 
     keys: int = 0

@@ -147,11 +147,10 @@ class Reader:
             self._refuse_parked(events)
 
     def parked(self, key: str | None = None) -> parked.Aside:
-        """How many keys are parked, and what is of the aggregate `key`; one round trip."""
-        homes = []
+        """What is parked of the aggregate `key`; without one, how many keys are. One round trip."""
         if key is not None:
-            homes = self._homes(key)
-        return parked.look(self._store, self.generation.slices(), homes, key or "")
+            return parked.look(self._store, [], self._homes(key), key)
+        return parked.look(self._store, self.generation.slices(), [], "")
 
     def _homes(self, key: str) -> list[SliceId]:
         """The slices that may have what belongs to an aggregate: where others write, any, since they choose the partition."""

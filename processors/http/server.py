@@ -14,6 +14,7 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from processors.runtime import calm_collector
 from schemas.errors import LogfoldError
 
 HEADERS_S = 10.0
@@ -123,6 +124,7 @@ def serve(app: Starlette, host: str, port: int) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             date_header=True,
             limit_concurrency=_MOST_CONNECTIONS,
             timeout_keep_alive=KEPT_ALIVE_S,
@@ -130,5 +132,7 @@ def serve(app: Starlette, host: str, port: int) -> None:
         )
         shown = f"[{host}]" if ":" in host else host
         log.info("serves", address=f"http://{shown}:{listening.getsockname()[1]}")
+        # Looking through what is there for garbage would hold up every request for 60 ms now and then.
+        calm_collector()
         Server(app, config).run(sockets=[listening])
         log.info("served")
