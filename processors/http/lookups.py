@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import unquote
 
+from confluent_kafka import KafkaException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -12,11 +15,12 @@ from starlette.routing import BaseRoute, Route
 from processors.log.told import told
 from processors.lookup.history import History
 from processors.lookup.outcome_finder import OutcomeFinder
+from processors.patience import Transient
 from producers.http.commands import outcome_response
 from producers.http.conditions import wait_s
 from producers.outcomes import OutcomeUnknownError
 from projections.http.entity import answered
-from schemas.errors import UsageError
+from schemas.errors import UnavailableError, UsageError
 from schemas.ids import checked_id, checked_key
 from web.endpoint import Access, endpoint
 from web.oauth.tokens import Caller
@@ -42,7 +46,8 @@ def _outcome(finder: OutcomeFinder, domain: str, access: Access) -> Route:
         wait = wait_s(request)
         headers = {"cache-control": "no-store"} | ({"preference-applied": f"wait={wait:g}"} if wait else {})
         try:
-            outcome = await on_loop(finder.outcome, id_, domain, wait)
+            with _kafka_may_be_away():
+                outcome = await on_loop(finder.outcome, id_, domain, wait)
         except OutcomeUnknownError:
             detail = (
                 "it is not decided yet, or was decided longer ago than ids are kept, or Kafka never had it: ask again, or send "
@@ -80,7 +85,17 @@ class Histories:
         return Route(f"/history/{domain}/{{id:path}}", endpoint(answer, access, f"{domain}:read"), methods=["GET"])
 
     def _read(self, domain: str, key: str) -> list[dict[str, object]]:
-        return [told(self._history.codec, record) for record in self._history.of_domain(domain, key).records]
+        with _kafka_may_be_away():
+            return [told(self._history.codec, record) for record in self._history.of_domain(domain, key).records]
+
+
+@contextmanager
+def _kafka_may_be_away() -> Iterator[None]:
+    try:
+        yield
+    except (KafkaException, Transient) as error:
+        fault = error.args[0].str() if isinstance(error, KafkaException) else error
+        raise UnavailableError(f"the log cannot be read now, ask again later: {fault}") from error
 
 
 class Turn:
