@@ -58,6 +58,12 @@ def unavailable(kind: str, detail: str, **more: Any) -> Problem:
     return Problem(status=503, kind=kind, detail=detail, more=more, headers={"retry-after": _AGAIN_S})
 
 
+def wrong_parameter(name: str, what: str) -> ProblemError:
+    """A parameter of the address that cannot be taken. what: why, in words that follow its name."""
+    detail = f"the parameter {name[:100]!r} {what}"
+    return ProblemError(Problem(status=400, kind="wrong-parameter", detail=detail, more={"parameter": name[:100]}))
+
+
 def of_status(status: int, detail: str = "") -> Problem:
     """The problem that an HTTP status says all of."""
     phrase = HTTPStatus(status).phrase

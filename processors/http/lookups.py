@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import unquote
 
 from confluent_kafka import KafkaException
 from starlette.requests import Request
@@ -21,10 +20,11 @@ from producers.http.conditions import wait_s
 from producers.outcomes import OutcomeUnknownError
 from projections.http.entity import answered
 from schemas.errors import UnavailableError, UsageError
-from schemas.ids import checked_id, checked_key
+from schemas.ids import checked_id
 from web.endpoint import Access, endpoint
 from web.oauth.tokens import Caller
-from web.problems import Problem, ProblemError, unavailable
+from web.paths import aggregate_id
+from web.problems import Problem, ProblemError, unavailable, wrong_parameter
 from web.waiting import on_loop
 
 SCANS = 4
@@ -75,7 +75,7 @@ class Histories:
     def _route(self, domain: str, access: Access) -> Route:
         async def answer(request: Request, _: Caller) -> Response:
             _refuse_parameters(request)
-            key = _key(request)
+            key = aggregate_id(request, 2)
             async with Turn(self._scans):
                 rows = await asyncio.to_thread(self._read, domain, key)
             if not rows:
@@ -115,16 +115,6 @@ class Turn:
         self._turns.release()
 
 
-def _key(request: Request) -> str:
-    segments = request.scope["raw_path"].partition(b"?")[0].decode("ascii", errors="replace").split("/")[3:]
-    try:
-        return checked_key(unquote(segments[0], errors="strict") if len(segments) == 1 else "")
-    except (UnicodeDecodeError, UsageError):
-        detail = "the last part of the path must be an aggregate's id: 1 to 512 printable characters, a slash as %2F"
-        raise ProblemError(Problem(status=400, kind="wrong-id", detail=detail)) from None
-
-
 def _refuse_parameters(request: Request) -> None:
     for name in request.query_params:
-        detail = f"the parameter {name[:100]!r} is not known"
-        raise ProblemError(Problem(status=400, kind="wrong-parameter", detail=detail, more={"parameter": name[:100]}))
+        raise wrong_parameter(name, "is not known")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import orjson
 from starlette.requests import Request
@@ -21,13 +21,13 @@ from producers.publisher import NotSentError, PublishError
 from schemas.codec import Codec
 from schemas.errors import UsageError
 from schemas.faults import Fault, WrongDataError
-from schemas.ids import checked_key
 from schemas.position import Position
 from schemas.times import millis
 from web.bodies import json_object
 from web.endpoint import Access, endpoint
 from web.oauth.tokens import Caller
-from web.problems import Problem, ProblemError, of_status, unavailable
+from web.paths import aggregate_id
+from web.problems import Problem, ProblemError, of_status, unavailable, wrong_parameter
 from web.waiting import on_loop
 
 _TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -91,7 +91,7 @@ def _route(side: CommandSide, access: Access, type_: str) -> Route:
 
 async def _command(side: CommandSide, type_: str, request: Request, caller: Caller) -> Command:
     """The command that a request makes; a ProblemError says all that is wrong with its data."""
-    key = _key(request)
+    key = aggregate_id(request, 3)
     times = _times(request)
     id_ = command_id(request, caller.actor)
     try:
@@ -143,34 +143,18 @@ def _accepted(command: Command, position: Position, headers: Mapping[str, str]) 
     return Response(orjson.dumps(body), 202, dict(headers), "application/json")
 
 
-def _key(request: Request) -> str:
-    """The aggregate's id: the last segment of the path as it was sent, which may hold an escaped slash."""
-    segments = request.scope["raw_path"].partition(b"?")[0].decode("ascii", errors="replace").split("/")[4:]
-    try:
-        key = unquote(segments[0], errors="strict") if len(segments) == 1 else ""
-        return checked_key(key)
-    except (UnicodeDecodeError, UsageError):
-        detail = "the last part of the path must be an aggregate's id: 1 to 512 printable characters, a slash as %2F"
-        raise ProblemError(Problem(status=400, kind="wrong-id", detail=detail)) from None
-
-
 def _times(request: Request) -> dict[str, int]:
     """The parameters `time`, when it happened, and `expires`, until when it may be decided."""
     found: dict[str, int] = {}
     for name, text in request.query_params.multi_items():
         if name not in ("time", "expires") or name in found:
             what = "is given more than once" if name in found else "is not known; there are: expires, time"
-            raise ProblemError(_wrong_parameter(name, what))
+            raise wrong_parameter(name, what)
         try:
             found[name] = checked_time(millis(text))
         except UsageError as error:
-            raise ProblemError(_wrong_parameter(name, f"cannot be taken: {error}")) from None
+            raise wrong_parameter(name, f"cannot be taken: {error}") from None
     return found
-
-
-def _wrong_parameter(name: str, what: str) -> Problem:
-    detail = f"the parameter {name[:100]!r} {what}"
-    return Problem(status=400, kind="wrong-parameter", detail=detail, more={"parameter": name[:100]})
 
 
 def _wrong_data(type_: str, wrong: Sequence[Fault]) -> Problem:

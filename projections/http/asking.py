@@ -14,7 +14,8 @@ from projections.projection import Param, Query
 from schemas.errors import UsageError
 from schemas.position import Position
 from schemas.times import millis
-from web.problems import Problem, ProblemError, of_status
+from web.paths import segments
+from web.problems import ProblemError, of_status, wrong_parameter
 
 LONGEST_WAIT_S = 30.0
 WAIT_S = 10.0
@@ -54,7 +55,9 @@ def asked(request: Request, query: Query) -> Asked:
     generation = given["generation"][0] if "generation" in given else None
     point = _point(given, points)
     if point is not None and (after or generation is not None):
-        raise _wrong("after" if after else "generation", "is of a read model, and the past is read from the log: leave it out")
+        raise wrong_parameter(
+            "after" if after else "generation", "is of a read model, and the past is read from the log: leave it out"
+        )
     return Asked(params=params, after=after, timeout_s=timeout_s, generation=generation, point=point)
 
 
@@ -79,18 +82,16 @@ def whole(text: str, least: int = 0) -> int:
 def _params(request: Request, query: Query) -> dict[str, Any]:
     """Those of the path, each one segment of it, which may hold an escaped slash."""
     positional = [param for param in query.params if param.positional]
-    # The path as it was sent: decoded, an escaped slash in an id cannot be told from the one between two parameters.
-    path = request.scope["raw_path"].partition(b"?")[0].decode("ascii", errors="replace")
-    segments = path.removeprefix(request.scope.get("root_path", "")).split("/")[3:]
-    if len(segments) != len(positional) or not all(segments):
+    resource, projection, *given = segments(request, 0)
+    if len(given) != len(positional) or not all(given):
         wanted = "/".join(f"{{{param.name}}}" for param in positional)
-        raise ProblemError(of_status(404, f"this resource is {'/'.join(path.split('/')[:3])}/{wanted}".rstrip("/")))
+        raise ProblemError(of_status(404, f"this resource is /{resource}/{projection}/{wanted}".rstrip("/")))
     found = {}
-    for param, segment in zip(positional, segments, strict=True):
+    for param, segment in zip(positional, given, strict=True):
         try:
             found[param.name] = _value(param, unquote(segment, errors="strict"))
         except UnicodeDecodeError:
-            raise _wrong(param.name, "is not UTF-8") from None
+            raise wrong_parameter(param.name, "is not UTF-8") from None
     return found
 
 
@@ -98,18 +99,18 @@ def _given(request: Request, known: set[str], many: str = "") -> dict[str, list[
     given: dict[str, list[str]] = {}
     for name, value in request.query_params.multi_items():
         if name not in known:
-            raise _wrong(name, f"is not known; there are: {', '.join(sorted(known))}" if known else "is not known")
+            raise wrong_parameter(name, f"is not known; there are: {', '.join(sorted(known))}" if known else "is not known")
         given.setdefault(name, []).append(value)
         if name != many and len(given[name]) > 1:
-            raise _wrong(name, "is given more than once")
+            raise wrong_parameter(name, "is given more than once")
     return given
 
 
 def _value(param: Param, text: str | None) -> Any:
     if text is None:
-        raise _wrong(param.name, "is missing")
+        raise wrong_parameter(param.name, "is missing")
     if param.choices and text not in param.choices:
-        raise _wrong(param.name, f"must be one of {', '.join(param.choices)}, not {text[:40]!r}")
+        raise wrong_parameter(param.name, f"must be one of {', '.join(param.choices)}, not {text[:40]!r}")
     return text if param.check is None else _checked(param.name, param.check, text)
 
 
@@ -117,7 +118,7 @@ def _checked(name: str, check: Callable[[str], Any], text: str) -> Any:
     try:
         return check(text)
     except UsageError as error:
-        raise _wrong(name, f"cannot be taken: {error}") from None
+        raise wrong_parameter(name, f"cannot be taken: {error}") from None
 
 
 def _seconds(text: str) -> float:
@@ -133,10 +134,5 @@ def _seconds(text: str) -> float:
 def _point(given: Mapping[str, list[str]], points: Mapping[str, tuple[str, Callable[[str], Any]]]) -> Point | None:
     named = [name for name in points if name in given]
     if len(named) > 1:
-        raise _wrong(named[1], f"and {named[0]} name different points of the past: give one of them")
+        raise wrong_parameter(named[1], f"and {named[0]} name different points of the past: give one of them")
     return Point(**{points[name][0]: _checked(name, points[name][1], given[name][0]) for name in named}) if named else None
-
-
-def _wrong(name: str, what: str) -> ProblemError:
-    detail = f"the parameter {name[:100]!r} {what}"
-    return ProblemError(Problem(status=400, kind="wrong-parameter", detail=detail, more={"parameter": name[:100]}))
