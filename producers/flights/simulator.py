@@ -46,7 +46,7 @@ def plan(day: int, played: int, airport: str | None = None) -> list[Command]:
     """The commands of a day of the data as those of another day, in the order of their time.
 
     day, played: in days since 1970; played: the day it becomes, whose clocks in New York show the same times. airport: of the
-    departures, by default all three. The commands' ids follow from the played flights: playing a day twice sends the same.
+    departures, by default all three. The commands' ids follow from both days: playing one twice sends the same.
     UsageError for a day that the data does not have or that an import brings, and for an airport without departures.
     """
     month = _within(day, "--date", inside=True).month
@@ -56,7 +56,7 @@ def plan(day: int, played: int, airport: str | None = None) -> list[Command]:
     if airport is not None and airport not in origins:
         raise UsageError(f"--airport {airport}: the data has departures from {', '.join(origins)}")
     chosen = (flight for flight in of_day if airport in (None, flight.origin))
-    return [_own(command) for command in commands(moved(chosen, played))]
+    return [_own(command, day) for command in commands(moved(chosen, played))]
 
 
 def moved(rows: Iterable[Flight], played: int) -> Iterator[Flight]:
@@ -112,9 +112,11 @@ def simulate(
             bar.stop()
             sender.flush()
             at = _shown(max(planned[min(sent, len(planned) - 1)].time, begin))
+            # Behind the midnight there is no time of the day to name.
+            again = at[-5:] if at[:10] == _shown(planned[0].time)[:10] else "23:59"
             click.echo(
                 f"interrupted: {sent:,} of {len(planned):,} commands were sent; the next one is of {at} in New York: "
-                f"go on with --from {at[-5:]}",
+                f"go on with --from {again}",
                 err=True,
             )
             sys.exit(INTERRUPTED)
@@ -141,8 +143,8 @@ def today() -> int:
     return datetime.now(NEW_YORK).date().toordinal() - _EPOCH_DAY
 
 
-def _own(command: Command) -> Command:
-    return dataclasses.replace(command, id=derived_id(_NAMESPACE, command.id), correlation_id=_SOURCE_ID)
+def _own(command: Command, day: int) -> Command:
+    return dataclasses.replace(command, id=derived_id(_NAMESPACE, f"{day}/{command.id}"), correlation_id=_SOURCE_ID)
 
 
 def _within(day: int, option: str, *, inside: bool) -> date:
