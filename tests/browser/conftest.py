@@ -63,8 +63,9 @@ def schedule(sandbox: Sandbox, carrier: str, number: int, day: str, time: str, d
     return f"{carrier}{number}:{day}:JFK"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Ended with its module: as long as Playwright runs, so does its event loop, and no other can in this thread."""
     with chromium() as browser:
         yield browser
 
