@@ -26,6 +26,8 @@ LOOKS = {
     "phone-light": {"viewport": PHONE, "color_scheme": "light", "has_touch": True, "is_mobile": True},
 }
 expect.set_options(timeout=20_000)
+# The first one may install the browser.
+pytestmark = pytest.mark.timeout(900)
 
 
 def ids(page: Page) -> list[str]:
