@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from stack_plan import Plan, StackError
 from stack_processes import Process
+from stack_record import locked
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -27,8 +28,10 @@ def server(say: Callable[[str], None]) -> str:
     """The path of redis-server, installed first where this user can."""
     found = shutil.which("redis-server")
     if found is None and shutil.which("apt-get") and os.geteuid() == 0:
-        say("Installing redis-server with apt-get (once for this machine).")
-        install()
+        with installing(lambda: say("Another call is installing something; waiting for it.")):
+            if shutil.which("redis-server") is None:
+                say("Installing redis-server with apt-get (once for this machine).")
+                install()
         found = shutil.which("redis-server")
     if found is None:
         raise StackError(
@@ -49,6 +52,13 @@ def install() -> None:
     if done.returncode != 0:
         reasons = "\n".join(done.stdout.strip().splitlines()[-5:])
         raise StackError(f"apt-get could not install redis-server; install it by hand. Its last words:\n{reasons}")
+
+
+@contextmanager
+def installing(waiting: Callable[[], None]) -> Iterator[None]:
+    """One installation at a time on this machine: apt-get fails where another one is under way."""
+    with locked(Path("/var/cache/apt/logfold.lock"), waiting):
+        yield
 
 
 def apt(command: list[str]) -> subprocess.CompletedProcess[str]:

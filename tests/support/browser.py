@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, ViewportSize, sync_playwright
-from stack_redis import apt
+from stack_redis import apt, installing
 
 from tests.support.local_stack import REPOSITORY
 
@@ -81,9 +81,11 @@ def chromium() -> Iterator[Browser]:
     program = shutil.which("chromium")
     if program is None and shutil.which("apt-get") and os.geteuid() == 0:
         install = ["apt-get", "install", "-y", "--no-install-recommends", "chromium"]
-        if apt(install).returncode != 0:
-            apt(["apt-get", "update"])
-            apt(install)
+        # Other workers of the run may be installing Redis.
+        with installing(lambda: None):
+            if apt(install).returncode != 0:
+                apt(["apt-get", "update"])
+                apt(install)
         program = shutil.which("chromium")
     if program is None:
         reason = "Chromium is needed, but is not on the PATH (on Debian: `sudo apt-get install chromium`)"
