@@ -20,8 +20,8 @@ from processors.heartbeat import daemons
 from processors.retention import faults, foreign_faults
 from processors.runtime import Runtime
 from processors.topics import Topics
-from projections.settings import refuse_eviction
 from projections.show import show
+from projections.slices import SliceStore
 from schemas.errors import FAILED, LogfoldError
 from schemas.registry.client import TRANSITIVE, Registry
 
@@ -104,7 +104,7 @@ def _registry(runtime: Runtime, registry: Registry) -> str:
 
 def _redis(runtime: Runtime) -> str:
     info = runtime.redis.info()
-    refuse_eviction(runtime.redis)
+    SliceStore(runtime.redis).refuse_eviction()
     version = str(info["redis_version"])
     if int(version.split(".")[0]) < 6:
         raise LogfoldError(f"Redis {version} is too old: 6 or newer is needed")

@@ -27,7 +27,6 @@ from producers.outcomes import Outcomes
 from producers.settings import KafkaSettings
 from projections.generations import Generations
 from projections.projection import Projection
-from projections.settings import refuse_eviction
 from projections.slices import SliceStore
 from schemas.codec import Codec
 from schemas.errors import UsageError
@@ -92,7 +91,7 @@ class Runtime:
 
     def run_projectors(self, names: Sequence[str], pinned: Sequence[int] | None, stop: threading.Event) -> None:
         """Keep each projection's generations fed until `stop` is set or one fails (which stops the others)."""
-        refuse_eviction(self.redis)
+        SliceStore(self.redis).refuse_eviction()
         projections = [self.projection(name) for name in dict.fromkeys(names)]
         codec = self.loaded_codec()
         calm_collector()
@@ -104,7 +103,7 @@ class Runtime:
 
     def run_process_managers(self, names: Sequence[str], stop: threading.Event) -> None:
         """React until `stop` is set or one fails (which stops the others), each with its deadlines."""
-        refuse_eviction(self.redis)
+        SliceStore(self.redis).refuse_eviction()
         managers = [self.process_manager(name) for name in dict.fromkeys(names)]
         codec = self.loaded_codec()
         running = [Managing(self, manager, codec, stop) for manager in managers]
@@ -113,7 +112,7 @@ class Runtime:
 
     def run_handler(self, name: str, stop: threading.Event) -> None:
         """Run a domain's command handler until `stop` is set."""
-        refuse_eviction(self.redis)
+        SliceStore(self.redis).refuse_eviction()
         domain, codec = self.domain(name), self.loaded_codec()
         calm_collector()
         heartbeat = Heartbeat(self.redis, self.names.prefix, f"{name}.handler@{self.instance}", "handler")

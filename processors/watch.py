@@ -13,7 +13,9 @@ TOPICS_S = 5.0
 
 
 class Watch:
-    """Notices an emptied Redis, another writer, and a topic that was deleted and made again under a running daemon."""
+    """Notices an emptied Redis, another writer, a Redis that may evict keys since it was set so, and a topic that was deleted
+    and made again under a running daemon.
+    """
 
     def __init__(self, store: SliceStore, topics: Topics) -> None:
         self._store = store
@@ -21,7 +23,8 @@ class Watch:
         self._seen = time.monotonic()
 
     def changed(self, slices: Mapping[Place, OpenSlice]) -> list[Place]:
-        """The slices whose stored revision is another one than this process wrote last."""
+        """The slices whose stored revision is another one than this process wrote last; LogfoldError when Redis may evict."""
+        self._store.refuse_eviction()
         stored = self._store.progress([slice_.id for slice_ in slices.values()])
         return [
             place

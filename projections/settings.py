@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import redis.asyncio
 from redis import Redis
-from redis.exceptions import ResponseError
 
-from schemas.errors import LogfoldError, UsageError
+from schemas.errors import UsageError
 
 _TIMEOUT_S = 30
 _LOOP_TIMEOUT_S = 5
@@ -44,16 +43,3 @@ class RedisSettings:
             return redis.asyncio.Redis.from_url(self.url, socket_timeout=_LOOP_TIMEOUT_S, socket_connect_timeout=5)
         except ValueError as error:
             raise UsageError(f"REDIS_URL: {error}") from error
-
-
-def refuse_eviction(client: Redis) -> None:
-    """LogfoldError when this Redis may evict keys: half a slice would be gone without its offset.
-
-    Where CONFIG is not allowed (some managed ones), INFO says it too.
-    """
-    try:
-        policy = client.config_get("maxmemory-policy").get("maxmemory-policy")
-    except ResponseError:
-        policy = client.info("memory").get("maxmemory_policy")
-    if policy not in (None, "noeviction"):
-        raise LogfoldError(f"Redis may evict keys (maxmemory-policy {policy}): set it to noeviction")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from projections.digest import Digests
 from schemas.errors import LogfoldError
@@ -187,6 +187,18 @@ class SliceStore:
         self._script = ""
         self._hold = redis.register_script(_HOLD)
         self._read = redis.register_script(_READ)
+
+    def refuse_eviction(self) -> None:
+        """LogfoldError when this Redis may evict keys now: half a slice would be gone without its offset.
+
+        Where CONFIG is not allowed (some managed ones), INFO says it too.
+        """
+        try:
+            policy = self._redis.config_get("maxmemory-policy").get("maxmemory-policy")
+        except ResponseError:
+            policy = self._redis.info("memory").get("maxmemory_policy")
+        if policy not in (None, "noeviction"):
+            raise LogfoldError(f"Redis may evict keys (maxmemory-policy {policy}): set it to noeviction")
 
     def progress(self, slices: Sequence[SliceId]) -> list[Progress]:
         """The stored progress of each slice."""

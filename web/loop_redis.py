@@ -29,9 +29,7 @@ class Pipelines:
         answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         self._asked.append((commands, answer))
         if len(self._running) < self._connections:
-            task = asyncio.get_running_loop().create_task(self._run())
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            self._running.add(asyncio.get_running_loop().create_task(self._run()))
         return answer
 
     async def close(self) -> None:
@@ -39,24 +37,33 @@ class Pipelines:
         await self._client.aclose()
 
     async def _run(self) -> None:
-        while self._asked:
-            asked, self._asked = self._asked, []
+        # It leaves the list in the very step in which it finds nothing left to send. A done-callback would run only after
+        # whoever was answered last: what that one asks next would be queued behind a task that is over.
+        try:
+            while self._asked:
+                await self._send()
+        finally:
+            self._running.discard(asyncio.current_task())
+
+    async def _send(self) -> None:
+        """One pipeline with all that was asked for until now."""
+        asked, self._asked = self._asked, []
+        try:
             pipe = self._client.pipeline(transaction=False)
             for commands, _ in asked:
                 for args, options in commands:
                     pipe.execute_command(*args, **options)
-            try:
-                replies = await pipe.execute(raise_on_error=False)
-            except Exception as error:
-                for _, answer in asked:
-                    if not answer.done():
-                        answer.set_exception(error)
-                continue
-            start = 0
-            for commands, answer in asked:
+            replies = await pipe.execute(raise_on_error=False)
+        except Exception as error:
+            for _, answer in asked:
                 if not answer.done():
-                    answer.set_result(replies[start : start + len(commands)])
-                start += len(commands)
+                    answer.set_exception(error)
+            return
+        start = 0
+        for commands, answer in asked:
+            if not answer.done():
+                answer.set_result(replies[start : start + len(commands)])
+            start += len(commands)
 
 
 class LoopRedis(Redis):

@@ -24,7 +24,6 @@ from projections.fold import FoldError
 from projections.generations import Generation, Generations
 from projections.parked import Mark, marks, offsets, shown, written
 from projections.projection import Projection
-from projections.settings import refuse_eviction
 from projections.slices import Commit, Progress, SliceId, SliceStore
 from schemas.envelope import as_mapping
 from schemas.errors import DecodeError, LogError, LogfoldError, NotFoundError
@@ -87,7 +86,7 @@ class ParkedEvents:
 
     def resolve(self, entry: Entry, how: str) -> Resolved:
         """What is folded before an event that fails again stays folded; that one and what follows stay parked."""
-        refuse_eviction(self._runtime.redis)
+        self._store.refuse_eviction()
         known: dict[int, Message] = {}
         done, dropped, notes = 0, 0, ""
         with Turns(self._store) as turns:

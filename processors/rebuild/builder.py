@@ -31,6 +31,7 @@ _HELD_ROWS = 2_048
 _WAIT_S = 0.05
 _SILENT_S = 60.0
 _THROTTLE_S = 0.25
+_POLICY_S = 1.0
 
 log = structlog.get_logger("replay")
 Targets = Mapping[Place, int]
@@ -120,12 +121,15 @@ class Builder:
         """Fold until each slice's next offset is its target, or was past it before; all is written then.
 
         look: called after each batch. urgent: as fast as it goes, since others wait. DecodeError or FoldError at an event that
-        cannot be folded; what was written stays. TimedOutError when Kafka brings nothing for a minute. When it is told to
-        stop it returns early.
+        cannot be folded; what was written stays. TimedOutError when Kafka brings nothing for a minute; LogfoldError when
+        Redis may evict keys by now. When it is told to stop it returns early.
         """
-        moved = time.monotonic()
+        moved, looked = time.monotonic(), 0.0
         while not self._stop.is_set():
             try:
+                if time.monotonic() - looked > _POLICY_S:
+                    self._store.refuse_eviction()
+                    looked = time.monotonic()
                 if self._reached(targets):
                     self._settle()
                     self._look_back()

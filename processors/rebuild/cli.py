@@ -27,8 +27,8 @@ from processors.rebuild.words import list_differences, tell, tell_differences
 from processors.rebuild.workers import COMMAND, told
 from processors.runtime import Runtime, calm_collector
 from projections.generations import BUILDING
-from projections.settings import refuse_eviction
 from projections.show import show
+from projections.slices import SliceStore
 from schemas.errors import FAILED, NotFoundError, UsageError
 from schemas.ids import checked_key
 from schemas.times import iso
@@ -274,7 +274,7 @@ def _abort(job: Job, as_json: bool) -> None:
 def _job(runtime: Runtime, name: str, shown: Display | None = None) -> Iterator[Job]:
     """What a command works with; it is told to stop by SIGTERM and Ctrl-C."""
     projection = runtime.projection(name)
-    refuse_eviction(runtime.redis)
+    SliceStore(runtime.redis).refuse_eviction()
     with stopped_by_signals() as stop:
         # These are commands of people, not daemons: only what went wrong is worth a line.
         logging.getLogger().setLevel(logging.WARNING)
