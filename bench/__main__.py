@@ -13,7 +13,7 @@ import click
 from bench import decode, handler, handlers, latency, projector, rebuild, replay, report, serve
 from bench.log import create_topics, import_months, scan, with_prefix
 from bench.stack import own_stack
-from logfold import Installation
+from eventfold.installation import Installation
 
 ALL = ("decode", "projector", "memory", "rebuild", "replay", "handler", "handlers", "latency", "serve")
 _MONTHS = re.compile(r"(\d+)(?:-(\d+))?")
@@ -44,7 +44,7 @@ def main(
     quick: bool,
     json_file: Path | None,
 ) -> None:
-    """Measure logfold on a stack of its own. Exit code 0 when all was measured, whatever the verdicts."""
+    """Measure eventfold on a stack of its own. Exit code 0 when all was measured, whatever the verdicts."""
     started, wanted = time.monotonic(), only or ALL
     months = months or ([1] if quick else list(range(1, 13)))
     rounds = rounds or (2 if quick else 3)

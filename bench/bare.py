@@ -1,4 +1,4 @@
-"""`python -m bench.bare`: the framework alone, run as `logfold serve` is: one handler that answers with bytes it has."""
+"""`python -m bench.bare`: the framework alone, run as `eventfold serve` is: one handler that answers with bytes it has."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from processors.http.server import serve
-from processors.logs import configure
+from eventfold.tools.logs import configure
+from eventfold.web.server import serve
 
 _ROW = b'{"carrier":"UA","flight_number":1545,"id":"UA1545:2013-01-01:EWR","status":"arrived"}' + b" " * 320
 

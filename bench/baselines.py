@@ -1,4 +1,4 @@
-"""The raw loops that logfold is measured against: the same clients, as fast as they go, and no guarantees.
+"""The raw loops that eventfold is measured against: the same clients, as fast as they go, and no guarantees.
 
 Both read as the daemons do (poll one, then drain what is there) and look at no header that they do not need. What is
 judged against them decodes times as ints, and so do they; the raw fold is measured with times as objects too, which is
@@ -19,10 +19,10 @@ from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
 from redis.utils import HIREDIS_AVAILABLE
 
 from bench.log import DOMAIN, PARTITIONS
-from logfold import Installation
-from processors.handler.daemon import BATCH as DECIDED_AT_ONCE
-from processors.transaction import TRANSACTION_TIMEOUT_MS
-from schemas.catalog import Catalog
+from eventfold.installation import Installation
+from eventfold.kafka.transactions import TRANSACTION_TIMEOUT_MS
+from eventfold.processors.handler.daemon import BATCH as DECIDED_AT_ONCE
+from eventfold.schemas.catalog import Catalog
 
 RAW_KEY = "bench:raw"
 _FOLDED_AT_ONCE = 5_000

@@ -12,16 +12,16 @@ from fastavro import schemaless_reader
 
 from bench.baselines import schemas_by_header
 from bench.report import Figure, against
-from producers.flights.dataset import flights
-from producers.flights.decider import decider
-from producers.flights.importer import commands
-from projections.flights import projections
-from schemas.catalog import Catalog
-from schemas.codec import Codec
-from schemas.framing import SingleObject
-from schemas.message import Message
-from schemas.parsed import parse
-from schemas.writing import Writer
+from eventfold.schemas.catalog import Catalog
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.framing import SingleObject
+from eventfold.schemas.message import Message
+from eventfold.schemas.parsed import parse
+from eventfold.schemas.writing import Writer
+from flights.dataset import flights
+from flights.decider import decider
+from flights.importer import commands
+from flights.projections import projections
 
 LEAST_RATIO = 0.9
 _HEADER = 10

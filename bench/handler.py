@@ -9,9 +9,9 @@ from itertools import islice
 from bench.log import create_topics, with_prefix
 from bench.measure import Result, run
 from bench.report import Figure, against
-from logfold import Installation
-from producers.flights.dataset import flights
-from producers.flights.importer import SOURCE, commands
+from eventfold.installation import Installation
+from flights.dataset import flights
+from flights.importer import SOURCE, commands
 
 LEAST_RATIO = 0.5
 _KINDS = {"raw": "raw_decide", "noreply": "decide", "wanted": "decide"}

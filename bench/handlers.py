@@ -15,13 +15,14 @@ from bench.ledgers import Ledgers
 from bench.log import DOMAIN, PARTITIONS, create_topics, daemon, with_prefix
 from bench.measure import run
 from bench.report import Figure, against
-from logfold import Client, Installation
-from processors.heartbeat import daemons
-from processors.lookup.loading import Loaded
-from producers.commands import NO_REPLY, Command
-from producers.flights.dataset import flights
-from producers.flights.importer import commands
-from schemas.envelope import Envelope
+from eventfold import Client
+from eventfold.installation import Installation
+from eventfold.processors.lookup.loading import Loaded
+from eventfold.producers.commands import NO_REPLY, Command
+from eventfold.schemas.envelope import Envelope
+from eventfold.store.heartbeats import daemons
+from flights.dataset import flights
+from flights.importer import commands
 
 COUNTS = (1, 2, 4)
 _PATIENCE_S = 300
@@ -80,7 +81,7 @@ def _rate(environ: Mapping[str, str], handlers: int, months: list[int], count: i
     create_topics(installation)
     with ExitStack() as running:
         for number in range(handlers):
-            running.enter_context(daemon({**environ, "LOGFOLD_INSTANCE": f"bench-{number}"}, "run", "handler", DOMAIN))
+            running.enter_context(daemon({**environ, "EVENTFOLD_INSTANCE": f"bench-{number}"}, "run", "handler", DOMAIN))
         _await_shares(installation, handlers)
         filled = _fill(environ, islice(commands(flights(months)), count))
         started, ledgers = time.monotonic(), Ledgers(installation)

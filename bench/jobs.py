@@ -14,12 +14,12 @@ import structlog
 from bench.baselines import raw_decide, raw_fold
 from bench.ledgers import Ledgers
 from bench.log import DOMAIN, Log
-from logfold import Installation
-from processors.rebuild.display import Silent
-from processors.rebuild.job import Job
-from processors.runtime import calm_collector
-from projections.generations import SCRATCH, Generations
-from projections.slices import SliceId, SliceStore
+from eventfold.installation import Installation
+from eventfold.processors.rebuild.display import Silent
+from eventfold.processors.rebuild.job import Job
+from eventfold.processors.runtime import calm_collector
+from eventfold.store.generations import SCRATCH, Generations
+from eventfold.store.slices import SliceId, SliceStore
 
 
 class Until(threading.Event):

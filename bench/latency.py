@@ -18,16 +18,16 @@ from confluent_kafka import Consumer, TopicPartition
 from bench.log import DOMAIN, PARTITIONS, create_topics, daemon, with_prefix
 from bench.projector import PROJECTIONS
 from bench.report import Figure
-from logfold import Installation
-from processors.heartbeat import daemons
-from producers.commands import Command
-from producers.flights.dataset import flights
-from producers.flights.importer import SOURCE, commands
-from producers.outcomes import Outcome
-from projections.generations import Generations
-from schemas.ids import new_id
-from schemas.partitioner import partition_of
-from schemas.position import Position
+from eventfold.installation import Installation
+from eventfold.producers.commands import Command
+from eventfold.schemas.ids import new_id
+from eventfold.schemas.partitioner import partition_of
+from eventfold.schemas.position import Position
+from eventfold.store.generations import Generations
+from eventfold.store.heartbeats import daemons
+from eventfold.store.outcomes import Outcome
+from flights.dataset import flights
+from flights.importer import SOURCE, commands
 
 RATE = 200
 _LOOK_S = 0.002

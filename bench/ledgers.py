@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bench.log import DOMAIN
-from logfold import Installation
-from processors.handler.decided_ids import IDS
-from processors.handler.handover import ledger_name
-from projections.generations import Generations
+from eventfold.installation import Installation
+from eventfold.processors.handler.handover import ledger_name
+from eventfold.store.decided_ids import IDS
+from eventfold.store.generations import Generations
 
 
 class Ledgers:

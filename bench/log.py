@@ -13,8 +13,8 @@ from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from logfold import Installation
-from processors.topics import Topics, domain_topics
+from eventfold.installation import Installation
+from eventfold.kafka.topics import Topics, domain_topics
 
 PARTITIONS = 6
 DOMAIN = "flights"
@@ -52,7 +52,7 @@ class Log:
 
 def with_prefix(environ: Mapping[str, str], prefix: str) -> dict[str, str]:
     """The environment of a world of its own within the stack."""
-    return {**environ, "LOGFOLD_TOPIC_PREFIX": prefix}
+    return {**environ, "EVENTFOLD_TOPIC_PREFIX": prefix}
 
 
 def create_topics(installation: Installation) -> None:
@@ -64,15 +64,15 @@ def import_months(environ: Mapping[str, str], months: str) -> float:
     """Fill the log by the real importer and the real handler, each a process; the seconds until all was decided."""
     with daemon(environ, "run", "handler", DOMAIN):
         started = time.monotonic()
-        importer = [sys.executable, "-m", "logfold", "flights", "import", "--months", months]
+        importer = [sys.executable, "-m", "eventfold", "flights", "import", "--months", months]
         subprocess.run(importer, env=dict(environ), check=True, stdout=sys.stderr)
         return time.monotonic() - started
 
 
 @contextmanager
 def daemon(environ: Mapping[str, str], *args: str) -> Iterator[None]:
-    """A daemon of logfold as a process, stopped by SIGTERM."""
-    command = [sys.executable, "-m", "logfold", *args]
+    """A daemon of eventfold as a process, stopped by SIGTERM."""
+    command = [sys.executable, "-m", "eventfold", *args]
     process = subprocess.Popen(command, env=dict(environ), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield

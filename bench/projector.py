@@ -9,10 +9,10 @@ from bench import truth
 from bench.log import Log
 from bench.measure import Result, run
 from bench.report import Figure, against
-from logfold import Installation
+from eventfold.installation import Installation
 
 PROJECTIONS = ("flights", "board", "punctuality", "aircraft")
-# The raw loops: with all that makes logfold fast but its way to write; with the schemas taken as they are, so that times
+# The raw loops: with all that makes eventfold fast but its way to write; with the schemas taken as they are, so that times
 # become objects; and with redis-py as `pip install redis` brings it. What was promised is judged against the fastest.
 FAST, PLAIN, BARE = "raw loop", "raw loop, times as objects", "raw loop, times as objects, no hiredis"
 RAW: dict[str, dict[str, bool]] = {

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from bench.log import Log, repeated, scan, with_prefix
 from bench.measure import Result, run
 from bench.report import Figure, against
-from logfold import Installation
+from eventfold.installation import Installation
 
 WORKERS = (1, 2)
 PROJECTIONS = ("punctuality", "flights")

@@ -1,4 +1,4 @@
-"""`logfold replay` of all four read models with the daemons live and an import running: is nothing lost, and who waits?
+"""`eventfold replay` of all four read models with the daemons live and an import running: is nothing lost, and who waits?
 
 A query is asked over and over by its id, and an event is followed from the outcome of its command to its row, as a client
 that reads its own writes does; what the longest of each took while a replay ran is reported beside what the replay says of
@@ -20,7 +20,8 @@ from bench import truth
 from bench.log import DOMAIN, create_topics, daemon, import_months, with_prefix
 from bench.projector import PROJECTIONS
 from bench.report import Figure
-from logfold import Client, Installation
+from eventfold import Client
+from eventfold.installation import Installation
 
 _ID = "UA1545:2013-01-01:EWR"
 _PAUSE_S = 0.01
@@ -48,7 +49,7 @@ def measure(environ: Mapping[str, str], months: Sequence[int]) -> Iterator[Figur
     with daemon(own, "run", "all"):
         _caught_up(own)
         importing = subprocess.Popen(
-            [sys.executable, "-m", "logfold", "flights", "import", "--months", f"{rest[0]}-{rest[-1]}"],
+            [sys.executable, "-m", "eventfold", "flights", "import", "--months", f"{rest[0]}-{rest[-1]}"],
             env=dict(own),
             stdout=subprocess.DEVNULL,
         )
@@ -135,6 +136,6 @@ def _caught_up(environ: Mapping[str, str]) -> None:
 
 
 def _json(environ: Mapping[str, str], *args: str) -> Any:
-    command = [sys.executable, "-m", "logfold", *args, "--json"]
+    command = [sys.executable, "-m", "eventfold", *args, "--json"]
     done = subprocess.run(command, env=dict(environ), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
     return json.loads(done.stdout)

@@ -57,7 +57,7 @@ def against(name: str, unit: str, values: Sequence[float], baselines: Sequence[f
 
 def machine(redis: Redis) -> dict[str, str]:
     """On what was measured."""
-    jars = sorted((REPOSITORY / ".logfold" / "kafka-libs").glob("kafka_2.13-*.jar"))
+    jars = sorted((REPOSITORY / ".eventfold" / "kafka-libs").glob("kafka_2.13-*.jar"))
     info: Any = redis.info("server")
     return {
         "processor": _processor(),
@@ -75,7 +75,7 @@ def machine(redis: Redis) -> dict[str, str]:
 def show(figures: Sequence[Figure], on: dict[str, str], took_s: float) -> None:
     """Print the report for people."""
     console = Console(width=None if os.isatty(1) else 150)
-    table = Table(title="logfold, measured")
+    table = Table(title="eventfold, measured")
     for column in ("figure", "measured", "baseline", "ratio", "of the rounds", "target", "verdict"):
         numeric = column in ("measured", "baseline", "ratio", "of the rounds")
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")

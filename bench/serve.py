@@ -24,9 +24,10 @@ from typing import BinaryIO
 
 from bench.log import create_topics, daemon, import_months, with_prefix
 from bench.report import Figure, against
-from logfold import Client, Installation
-from processors.lag import lags
-from schemas.times import iso_day
+from eventfold import Client
+from eventfold.installation import Installation
+from eventfold.schemas.times import iso_day
+from eventfold.tools.lag import lags
 
 CONNECTIONS = 32
 _DEADLINE_S = 60
@@ -74,7 +75,7 @@ def measure(environ: Mapping[str, str], seconds: int, rounds: int, followers: in
         for _ in range(rounds):
             with _server(own, "-m", "bench.bare") as server:
                 bare.append(_wrk(server, ids, seconds))
-            with _server(own, "-m", "logfold", "serve", "queries", "--port", "0") as server:
+            with _server(own, "-m", "eventfold", "serve", "queries", "--port", "0") as server:
                 served.append(_wrk(server, ids, seconds))
             direct.append(_direct(installation, ids, seconds))
         rates, failed = [one.rate for one in served], sum(one.failed for one in served)
@@ -85,7 +86,7 @@ def measure(environ: Mapping[str, str], seconds: int, rounds: int, followers: in
             name="get-by-id over HTTP, p99", value=statistics.median(one.p99_ms for one in served), unit="ms", note=note
         )
         yield Figure(name="the framework alone, p99", value=statistics.median(one.p99_ms for one in bare), unit="ms")
-        with _server(own, "-m", "logfold", "serve", "--port", "0") as server:
+        with _server(own, "-m", "eventfold", "serve", "--port", "0") as server:
             yield from asyncio.run(_follow(own, server, followers))
 
 
@@ -213,7 +214,7 @@ def _server(environ: Mapping[str, str], *args: str) -> Iterator[Server]:
     with tempfile.TemporaryFile("w+b") as log:
         process = subprocess.Popen(
             [sys.executable, *args],
-            env={**environ, "LOGFOLD_OAUTH": "off"},
+            env={**environ, "EVENTFOLD_OAUTH": "off"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=log,

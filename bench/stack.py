@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-STATE = REPOSITORY / ".logfold" / "bench"
+STATE = REPOSITORY / ".eventfold" / "bench"
 _CONTROLLER_OFFSET = 10
-_OURS = ("KAFKA_", "REDIS_", "LOGFOLD_")
+_OURS = ("KAFKA_", "REDIS_", "EVENTFOLD_")
 
 
 @contextmanager
@@ -34,8 +34,8 @@ def _environ(environ: Mapping[str, str], kafka: int, redis: int) -> dict[str, st
         **{name: value for name, value in environ.items() if not name.startswith(_OURS)},
         "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{kafka}",
         "REDIS_URL": f"redis://127.0.0.1:{redis}/0",
-        "LOGFOLD_DOMAINS": "flights",
-        "LOGFOLD_INSTANCE": "bench",
+        "EVENTFOLD_DOMAINS": "flights",
+        "EVENTFOLD_INSTANCE": "bench",
     }
 
 

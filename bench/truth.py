@@ -1,4 +1,4 @@
-"""What the CSV says of punctuality, counted without any of logfold's code."""
+"""What the CSV says of punctuality, counted without any of eventfold's code."""
 
 from __future__ import annotations
 

@@ -21,11 +21,11 @@ from stack_processes import Process, last_lines, launch, stop
 from stack_record import load
 
 DEPLOY = Path(__file__).resolve().parent
-STATE = Path(os.environ.get("LOGFOLD_STACK") or DEPLOY.parent / ".logfold" / "stack").absolute()
+STATE = Path(os.environ.get("EVENTFOLD_STACK") or DEPLOY.parent / ".eventfold" / "stack").absolute()
 DAEMONS, SERVER = "daemons", "server"
 LOG = STATE / "logs" / f"{DAEMONS}.log"
 PORT = 8080
-LOGFOLD = [sys.executable, "-m", "logfold"]
+EVENTFOLD = [sys.executable, "-m", "eventfold"]
 DEADLINE_S = 120.0
 POLL_S = 0.5
 
@@ -70,11 +70,11 @@ class Demo:
 
     def run(self, months: str) -> None:
         say("Topics")
-        self.logfold("topics", "create")
+        self.eventfold("topics", "create")
         say("Daemons")
         self.start_daemons()
         say(f"Import of 2013, month {months}: commands, decided one by one")
-        self.logfold("flights", "import", "--months", months)
+        self.eventfold("flights", "import", "--months", months)
         self.until("the read models have caught up", self.caught_up)
         say("A board: the first departures from JFK on the first of the month")
         first = f"2013-{int(months.split('-')[0].split(',')[0]):02d}-01"
@@ -94,8 +94,8 @@ class Demo:
         self.compare(before, after, punctuality)
         say("The page")
         print(f"{self.start_server()}/#/flights/board/JFK/{first} shows that board, .../#/operations how everything does.")
-        print("Today's board lives while a busy day is played: .venv/bin/logfold flights simulate")
-        print("Stack and daemons go on running: `make down` stops them, `.venv/bin/logfold --help` tells what else there is.")
+        print("Today's board lives while a busy day is played: .venv/bin/eventfold flights simulate")
+        print("Stack and daemons go on running: `make down` stops them, `.venv/bin/eventfold --help` tells what else there is.")
 
     def compare(self, before: list[dict[str, Any]], after: list[dict[str, Any]], punctuality: str) -> None:
         print(f"{'read model':<16} {'rows':>9}  digest of every byte")
@@ -106,13 +106,13 @@ class Demo:
             raise DemoError("the tables differ after the rebuild")
 
     def start_daemons(self) -> None:
-        """Start `logfold run all`, unless the one of an earlier run still runs."""
+        """Start `eventfold run all`, unless the one of an earlier run still runs."""
         self.start(DAEMONS, "--instance", "demo", "run", "all")
         self.until("the daemons run", self.all_alive)
 
     def start_server(self) -> str:
-        """Start `logfold serve` at port 8080, or at a free one, unless that of an earlier run still runs; its address."""
-        os.environ["LOGFOLD_OAUTH"] = "off"
+        """Start `eventfold serve` at port 8080, or at a free one, unless that of an earlier run still runs; its address."""
+        os.environ["EVENTFOLD_OAUTH"] = "off"
         self.start(SERVER, "--instance", "demo", "serve", "--port", str(PORT if is_free(PORT) else 0))
         self.until("the server runs", lambda: address() is not None)
         return address() or ""
@@ -124,7 +124,7 @@ class Demo:
             log = STATE / "logs" / f"{name}.log"
             log.unlink(missing_ok=True)
             os.environ.update(self.environ)
-            process = launch([*LOGFOLD, *args], folder=DEPLOY.parent, log=log)
+            process = launch([*EVENTFOLD, *args], folder=DEPLOY.parent, log=log)
             record(name).write_text(json.dumps({"pid": process.pid, "started": process.started}))
 
     def all_alive(self) -> bool:
@@ -157,21 +157,21 @@ class Demo:
                 raise DemoError(f"after {DEADLINE_S:.0f} s it is still not so that {what}; {LOG} ends with:\n{last_lines(LOG)}")
             time.sleep(POLL_S)
 
-    def logfold(self, *args: str) -> None:
-        if subprocess.run([*LOGFOLD, *args], env=self.environ, check=False).returncode:
-            raise DemoError(f"`logfold {' '.join(args)}` failed")
+    def eventfold(self, *args: str) -> None:
+        if subprocess.run([*EVENTFOLD, *args], env=self.environ, check=False).returncode:
+            raise DemoError(f"`eventfold {' '.join(args)}` failed")
 
     def output(self, *args: str, check: bool = True) -> str:
-        done = subprocess.run([*LOGFOLD, *args], env=self.environ, capture_output=True, text=True, check=False)
+        done = subprocess.run([*EVENTFOLD, *args], env=self.environ, capture_output=True, text=True, check=False)
         if check and done.returncode:
-            raise DemoError(f"`logfold {' '.join(args)}` failed: {done.stderr.strip()}")
+            raise DemoError(f"`eventfold {' '.join(args)}` failed: {done.stderr.strip()}")
         return done.stdout
 
     def json(self, *args: str) -> Any:
         return json.loads(self.output(*args, "--json"))
 
     def succeeds(self, *args: str) -> bool:
-        return subprocess.run([*LOGFOLD, *args], env=self.environ, capture_output=True, check=False).returncode == 0
+        return subprocess.run([*EVENTFOLD, *args], env=self.environ, capture_output=True, check=False).returncode == 0
 
 
 def record(name: str) -> Path:

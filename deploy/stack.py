@@ -28,8 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signals = Signals()
     stack = Stack(
         state=given.state.expanduser().absolute(),
-        libs=REPOSITORY / ".logfold" / "kafka-libs",
-        registry_libs=REPOSITORY / ".logfold" / "registry-libs",
+        libs=REPOSITORY / ".eventfold" / "kafka-libs",
+        registry_libs=REPOSITORY / ".eventfold" / "registry-libs",
         pom=REPOSITORY / "deploy" / "pom.xml",
         say=lambda text: print(text, file=sys.stderr, flush=True),
         signals=signals,
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A full disk, a folder of another user: the system's own words name the file and the reason.
         stack.say(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
     except ImportError as error:
-        stack.say(f"{error}: use the Python that has logfold's libraries (`make install` puts it in .venv).")
+        stack.say(f"{error}: use the Python that has eventfold's libraries (`make install` puts it in .venv).")
     except Interrupted as interrupted:
         stack.say("Interrupted.")
         return interrupted.exit_code
@@ -57,8 +57,8 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "--state",
         type=Path,
         metavar="DIR",
-        default=Path(environment.get("LOGFOLD_STACK") or REPOSITORY / ".logfold" / "stack"),
-        help="the stack's folder (or LOGFOLD_STACK; default: .logfold/stack of the checkout)",
+        default=Path(environment.get("EVENTFOLD_STACK") or REPOSITORY / ".eventfold" / "stack"),
+        help="the stack's folder (or EVENTFOLD_STACK; default: .eventfold/stack of the checkout)",
     )
     whole = argparse.ArgumentParser(prog="stack.py", description=(__doc__ or "").partition("\n")[0])
     commands = whole.add_subparsers(required=True, metavar="COMMAND")

@@ -57,7 +57,7 @@ def install() -> None:
 @contextmanager
 def installing(waiting: Callable[[], None]) -> Iterator[None]:
     """One installation at a time on this machine: apt-get fails where another one is under way."""
-    with locked(Path("/var/cache/apt/logfold.lock"), waiting):
+    with locked(Path("/var/cache/apt/eventfold.lock"), waiting):
         yield
 
 

@@ -51,7 +51,7 @@ def settings(plan: Plan, stack_id: str) -> dict[str, str]:
         "apicurio.datasource.jdbc.initial-size": "1",
         "apicurio.datasource.jdbc.min-size": "1",
         "apicurio.datasource.jdbc.max-size": "10",
-        "apicurio.app.name": "logfold's local stack",
+        "apicurio.app.name": "eventfold's local stack",
         "apicurio.app.description": stack_id,
         "apicurio.import.work-dir": "tmp",
         "apicurio.storage.snapshot.location": "tmp",

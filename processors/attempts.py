@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from processors.topics import Place
-from schemas.failure import Park, Policy, Retry
+from eventfold.schemas.failure import Park, Policy, Retry
+from eventfold.schemas.record import Place
 
 
 class Attempts:

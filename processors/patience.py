@@ -8,23 +8,19 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import structlog
-from confluent_kafka import KafkaException
-from redis.exceptions import RedisError
 
-from schemas.errors import LogfoldError, UnavailableError
+from eventfold.kafka.errors import KafkaException
+from eventfold.schemas.errors import Transient, UnavailableError
+from eventfold.store.connection import RedisError
 
 T = TypeVar("T")
 PATIENCE_S = 120
 _PAUSE_S = 0.5
 
 
-class Transient(LogfoldError):
-    """What passes or can be mended by loading again: Kafka that does not answer, memory that is out of date."""
-
-
 TRANSIENT = (RedisError, KafkaException, UnavailableError, Transient)
 
-log = structlog.get_logger("logfold")
+log = structlog.get_logger("eventfold")
 
 
 def patiently(call: Callable[[], T], stop: threading.Event) -> T:

@@ -8,33 +8,33 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
-from redis import Redis
 
-from processors.consumer import BatchConsumer, Starts
-from processors.domain import Domain
-from processors.handler.daemon import Handler
-from processors.handler.handover import HandOver
-from processors.heartbeat import Heartbeat
-from processors.patience import until_stopped
-from processors.process_manager import ProcessManager
-from processors.projector.projecting import Projecting
-from processors.reactor.managing import Managing
-from processors.reactor.timers import timers_name
-from processors.topics import Topics
-from processors.transaction import Transactions
-from processors.watch import Watch
-from producers.outcomes import Outcomes
-from producers.settings import KafkaSettings
-from projections.generations import Generations
-from projections.projection import Projection
-from projections.slices import SliceStore
-from schemas.codec import Codec
-from schemas.errors import UsageError
-from schemas.names import Names
-from schemas.registry.client import Registry
+from eventfold.kafka.consumer import BatchConsumer, Starts
+from eventfold.kafka.schema_registry import Registry
+from eventfold.kafka.settings import KafkaSettings
+from eventfold.kafka.topics import Topics
+from eventfold.kafka.transactions import Transactions
+from eventfold.processors.handler.daemon import Handler
+from eventfold.processors.handler.handover import HandOver
+from eventfold.processors.patience import until_stopped
+from eventfold.processors.projector.projecting import Projecting
+from eventfold.processors.reactor.managing import Managing
+from eventfold.processors.reactor.timers import timers_name
+from eventfold.processors.watch import Watch
+from eventfold.producers.domain import Domain
+from eventfold.producers.process_manager import ProcessManager
+from eventfold.projections.projection import Projection
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.errors import UsageError
+from eventfold.schemas.names import Names
+from eventfold.store.connection import Redis
+from eventfold.store.generations import Generations
+from eventfold.store.heartbeats import Heartbeat
+from eventfold.store.outcomes import Outcomes
+from eventfold.store.slices import SliceStore
 
 _LOOK_S = 0.2
-log = structlog.get_logger("logfold")
+log = structlog.get_logger("eventfold")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""`logfold run all`: one process a daemon on this machine, started again when it fails, stopped together."""
+"""`eventfold run all`: one process a daemon on this machine, started again when it fails, stopped together."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
-from redis import Redis
 
-from processors.claim import claimed
-from schemas.errors import LogfoldError
+from eventfold.processors.claiming import claimed
+from eventfold.schemas.errors import EventfoldError
+from eventfold.store.claims import Claim
+from eventfold.store.connection import Redis
 
 _WATCH_S = 0.2
 _BACKOFF_S = (0.5, 30.0)
@@ -39,15 +40,15 @@ class _Child:
 
 
 def supervise(daemons: Sequence[Sequence[str]], stop: threading.Event, *, redis: Redis, prefix: str, instance: str) -> None:
-    """Run `logfold <args>` for each until `stop` is set; then SIGTERM to all, SIGKILL to what is left after 30 s.
+    """Run `eventfold <args>` for each until `stop` is set; then SIGTERM to all, SIGKILL to what is left after 30 s.
 
     A daemon that ends by itself, or that somebody else stops, is started again, after a pause that doubles while it keeps
-    failing. LogfoldError when another supervises this instance already, and at the end when a daemon had to be killed.
+    failing. EventfoldError when another supervises this instance already, and at the end when a daemon had to be killed.
     """
     children = [_Child(args) for args in daemons]
-    taken = f"`logfold run all` of the instance {instance!r} runs already, on {{host}} with pid {{pid}}: "
+    taken = f"`eventfold run all` of the instance {instance!r} runs already, on {{host}} with pid {{pid}}: "
     taken += "stop it first, or give each its own --instance"
-    with claimed(redis, f"{prefix}logfold:supervisor:{instance}", taken, stop):
+    with claimed(Claim(redis, prefix, f"supervisor:{instance}", taken), stop):
         try:
             while not stop.is_set():
                 for child in children:
@@ -56,7 +57,7 @@ def supervise(daemons: Sequence[Sequence[str]], stop: threading.Event, *, redis:
         finally:
             killed = _stop(children)
     if killed:
-        raise LogfoldError(f"these did not stop within {_STOP_S:g} s and were killed: {', '.join(killed)}")
+        raise EventfoldError(f"these did not stop within {_STOP_S:g} s and were killed: {', '.join(killed)}")
 
 
 def _tend(child: _Child) -> None:
@@ -65,7 +66,7 @@ def _tend(child: _Child) -> None:
         if now >= child.due:
             # A group of its own: Ctrl-C in the terminal reaches the supervisor alone, which then stops each once.
             child.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "logfold", *child.args], start_new_session=True, stdin=subprocess.DEVNULL
+                [sys.executable, "-P", "-m", "eventfold", *child.args], start_new_session=True, stdin=subprocess.DEVNULL
             )
             child.started = now
             log.info("started", daemon=child.name, pid=child.process.pid)

@@ -1,4 +1,4 @@
-"""Given, when, then for process managers: a public part of logfold, with which a domain's own reactions are tested.
+"""Given, when, then for process managers: a public part of eventfold, with which a domain's own reactions are tested.
 
 given(transfers).when(requested).then(Emit("accounts.DebitAccount", "A-1", {...}))
 given(transfers).when_refused(Refused(command="accounts.DebitAccount", key="A-1", process="T-1", code="overdraft", message=""))
@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from pprint import pformat
 from typing import Any
 
-from processors.process_manager import Emit, ProcessManager, Refused
-from processors.reactor.timers import timers_of
-from projections.event import Event
-from projections.testing import folded
-from schemas.codec import Codec
-from schemas.errors import LogfoldError
-from schemas.ids import checked_key
+from eventfold.processors.reactor.timers import timers_of
+from eventfold.producers.process_manager import Emit, ProcessManager, Refused
+from eventfold.projections.in_memory import folded
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.errors import EventfoldError
+from eventfold.schemas.event import Event
+from eventfold.schemas.ids import checked_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Given:
                 if self.codec.catalog.newest(emit.type).kind != "commands":
                     raise AssertionError(f"what follows {to} cannot be sent: {emit.type} is no command")
                 self.codec.encode(emit.type, emit.data)
-        except (LogfoldError, TypeError) as error:
+        except (EventfoldError, TypeError) as error:
             raise AssertionError(f"what follows {to} cannot be sent: {error}") from error
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from processors.slices import OpenSlice, check_topic
-from processors.topics import Place, Topics
-from projections.slices import SliceStore
+from eventfold.kafka.topics import Topics
+from eventfold.processors.open_slice import OpenSlice, check_topic
+from eventfold.schemas.record import Place
+from eventfold.store.slices import SliceStore
 
 TOPICS_S = 5.0
 
@@ -23,7 +24,7 @@ class Watch:
         self._seen = time.monotonic()
 
     def changed(self, slices: Mapping[Place, OpenSlice]) -> list[Place]:
-        """The slices whose stored revision is another one than this process wrote last; LogfoldError when Redis may evict."""
+        """The slices whose stored revision is another one than this process wrote last; EventfoldError when Redis may evict."""
         self._store.refuse_eviction()
         stored = self._store.progress([slice_.id for slice_ in slices.values()])
         return [

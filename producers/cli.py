@@ -10,20 +10,20 @@ from typing import Any, NoReturn, TypeVar
 import click
 import orjson
 
-from producers.commands import Command
-from producers.outcomes import Outcome, again
-from producers.write_side import WriteSide
-from schemas.errors import DONE, FAILED, INTERRUPTED, LogfoldError
-from schemas.ids import checked_id, new_id
-from schemas.times import millis
+from eventfold.producers.commands import Command
+from eventfold.producers.write_side import WriteSide
+from eventfold.schemas.errors import DONE, FAILED, INTERRUPTED, EventfoldError
+from eventfold.schemas.ids import checked_id, new_id
+from eventfold.schemas.times import millis
+from eventfold.store.outcomes import Outcome, again
 
-META = "logfold.producers"
-SOURCE = "/logfold/cli"
+META = "eventfold.producers"
+SOURCE = "/eventfold/cli"
 pass_write_side = click.decorators.pass_meta_key(META)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Interrupted(LogfoldError):
+class Interrupted(EventfoldError):
     """Ctrl-C while a command was under way."""
 
     exit_code = INTERRUPTED

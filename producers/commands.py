@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from producers.outcomes import Outcome, Outcomes
-from producers.publisher import BULK_S, Delivered, PublishError
-from schemas.codec import Codec
-from schemas.envelope import Envelope, Headers
-from schemas.errors import UsageError
-from schemas.ids import checked_id, checked_key, new_id
-from schemas.names import Names
-from schemas.position import Position
-from schemas.times import FIRST_MS, LAST_MS
+from eventfold.kafka.publisher import BULK_S, Delivered, PublishError
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.envelope import Envelope, Headers
+from eventfold.schemas.errors import UsageError
+from eventfold.schemas.ids import checked_id, checked_key, new_id
+from eventfold.schemas.names import Names
+from eventfold.schemas.position import Position
+from eventfold.schemas.times import FIRST_MS, LAST_MS
+from eventfold.store.outcomes import Outcome, Outcomes
 
 NO_REPLY = ("noreply", b"1")
 
@@ -59,7 +59,7 @@ def checked_time(ms: int) -> int:
 
 
 class Sends(Protocol):
-    """A producers.publisher.Publisher, or another one of its kind."""
+    """A eventfold.kafka.publisher.Publisher, or another one of its kind."""
 
     def send(
         self, topic: str, key: str | bytes | None, value: bytes | None, headers: Headers, delivered: Delivered | None = None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.message import Message
+from eventfold.schemas.message import Message
 
 State = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""Given, when, then for deciders: a public part of logfold, with which a domain's own rules are tested.
+"""Given, when, then for deciders: a public part of eventfold, with which a domain's own rules are tested.
 
 given(decider, scheduled, departed).when(arrive).then(arrived)
 given(decider, scheduled).when(arrive).then(Refusal(code="not-departed", message="it has not departed"))
@@ -15,8 +15,8 @@ from typing import Any
 
 import orjson
 
-from producers.decider import Decider, Decision, Refusal, State
-from schemas.message import Message
+from eventfold.producers.decider import Decider, Decision, Refusal, State
+from eventfold.schemas.message import Message
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 
-from redis import Redis
-
-from producers.commands import CommandSender
-from producers.outcomes import Outcomes
-from producers.publisher import Publisher
-from producers.settings import KafkaSettings
-from schemas.codec import Codec
-from schemas.names import Names
+from eventfold.kafka.publisher import Publisher
+from eventfold.kafka.settings import KafkaSettings
+from eventfold.producers.commands import CommandSender
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.names import Names
+from eventfold.store.connection import Redis
+from eventfold.store.outcomes import Outcomes
 
 
 class WriteSide:
@@ -33,5 +32,5 @@ class WriteSide:
         return Publisher(self.kafka, linger_ms=linger_ms)
 
     def sender(self, source: str, linger_ms: float = 0) -> CommandSender:
-        """A sender of commands under a CloudEvents source, e.g. `/logfold/cli`."""
+        """A sender of commands under a CloudEvents source, e.g. `/eventfold/cli`."""
         return CommandSender(self.publisher(linger_ms), self.codec, self.names, self.outcomes, source)

@@ -1,36 +1,11 @@
-"""An order-free digest of a read model: the same rows give the same digest, however they came to be.
-
-The digest of a table is the sum modulo 2^128 of its rows' digests (XXH3, 128 bits), so that a commit moves it by what it
-changes. It recognises equal tables; it is no defence against someone who wants two tables to look alike.
-"""
+"""The digest of a whole read model; see eventfold.store.digests."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from xxhash import xxh3_128_intdigest
-
-if TYPE_CHECKING:
-    from projections.reader import Reader
-
-MODULUS = 1 << 128
-Digests = Mapping[str, int]
-
-
-def row_digest(key: str, row: bytes) -> int:
-    """128 bits of one row under its key; canonical JSON has no NUL, so key and row cannot run into each other."""
-    return xxh3_128_intdigest(key.encode(errors="surrogateescape") + b"\0" + row)
-
-
-def moved(digests: Digests | None, by: Digests) -> Digests | None:
-    """The digests of a slice's tables after a change; None, which is unknown, stays so."""
-    if digests is None or not by:
-        return digests
-    after = dict(digests)
-    for table, difference in by.items():
-        after[table] = (after.get(table, 0) + difference) % MODULUS
-    return after
+from eventfold.projections.reader import Reader
+from eventfold.store.digests import MODULUS, row_digest
 
 
 def digest(reader: Reader) -> dict[str, Any]:

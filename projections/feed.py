@@ -14,8 +14,8 @@ from typing import Any
 
 import orjson
 
-from projections.projection import Projection
-from projections.slices import Changes, Commit, Progress
+from eventfold.projections.projection import Projection
+from eventfold.store.slices import Changes, Commit, Progress
 
 MOST_ROWS = 100
 

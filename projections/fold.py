@@ -7,14 +7,14 @@ from typing import Any
 
 import orjson
 
-from projections.digest import row_digest
-from projections.event import Event
-from projections.projection import Projection, Row, Step, Table, event_key
-from projections.slices import Changes, member
-from schemas.errors import LogfoldError
+from eventfold.projections.projection import Projection, Row, Step, Table, event_key
+from eventfold.schemas.errors import EventfoldError
+from eventfold.schemas.event import Event
+from eventfold.store.digests import row_digest
+from eventfold.store.slices import Changes, member
 
 
-class FoldError(LogfoldError):
+class FoldError(EventfoldError):
     """A projection's step failed on an event; the text says which, and where the event lies."""
 
     def __init__(self, owner: str, event: Event, error: Exception) -> None:
@@ -27,7 +27,7 @@ class FoldError(LogfoldError):
         return self.position.offset
 
 
-class RowError(LogfoldError):
+class RowError(EventfoldError):
     """A stored row that cannot be read."""
 
 
@@ -211,8 +211,8 @@ def parsed(stored: bytes, table: str, key: str) -> Row:
         row = None
     if not isinstance(row, dict):
         raise RowError(
-            f"the row {key!r} of the table {table!r} is not what logfold wrote ({stored[:60]!r}): mend it with "
-            "`logfold replay PROJECTION --key ID`, or rebuild it"
+            f"the row {key!r} of the table {table!r} is not what eventfold wrote ({stored[:60]!r}): mend it with "
+            "`eventfold replay PROJECTION --key ID`, or rebuild it"
         )
     return row
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from schemas.envelope import RawHeaders
+from eventfold.schemas.envelope import RawHeaders
 
 
 class ForeignRecord(Protocol):
@@ -25,7 +25,7 @@ class Bare(NamedTuple):
 
 
 def text_key(key: bytes | None) -> str | None:
-    """The record's key as UTF-8 text, as logfold writes it itself."""
+    """The record's key as UTF-8 text, as eventfold writes it itself."""
     return None if key is None else key.decode()
 
 

@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from redis import Redis
 
-from projections.event import Event
-from projections.generations import Generations
-from projections.projection import Projection, Row, Table
-from projections.slices import SliceId, SliceStore
-from schemas.envelope import header
-from schemas.names import Names
+from eventfold.projections.projection import Projection, Row, Table
+from eventfold.schemas.envelope import header
+from eventfold.schemas.event import Event
+from eventfold.schemas.names import Names
+from eventfold.store.connection import Redis
+from eventfold.store.generations import Generations
+from eventfold.store.slices import SliceId, SliceStore
 
 CHUNK = 100
 BLOCK = 1_000

@@ -11,13 +11,13 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from typing import Any, Protocol, TypedDict
 
-from schemas.errors import LogfoldError, UsageError
+from eventfold.schemas.errors import EventfoldError, UsageError
 
 NO_PAGE = ""
 """The token of the first page."""
 
 
-class PageGoneError(LogfoldError):
+class PageGoneError(EventfoldError):
     """The page is of a build that is not the one being read."""
 
 

@@ -10,15 +10,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from projections.event import Event
-from projections.fold import FoldError
-from projections.projection import Projection, Row
-from projections.slices import member
-from projections.testing import folded
-from schemas.envelope import header
-from schemas.errors import DecodeError, LogfoldError, NotFoundError, UsageError
-from schemas.position import Position
-from schemas.times import iso, millis
+from eventfold.projections.fold import FoldError
+from eventfold.projections.in_memory import folded
+from eventfold.projections.projection import Projection, Row
+from eventfold.schemas.envelope import header
+from eventfold.schemas.errors import DecodeError, EventfoldError, NotFoundError, UsageError
+from eventfold.schemas.event import Event
+from eventfold.schemas.position import Position
+from eventfold.schemas.times import iso, millis
+from eventfold.store.slices import member
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ class Point:
 
 
 class PastReader:
-    """The rows that some events are folded into, with what `projections.reader.Reader` offers a query."""
+    """The rows that some events are folded into, with what `eventfold.projections.reader.Reader` offers a query."""
 
     def __init__(self, projection: Projection, events: Iterable[Event]) -> None:
         self.projection = projection
@@ -155,7 +155,7 @@ def answer_as_of(projection: Projection, params: dict[str, Any], point: Point, p
     except FoldError as error:
         if list(aggregate.events[: len(events)]) == events:
             raise
-        raise LogfoldError(
+        raise EventfoldError(
             f"{error}; {point} an event before it in the log is left out, since it happened later: "
             "ask by --as-of-version or --recorded-as-of"
         ) from error

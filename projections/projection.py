@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from projections.event import Event
-from projections.foreign import Foreign
-from projections.paging import NO_PAGE, Page, page_of, page_start
-from projections.slices import CHANGES, META, PARKED, PARKED_EVENTS, member
-from schemas.errors import UsageError
-from schemas.failure import Policy, Stop, may_park
-from schemas.names import checked_name
+from eventfold.projections.foreign import Foreign
+from eventfold.projections.paging import NO_PAGE, Page, page_of, page_start
+from eventfold.schemas.errors import UsageError
+from eventfold.schemas.event import Event
+from eventfold.schemas.failure import Policy, Stop, may_park
+from eventfold.schemas.names import checked_name
+from eventfold.store.slices import CHANGES, META, PARKED, PARKED_EVENTS, member
 
 Row = dict[str, Any]
 KeyOf = Callable[[Event], str | None]
@@ -145,7 +145,7 @@ class Projection:
     foreign: of these topics, those that others write: how to get the type and key of their events.
     from_any_point: whether its rows make sense when folded from a later event than the first, as counts of a year do.
     changes: about how many of its last commits each partition keeps what they changed of, so that it can be followed as it
-    changes (`logfold serve`); by default none.
+    changes (`eventfold serve`); by default none.
     on_failure: what to do about an event that cannot be decoded or folded.
     """
 
@@ -212,7 +212,7 @@ class Projection:
         reads: the fields of the event's data that step and key read (`()` for none); without it, all. What no step of a
         type reads is not decoded, which is worth a lot. The data of an event then lacks it: a step that reads a field
         that was not declared fails with KeyError, so the fold stops with FoldError at that event, and no row is wrong.
-        Only `.get` would hide it. `projections.testing` leaves the same fields out, so tests show what was forgotten.
+        Only `.get` would hide it. `eventfold.projections.testing` leaves the same fields out, so tests show what was forgotten.
         """
         name = self.tables[0].name if table is None else table
         self.table(name)
@@ -233,13 +233,13 @@ class Projection:
         columns: Sequence[str] = (),
         paged: bool = False,
     ) -> None:
-        """Let `logfold query <name>` run `query(reader, **params)`; at most one parameter names an aggregate."""
+        """Let `eventfold query <name>` run `query(reader, **params)`; at most one parameter names an aggregate."""
         self._answers(Query(run=query, params=tuple(params), columns=tuple(columns), help=query.__doc__ or "", paged=paged))
 
     def gets(
         self, table: str, param: Param, *, help: str, columns: Sequence[str] = (), show: Callable[[Row], Row | None] = itself
     ) -> None:
-        """Let `logfold query <name>` answer with the row of `table` that the parameter is the key of.
+        """Let `eventfold query <name>` answer with the row of `table` that the parameter is the key of.
 
         show: what a row is shown as, by default as it is; None for one that is as if it were not there.
         """
@@ -265,7 +265,7 @@ class Projection:
         limit: int = 50,
         most: int = 1_000,
     ) -> None:
-        """Let `logfold query <name>` answer with the rows that an index has under `prefix(**params)`, in pages.
+        """Let `eventfold query <name>` answer with the rows that an index has under `prefix(**params)`, in pages.
 
         prefix: what the index's text of each of them begins with. limit, most: how many a page has by default, and may have.
         There is no answer, not an empty one, where the first page would be empty.

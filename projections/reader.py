@@ -6,23 +6,23 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from redis import Redis
-
-from projections import parked, past
-from projections.fold import parsed
-from projections.generations import Generation, Generations, chosen
-from projections.projection import Projection, Row, Table
-from projections.slices import SliceId, SliceStore, key_text
-from schemas.errors import LogfoldError, NotFoundError, ParkedError, TimedOutError, UsageError
-from schemas.names import Names
-from schemas.partitioner import partition_of
-from schemas.position import Position
+from eventfold.projections import past
+from eventfold.projections.fold import parsed
+from eventfold.projections.projection import Projection, Row, Table
+from eventfold.schemas.errors import EventfoldError, NotFoundError, ParkedError, TimedOutError, UsageError
+from eventfold.schemas.names import Names
+from eventfold.schemas.partitioner import partition_of
+from eventfold.schemas.position import Position
+from eventfold.store import parked
+from eventfold.store.connection import Redis
+from eventfold.store.generations import Generation, Generations, chosen
+from eventfold.store.slices import SliceId, SliceStore, key_text
 
 _POLL_S = (0.001, 0.05)
 Sleep = Callable[[float], None]
 
 
-class GenerationGoneError(LogfoldError):
+class GenerationGoneError(EventfoldError):
     """The generation that is being read was dropped meanwhile: what is not found there may well be in the live one."""
 
 
@@ -166,7 +166,7 @@ class Reader:
             name, key = self.projection.name, parked.shown(raw)
             raise ParkedError(
                 f"{Position(slice_.topic, slice_.partition, offset)} is parked: {name!r} folds nothing of the key {key!r} from "
-                f"offset {mark.origin} on ({mark.error}): see `logfold dead-letters show {name} {key}`"
+                f"offset {mark.origin} on ({mark.error}): see `eventfold dead-letters show {name} {key}`"
             )
 
     def _refuse_gone(self, slices: Sequence[SliceId]) -> None:
@@ -212,7 +212,7 @@ class Readers:
             return Reader(self._redis, projection, found, self._generations, self._sleep)
         generation = self._generations.live(name)
         if generation is None:
-            raise NotBuiltError(f"the read model {name!r} was never built: start it with `logfold run projector {name}`")
+            raise NotBuiltError(f"the read model {name!r} was never built: start it with `eventfold run projector {name}`")
         return Reader(self._redis, projection, generation, self._generations, self._sleep)
 
     def query(
@@ -249,14 +249,14 @@ class Readers:
         if answer is None and aside.mark is not None:
             raise ParkedError(
                 f"{name} has no {_given(params)!r}: its events from {aside.since} on are parked ({aside.mark.error}): see "
-                f"`logfold dead-letters list --owner {name}`"
+                f"`eventfold dead-letters list --owner {name}`"
             )
         if isinstance(answer, dict) and aside.mark is not None:
             answer = {**answer, "parked": aside.to_json()}
         return _there(name, params, answer), aside
 
     def query_as_of(self, name: str, params: dict[str, Any], point: past.Point) -> Any:
-        """As `query`, but of one aggregate's own events up to a point, folded from the log; see projections.past."""
+        """As `query`, but of one aggregate's own events up to a point, folded from the log; see eventfold.projections.past."""
         if self._log is None:
             raise UsageError("these readers know no log to read the past from")
         _refuse_bytes(params)

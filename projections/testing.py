@@ -1,4 +1,4 @@
-"""Folds events in memory, without Kafka and Redis: a public part of logfold, with which projections are tested.
+"""Folds events in memory, without Kafka and Redis: a public part of eventfold, with which projections are tested.
 
 given(flights, scheduled, departed).then("flights", "UA1", {"status": "departed", ...}).then_none("flights", "UA2")
 assert folded(flights, [scheduled, departed])["flights"]["UA1"]["status"] == "departed"
@@ -11,26 +11,17 @@ from __future__ import annotations
 
 import difflib
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pprint import pformat
 
 import orjson
 
-from projections.event import Event
-from projections.fold import Fold, to_json
-from projections.projection import Projection, Row, Table
-from projections.slices import Changes
+from eventfold.projections.fold import to_json
+from eventfold.projections.in_memory import HELD, InMemory, as_read, fold, folded
+from eventfold.projections.projection import Projection, Row, Table
+from eventfold.schemas.event import Event
 
-_HELD = 4_096
-
-
-def folded(projection: Projection, events: Iterable[Event]) -> dict[str, dict[str, Row]]:
-    """The rows that these events, in this order and in one slice, are folded into: `{table: {key: row}}`.
-
-    Every table of the projection is there, an empty one too. FoldError when a step fails.
-    """
-    tables = _fold(projection, [_as_read(projection, events)]).tables
-    return {name: {key: orjson.loads(row) for key, row in rows.items()} for name, rows in tables.items()}
+__all__ = ["Given", "assert_folds_alike", "folded", "given"]
 
 
 class Given:
@@ -38,10 +29,10 @@ class Given:
 
     def __init__(self, projection: Projection, events: Sequence[Event]) -> None:
         self._projection = projection
-        read = _as_read(projection, events)
-        once, single = _fold(projection, [read]), _fold(projection, [[event] for event in read], held=0)
+        read = as_read(projection, events)
+        once, single = fold(projection, [read]), fold(projection, [[event] for event in read], held=0)
         _same(once.shown(), single.shown(), f"{projection.name}: events in one batch and one by one give other rows")
-        _same(once.shown(), _fold(projection, [read]).shown(), f"{projection.name}: folded twice, events give other rows")
+        _same(once.shown(), fold(projection, [read]).shown(), f"{projection.name}: folded twice, events give other rows")
         self._tables = once.tables
 
     def then(self, table: str, key: str, row: Row) -> Given:
@@ -85,12 +76,12 @@ def assert_folds_alike(
     """
     seed = random.randrange(2**32) if seed is None else seed
     choice = random.Random(seed)
-    events = _as_read(projection, events)
-    expected = _fold(projection, [events])
+    events = as_read(projection, events)
+    expected = fold(projection, [events])
     batchings: list[list[Sequence[Event]]] = [[events], [[event] for event in events]]
     for batches in (*batchings, *(_cut(events, choice) for _ in range(rounds))):
-        for held in (_HELD, 1, 0):
-            found = _fold(projection, batches, held)
+        for held in (HELD, 1, 0):
+            found = fold(projection, batches, held)
             _same(expected.shown(), found.shown(), f"{projection.name}: other batches give other rows (seed={seed})")
     merging = [table for table in projection.tables if table.merge is not None]
     if not merging:
@@ -100,61 +91,13 @@ def assert_folds_alike(
         spread: list[list[Event]] = [[] for _ in range(slices)]
         for event in choice.sample(events, len(events)):
             choice.choice(spread).append(event)
-        parts = [_fold(partial, [part]) for part in spread]
+        parts = [fold(partial, [part]) for part in spread]
         for table in merging:
             _same(
                 _merged(table, [expected], choice),
                 _merged(table, parts, choice),
                 f"{projection.name}, table {table.name}: another order, or other slices, give other rows (seed={seed})",
             )
-
-
-def _as_read(projection: Projection, events: Iterable[Event]) -> list[Event]:
-    """The events as a projector would decode them: without the fields that no step declares to read."""
-    reads = projection.reads
-
-    def as_read(event: Event) -> Event:
-        names = reads.get(event.type)
-        if names is None:
-            return event
-        return event._replace(data={name: value for name, value in event.data.items() if name in names})
-
-    return [as_read(event) for event in events]
-
-
-class _Slice:
-    """In dicts, what a slice holds in Redis."""
-
-    def __init__(self, projection: Projection) -> None:
-        self.tables: dict[str, dict[str, bytes]] = {table.name: {} for table in projection.tables}
-        self.indexes: dict[str, set[str]] = {index.name: set() for table in projection.tables for index in table.indexes}
-
-    def read(self, table: str, keys: list[str]) -> list[bytes | None]:
-        return [self.tables[table].get(key) for key in keys]
-
-    def write(self, changes: Changes) -> None:
-        for table, rows in changes.rows.items():
-            for key, row in rows.items():
-                if row is None:
-                    self.tables[table].pop(key, None)
-                else:
-                    self.tables[table][key] = row
-        for index, members in changes.members.items():
-            self.indexes[index] -= {member for member, there in members.items() if not there}
-            self.indexes[index] |= {member for member, there in members.items() if there}
-
-    def shown(self) -> dict[str, object]:
-        return {**self.tables, **{f"index {name}": sorted(members) for name, members in self.indexes.items()}}
-
-
-def _fold(projection: Projection, batches: Iterable[Sequence[Event]], held: int = _HELD) -> _Slice:
-    """Fold batch by batch, with so many rows held between them; with none, each begins with what is stored."""
-    slice_, fold = _Slice(projection), Fold(projection, held)
-    for batch in batches:
-        slice_.write(fold.apply(batch, slice_.read))
-        if not held:
-            fold = Fold(projection, held)
-    return slice_
 
 
 def _cut(events: Sequence[Event], choice: random.Random) -> list[Sequence[Event]]:
@@ -173,7 +116,7 @@ def _only(projection: Projection, tables: Sequence[Table]) -> Projection:
     )
 
 
-def _merged(table: Table, parts: Sequence[_Slice], choice: random.Random) -> dict[str, bytes]:
+def _merged(table: Table, parts: Sequence[InMemory], choice: random.Random) -> dict[str, bytes]:
     """Every row of a table, its partial rows merged two by two in a random order."""
     assert table.merge is not None
     partials: dict[str, list[Row]] = {}

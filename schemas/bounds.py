@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from schemas.errors import LogfoldError
+from eventfold.schemas.errors import EventfoldError
 
 
 def check_bounded(schema: Any, named: Mapping[str, Any]) -> None:
-    """LogfoldError for a record that lies in itself, and for an array of what takes no bytes (null, a record without fields).
+    """EventfoldError for a record that lies in itself, and for an array of what takes no bytes (null, a record without fields).
 
     fastavro reads the first on the C stack and dies of a deep one; of the second a few bytes can claim 2^62 items.
     schema: parsed by fastavro. named: its named types.
@@ -30,7 +30,7 @@ def _least(schema: Any, named: Mapping[str, Any], sizes: dict[str, int | None]) 
             return int(schema["size"])
         case "array":
             if not _least(schema["items"], named, sizes):
-                raise LogfoldError("the items of an array take no bytes, so that a few bytes could claim any number of them")
+                raise EventfoldError("the items of an array take no bytes, so that a few bytes could claim any number of them")
         case "map":
             _least(schema["values"], named, sizes)
         case "record" | "error":
@@ -45,5 +45,5 @@ def _least_of_record(schema: Mapping[str, Any], named: Mapping[str, Any], sizes:
         sizes[name] = sum([_least(field["type"], named, sizes) for field in schema["fields"]])
     size = sizes[name]
     if size is None:
-        raise LogfoldError(f"the record {name!r} lies in itself; messages of such a schema cannot be read safely")
+        raise EventfoldError(f"the record {name!r} lies in itself; messages of such a schema cannot be read safely")
     return size

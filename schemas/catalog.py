@@ -10,13 +10,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from schemas import plugins
-from schemas.errors import LogfoldError, UsageError
-from schemas.upcasting import Upcaster
+from eventfold.schemas import own, plugins
+from eventfold.schemas.errors import DecodeError, EventfoldError, UsageError
+from eventfold.schemas.upcasting import Upcaster
 
 _FILE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)\.v(?P<version>[1-9][0-9]*)\.avsc")
 _KINDS = ("commands", "events")
-_OWN = Path(__file__).parent / plugins.OWN
+_OWN = {name: Path(__file__).parent / name for name in own.NAMES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +34,24 @@ class MessageSchema:
     schema: Mapping[str, Any]
 
 
+def message_of(schema: object, what: str) -> MessageSchema:
+    """A schema that is no file of the catalog's, as a version 0 of its type; DecodeError when it is no Avro record.
+
+    what: where it comes from, in words.
+    """
+    if not isinstance(schema, Mapping) or schema.get("type") != "record":
+        raise DecodeError(f"{what} is no Avro record")
+    name, namespace = str(schema.get("name")), schema.get("namespace")
+    full = name if "." in name or not namespace else f"{namespace}.{name}"
+    domain = full.rpartition(".")[0]
+    return MessageSchema(type=full, version=0, kind="registry", domain=domain, path=Path(what), schema=schema)
+
+
 class Catalog:
     """All schemas of the given folders, one `<Name>.v<N>.avsc` a version under `commands/` and `events/`.
 
     `upcasters` has them by the type and the version that they begin at.
-    LogfoldError names the file when one is not valid JSON, does not match its file's name, or stands twice. UsageError names
+    EventfoldError names the file when one is not valid JSON, does not match its file's name, or stands twice. UsageError names
     an upcaster of a version that there is not, of the newest one, or of one that has an upcaster already.
     """
 
@@ -50,14 +63,14 @@ class Catalog:
         for schema in self.schemas:
             other = self._versions.setdefault(schema.type, {}).setdefault(schema.version, schema)
             if other is not schema:
-                raise LogfoldError(f"{schema.path}: {schema.type} version {schema.version} stands in {other.path} too")
+                raise EventfoldError(f"{schema.path}: {schema.type} version {schema.version} stands in {other.path} too")
         for _, wrong in wrong_upcasters(self._versions, upcasters):
             raise UsageError(wrong)
         self.upcasters = {(declared.type, declared.version): declared for declared in upcasters}
 
     @classmethod
     def installed(cls, domains: Iterable[str]) -> Catalog:
-        """The catalog of the installed domains and of logfold's own messages."""
+        """The catalog of the installed domains and of eventfold's own messages."""
         return cls(*installed(domains))
 
     def newest(self, type_: str) -> MessageSchema:
@@ -77,10 +90,10 @@ class Catalog:
 
 
 def installed(domains: Iterable[str]) -> tuple[dict[str, Path], list[Upcaster]]:
-    """The folders of the installed domains and of logfold's own messages, and all upcasters; UsageError for a domain that
+    """The folders of the installed domains and of eventfold's own messages, and all upcasters; UsageError for a domain that
     declares something else.
     """
-    folders, upcasters = {plugins.OWN: _OWN}, list[Upcaster]()
+    folders, upcasters = dict(_OWN), list[Upcaster]()
     for domain in domains:
         package = plugins.load(plugins.SCHEMAS, domain)
         if not isinstance(package, ModuleType) or package.__file__ is None:
@@ -115,7 +128,9 @@ def _upcasters(domain: str, package: ModuleType) -> Sequence[Upcaster]:
     found = getattr(package, "upcasters", ())
     # A module of this name, which importing `<package>.upcasters` leaves in the package, is no declaration either.
     if not isinstance(found, Sequence) or not all(isinstance(each, Upcaster) for each in found):
-        raise UsageError(f"{package.__name__}.upcasters of the domain {domain!r} is no list of schemas.upcasting.Upcaster")
+        raise UsageError(
+            f"{package.__name__}.upcasters of the domain {domain!r} is no list of eventfold.schemas.upcasting.upcaster"
+        )
     return found
 
 
@@ -126,18 +141,18 @@ def schema_files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def read_schema(domain: str, kind: str, path: Path) -> MessageSchema:
-    """One version of a message; LogfoldError names the file when it is not valid JSON or does not match its name."""
+    """One version of a message; EventfoldError names the file when it is not valid JSON or does not match its name."""
     match = _FILE.fullmatch(path.name)
     if match is None:
-        raise LogfoldError(f"{path}: a schema's file is called <Name>.v<version>.avsc")
+        raise EventfoldError(f"{path}: a schema's file is called <Name>.v<version>.avsc")
     try:
         schema = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise LogfoldError(f"{path}: not JSON: {error}") from error
+        raise EventfoldError(f"{path}: not JSON: {error}") from error
     if not isinstance(schema, dict) or schema.get("type") != "record" or schema.get("name") != match["name"]:
-        raise LogfoldError(f"{path}: must hold a record called {match['name']!r}")
+        raise EventfoldError(f"{path}: must hold a record called {match['name']!r}")
     if schema.get("namespace") != domain:
-        raise LogfoldError(f"{path}: the namespace must be the domain, {domain!r}")
+        raise EventfoldError(f"{path}: the namespace must be the domain, {domain!r}")
     return MessageSchema(
         type=f"{domain}.{match['name']}", version=int(match["version"]), kind=kind, domain=domain, path=path, schema=schema
     )

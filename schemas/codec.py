@@ -6,16 +6,16 @@ from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from schemas.catalog import Catalog, MessageSchema
-from schemas.errors import DecodeError, LogfoldError, UsageError
-from schemas.framing import LONG, SHORT, Framing, SingleObject
-from schemas.json_form.form import JsonForm
-from schemas.message import Message
-from schemas.parsed import Parsed, parse
-from schemas.pattern import Patterns
-from schemas.resolution import Read, reads, resolved
-from schemas.upcasting import Upcaster
-from schemas.writing import Writer
+from eventfold.schemas.catalog import Catalog, MessageSchema
+from eventfold.schemas.errors import DecodeError, EventfoldError, UsageError
+from eventfold.schemas.framing import LONG, SHORT, Framing, SingleObject
+from eventfold.schemas.json_form.form import JsonForm
+from eventfold.schemas.message import Message
+from eventfold.schemas.parsed import Parsed, parse
+from eventfold.schemas.pattern import Patterns
+from eventfold.schemas.resolution import Read, reads, resolved
+from eventfold.schemas.upcasting import Upcaster
+from eventfold.schemas.writing import Writer
 
 Decode = Callable[[bytes | None], tuple[str, dict[str, Any]] | None]
 # What a NamedTuple's own constructor does, in a third of the time; it runs once an event.
@@ -39,7 +39,7 @@ class Codec:
     """Encodes with the newest version of a type, and decodes every version as data of the newest one.
 
     framing: how a message says which schema it was written with; single-object encoding if not given.
-    LogfoldError for a schema that is none, or that an older one cannot become without an upcaster.
+    EventfoldError for a schema that is none, or that an older one cannot become without an upcaster.
     """
 
     def __init__(self, catalog: Catalog, framing: Framing | None = None) -> None:
@@ -143,7 +143,7 @@ class Codec:
         It returns the same, but as a plain pair of type and data, since it is called once an event.
         wanted: which fields of each type the data holds; None for all. UsageError for a field that the newest version does
         not have. What is left out is checked as if it was read.
-        It remembers what it decoded (see schemas.pattern); several threads may use it.
+        It remembers what it decoded (see eventfold.schemas.pattern); several threads may use it.
         """
         fields = {type_: self._checked(type_, names) for type_, names in wanted.items()}
         patterns = Patterns()
@@ -179,7 +179,7 @@ class Codec:
             header, message = self._framing.unknown(value)
             try:
                 found = self._written[header] = self._known(header, message)
-            except LogfoldError as error:
+            except EventfoldError as error:
                 raise DecodeError(str(error)) from error
         return found
 

@@ -1,5 +1,5 @@
 """Records of one partition as an Avro object container file (Avro specification, "Object Container Files"), which any Avro
-tool reads. What the file says of itself stands in its metadata, under names that begin with `logfold.`.
+tool reads. What the file says of itself stands in its metadata, under names that begin with `eventfold.`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from typing import IO, Any, NamedTuple
 
 import fastavro
 
-from schemas.errors import LogfoldError
+from eventfold.schemas.errors import EventfoldError
+from eventfold.schemas.own import NAME, unprefixed
 
-_OWN = "logfold."
+_OWN = f"{NAME}."
 _BLOCK = 64 * 1024
 _BYTES = ["null", "bytes"]
 
@@ -32,7 +33,7 @@ def _field(name: str, type_: Any, doc: str) -> dict[str, Any]:
 
 SCHEMA = {
     "type": "record",
-    "namespace": "logfold",
+    "namespace": NAME,
     "name": "Record",
     "doc": "A record of a Kafka topic, as it lay there.",
     "fields": [
@@ -87,8 +88,8 @@ class Record(NamedTuple):
 def save(path: Path, records: Iterable[Record], metadata: Callable[[], Mapping[str, str]]) -> None:
     """Write a file: as a whole, or not at all.
 
-    metadata: asked for once all records have been read, without the `logfold.` before its names. The same records under the
-    same name, with the same metadata, give the same bytes. LogfoldError when the file cannot be written.
+    metadata: asked for once all records have been read, without the `eventfold.` before its names. The same records under the
+    same name, with the same metadata, give the same bytes. EventfoldError when the file cannot be written.
     """
     marker = hashlib.md5(path.name.encode(), usedforsecurity=False).digest()
     rows = ({**record._asdict(), "headers": [{"name": n, "value": v} for n, v in record.headers]} for record in records)
@@ -104,7 +105,7 @@ def save(path: Path, records: Iterable[Record], metadata: Callable[[], Mapping[s
             os.fsync(file.fileno())
         os.replace(new, path)
     except OSError as error:
-        raise LogfoldError(f"{path} cannot be written: {error.strerror}") from error
+        raise EventfoldError(f"{path} cannot be written: {error.strerror}") from error
     finally:
         with suppress(OSError):
             new.unlink()
@@ -127,7 +128,7 @@ def noted(schemas: Mapping[str, Any]) -> str:
 
 
 def schemas_of(path: Path, about: Mapping[str, str]) -> dict[str, Any]:
-    """The inverse of `noted`, of the metadata of a file; nothing where it says nothing. LogfoldError names the file."""
+    """The inverse of `noted`, of the metadata of a file; nothing where it says nothing. EventfoldError names the file."""
     try:
         found = json.loads(about.get("schemas", "{}"))
         if not isinstance(found, dict):
@@ -135,30 +136,30 @@ def schemas_of(path: Path, about: Mapping[str, str]) -> dict[str, Any]:
         for header in found:
             bytes.fromhex(header)
     except (ValueError, TypeError) as error:
-        raise LogfoldError(f"{path}: its metadata has schemas that cannot be read: {error}") from error
+        raise EventfoldError(f"{path}: its metadata has schemas that cannot be read: {error}") from error
     return found
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[dict[str, str], Iterator[Record]]]:
-    """The metadata of a file, without the `logfold.`, and its records, which are read as they are asked for.
+    """The metadata of a file, without the `eventfold.`, and its records, which are read as they are asked for.
 
-    LogfoldError names the file that is none of ours, and how many records come before the place where one is cut or damaged:
+    EventfoldError names the file that is none of ours, and how many records come before the place where one is cut or damaged:
     also where whole blocks are missing, if the metadata says how many `records` there are.
     """
     try:
         file = path.open("rb")
     except OSError as error:
-        raise LogfoldError(f"{path} cannot be read: {error.strerror}") from error
+        raise EventfoldError(f"{path} cannot be read: {error.strerror}") from error
     with file:
         try:
             reader: Any = fastavro.reader(file)
             about = {str(name): str(text) for name, text in reader.metadata.items()}
         except _BAD as error:
-            raise LogfoldError(f"{path} is no Avro object container file: {error}") from error
-        own = {name.removeprefix(_OWN): text for name, text in about.items() if name.startswith(_OWN)}
+            raise EventfoldError(f"{path} is no Avro object container file: {error}") from error
+        own = {found: text for name, text in about.items() if (found := unprefixed(name, "."))}
         if "topic" not in own or "partition" not in own:
-            raise LogfoldError(f"{path} is no export of a topic: its metadata has no {_OWN}topic and {_OWN}partition")
+            raise EventfoldError(f"{path} is no export of a topic: its metadata has no {_OWN}topic and {_OWN}partition")
         yield own, _records(path, reader, own.get("records"))
 
 
@@ -170,9 +171,9 @@ def _records(path: Path, reader: Iterable[dict[str, Any]], wanted: str | None) -
             yield record
             read += 1
     except _BAD as error:
-        raise LogfoldError(f"{path} is cut or damaged after {read} records: {type(error).__name__} {error}") from error
+        raise EventfoldError(f"{path} is cut or damaged after {read} records: {type(error).__name__} {error}") from error
     if wanted is not None and wanted != str(read):
-        raise LogfoldError(f"{path} is cut or damaged: it has {read} records, and says that there are {wanted}")
+        raise EventfoldError(f"{path} is cut or damaged: it has {read} records, and says that there are {wanted}")
 
 
 def _record(row: dict[str, Any]) -> Record:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from schemas.errors import UsageError
+from eventfold.schemas.errors import UsageError
 
 # Possessive: of a megabyte of digits before something else no shorter match is looked for.
 _TEXT = re.compile(r"(-?)([0-9]++)(?:\.([0-9]++))?")

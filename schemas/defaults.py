@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from schemas.errors import LogfoldError
+from eventfold.schemas.errors import EventfoldError
 
 # What the JSON of a default is.
 _JSON: dict[str, tuple[type, ...]] = {
@@ -27,7 +27,7 @@ _BITS = {"int": 31, "long": 63}
 def put_values(schema: Any, named: Mapping[str, Any]) -> int:
     """Put the values that they stand for in place of all defaults; how many of them are lists or maps.
 
-    schema: parsed by fastavro, and changed. named: its named types. LogfoldError names the field whose default is none of its
+    schema: parsed by fastavro, and changed. named: its named types. EventfoldError names the field whose default is none of its
     type.
     """
     if isinstance(schema, list):
@@ -42,7 +42,7 @@ def put_values(schema: Any, named: Mapping[str, Any]) -> int:
                 field["default"] = _value(field["type"], field["default"], named)
             except ValueError:
                 what = f"the default of the field {field['name']!r} is none of its type: {field['default']!r}"
-                raise LogfoldError(what) from None
+                raise EventfoldError(what) from None
             shared += isinstance(field["default"], list | dict)
     return shared
 

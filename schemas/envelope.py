@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.errors import DecodeError, UsageError
-from schemas.times import iso, millis
+from eventfold.schemas.errors import DecodeError, UsageError
+from eventfold.schemas.times import iso, millis
 
 Headers = list[tuple[str, str | bytes | None]]
 RawHeaders = Mapping[str, str | bytes | None] | Headers
@@ -26,7 +26,7 @@ class Envelope:
 
     id: of this message, unique for ever; a command's id is what makes it idempotent.
     type: the Avro full name of the data.
-    source: who made it, a URI reference (`/logfold/flights/handler`).
+    source: who made it, a URI reference (`/eventfold/flights/handler`).
     time: when it happened, milliseconds since 1970 UTC (when it was recorded is the record's own timestamp).
     subject: the aggregate's id, equal to the record's key.
     sequence: of an event, the aggregate's version after it, counted from 1.

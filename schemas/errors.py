@@ -9,41 +9,45 @@ UNKNOWN = 3
 INTERRUPTED = 130
 
 
-class LogfoldError(Exception):
+class EventfoldError(Exception):
     """A fault with a sentence for the person who can mend it; `exit_code` is what the command line ends with."""
 
     exit_code = FAILED
 
 
-class UsageError(LogfoldError):
+class UsageError(EventfoldError):
     """The request itself is wrong: a name, an option, a setting."""
 
     exit_code = USAGE
 
 
-class NotFoundError(LogfoldError):
+class NotFoundError(EventfoldError):
     """What was asked for is not there."""
 
 
-class TimedOutError(LogfoldError):
+class TimedOutError(EventfoldError):
     """A condition was not met within its deadline; nothing is known about what happens later."""
 
     exit_code = UNKNOWN
 
 
-class UnavailableError(LogfoldError):
+class Transient(EventfoldError):
+    """What passes or can be mended by loading again: Kafka that does not answer, memory that is out of date."""
+
+
+class UnavailableError(EventfoldError):
     """A service does not answer, or cannot now; asking again later may help."""
 
 
-class ParkedError(LogfoldError):
+class ParkedError(EventfoldError):
     """What was asked for is put aside, in its order, until a person retries or discards it."""
 
 
-class LogError(LogfoldError):
+class LogError(EventfoldError):
     """The log is not the one that was folded so far: cut short, made again, or it does not reach back to zero."""
 
 
-class DecodeError(LogfoldError):
+class DecodeError(EventfoldError):
     """Bytes that are not a message of the catalog; once the record is known, the text begins with where it lies."""
 
     def __init__(self, reason: str, where: str = "", offset: int = -1) -> None:

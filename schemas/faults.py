@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.errors import UsageError
+from eventfold.schemas.errors import UsageError
 
 MOST = 100
 """Faults that are kept; a body of megabytes can hold a million."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NoReturn, Protocol
 
-from schemas.catalog import Catalog, MessageSchema
-from schemas.errors import DecodeError, LogfoldError
-from schemas.parsed import fingerprint
+from eventfold.schemas.catalog import Catalog, MessageSchema
+from eventfold.schemas.errors import DecodeError, EventfoldError
+from eventfold.schemas.parsed import fingerprint
 
 MARKER = b"\xc3\x01"
 LONG = 10
@@ -53,7 +53,7 @@ class Framing(Protocol):
 class SingleObject:
     """Avro single-object encoding of the versions of a catalog.
 
-    LogfoldError names two files whose versions have one fingerprint: no reader could tell them apart.
+    EventfoldError names two files whose versions have one fingerprint: no reader could tell them apart.
     """
 
     def __init__(self, catalog: Catalog) -> None:
@@ -61,7 +61,7 @@ class SingleObject:
         for message in catalog.schemas:
             other = self._known.setdefault(self.header(message), message)
             if other is not message:
-                raise LogfoldError(
+                raise EventfoldError(
                     f"{message.path} and {other.path} have the same fingerprint, so what is written with one is read with the "
                     "other; versions must differ in more than docs, defaults, aliases and logical types"
                 )

@@ -6,7 +6,7 @@ import hashlib
 import re
 import uuid
 
-from schemas.errors import UsageError
+from eventfold.schemas.errors import UsageError
 
 KEY_LIMIT = 512
 _USUAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")

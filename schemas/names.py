@@ -1,11 +1,11 @@
-"""The names of topics and groups, all under one optional prefix (`LOGFOLD_TOPIC_PREFIX`)."""
+"""The names of topics and groups, all under one optional prefix (`EVENTFOLD_TOPIC_PREFIX`)."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from schemas.errors import UsageError
+from eventfold.schemas.errors import UsageError
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
@@ -19,7 +19,7 @@ def checked_name(name: str, what: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
-    """Every name in Kafka that logfold chooses."""
+    """Every name in Kafka that eventfold chooses."""
 
     prefix: str = ""
 

@@ -13,7 +13,7 @@ from typing import Any
 from fastavro.read import LOGICAL_READERS
 from fastavro.write import LOGICAL_WRITERS
 
-_TYPE = "logfold-decimal"
+_TYPE = "eventfold-decimal"
 _PADDED = 1_024
 _read, _write = LOGICAL_READERS["bytes-decimal"], LOGICAL_WRITERS["bytes-decimal"]
 

@@ -9,12 +9,12 @@ from typing import Any
 import fastavro.schema
 from fastavro.schema import parse_schema, to_parsing_canonical_form
 
-from schemas.bounds import check_bounded
-from schemas.catalog import MessageSchema
-from schemas.decimals import DecimalType
-from schemas.defaults import put_values
-from schemas.errors import LogfoldError
-from schemas.nested_decimals import bounded
+from eventfold.schemas.bounds import check_bounded
+from eventfold.schemas.catalog import MessageSchema
+from eventfold.schemas.decimals import DecimalType
+from eventfold.schemas.defaults import put_values
+from eventfold.schemas.errors import EventfoldError
+from eventfold.schemas.nested_decimals import bounded
 
 _WRONG = (fastavro.schema.SchemaParseException, fastavro.schema.UnknownType, KeyError, TypeError, AttributeError, ValueError)
 TIMES = ("timestamp-", "local-timestamp-", "time-", "date")
@@ -40,7 +40,7 @@ class Parsed:
 
 
 def parse(message: MessageSchema) -> Parsed:
-    """The schema of a message; LogfoldError names its file where it is none, or one that `schemas.bounds` refuses."""
+    """The schema of a message; EventfoldError names its file where it is none, or one that `schemas.bounds` refuses."""
     named: dict[str, Any] = {}
     try:
         _check_lists(message.schema)
@@ -52,37 +52,37 @@ def parse(message: MessageSchema) -> Parsed:
         shares = bool(put_values(schema, named))
         own = decimals(message.schema)
     except _WRONG as error:
-        raise LogfoldError(f"{message.path}: not an Avro schema: {error}") from error
-    except LogfoldError as error:
-        raise LogfoldError(f"{message.path}: {error}") from None
+        raise EventfoldError(f"{message.path}: not an Avro schema: {error}") from error
+    except EventfoldError as error:
+        raise EventfoldError(f"{message.path}: {error}") from None
     return Parsed(message=message, schema=schema, decimals=own, shares=shares, logical=logical)
 
 
 def full_names(message: MessageSchema) -> Any:
-    """The schema of a message with nothing taken out of it and all names in full; LogfoldError as `parse`."""
+    """The schema of a message with nothing taken out of it and all names in full; EventfoldError as `parse`."""
     parse(message)
     return parse_schema(dict(message.schema), named_schemas={})
 
 
 def _check_lists(schema: Any) -> None:
-    """LogfoldError for fields that are no list of objects, and aliases that are no list of names: fastavro lets them pass."""
+    """EventfoldError for fields that are no list of objects, and aliases that are no list of names: fastavro lets them pass."""
     if isinstance(schema, list):
         for branch in schema:
             _check_lists(branch)
     elif isinstance(schema, Mapping):
         for name, of in (("fields", Mapping), ("aliases", str)):
             if not isinstance(found := schema.get(name, []), list) or not all(isinstance(each, of) for each in found):
-                raise LogfoldError(f"not an Avro schema: the {name} of {schema.get('name')!r} are {found!r}")
+                raise EventfoldError(f"not an Avro schema: the {name} of {schema.get('name')!r} are {found!r}")
         for inside in (*schema.get("fields", ()), *(schema[of] for of in ("type", "items", "values") if of in schema)):
             _check_lists(inside)
 
 
 def fingerprint(message: MessageSchema) -> bytes:
-    """The CRC-64-AVRO of the schema's Parsing Canonical Form, 8 bytes, little-endian; LogfoldError as `parse`."""
+    """The CRC-64-AVRO of the schema's Parsing Canonical Form, 8 bytes, little-endian; EventfoldError as `parse`."""
     try:
         crc = fastavro.schema.fingerprint(to_parsing_canonical_form(dict(message.schema)), "CRC-64-AVRO")
     except _WRONG as error:
-        raise LogfoldError(f"{message.path}: not an Avro schema: {error}") from error
+        raise EventfoldError(f"{message.path}: not an Avro schema: {error}") from error
     # fastavro prints the fingerprint with its bytes in the order in which they are written.
     return bytes.fromhex(crc)
 

@@ -20,9 +20,9 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from schemas.decimals import from_bytes
-from schemas.parsed import Parsed
-from schemas.resolution import Read
+from eventfold.schemas.decimals import from_bytes
+from eventfold.schemas.parsed import Parsed
+from eventfold.schemas.resolution import Read
 
 LIMIT = 16_384
 _LONGEST = 63  # bytes of a string whose length is one byte

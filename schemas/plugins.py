@@ -6,46 +6,48 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Any
 
-from schemas.errors import UsageError
-from schemas.names import checked_name
+from eventfold.schemas import own
+from eventfold.schemas.errors import UsageError
+from eventfold.schemas.names import checked_name
 
-SCHEMAS = "logfold.schemas"
-PRODUCERS = "logfold.producers"
-PROJECTIONS = "logfold.projections"
-PROCESSORS = "logfold.processors"
-PAGES = "logfold.pages"
-OWN = "logfold"
+SCHEMAS = "eventfold.schemas"
+PRODUCERS = "eventfold.producers"
+PROJECTIONS = "eventfold.projections"
+PROCESSORS = "eventfold.processors"
+PAGES = "eventfold.pages"
 
 
 def enabled(environ: Mapping[str, str]) -> list[str] | None:
-    """The domains that `LOGFOLD_DOMAINS` (separated by commas) allows, or None for all installed ones."""
-    return _listed(environ, "LOGFOLD_DOMAINS") or None
+    """The domains that `EVENTFOLD_DOMAINS` (separated by commas) allows, or None for all installed ones."""
+    return _listed(environ, "EVENTFOLD_DOMAINS") or None
 
 
 def indexed(environ: Mapping[str, str], domains: Sequence[str]) -> list[str]:
-    """Those of the enabled domains whose log `LOGFOLD_INDEXES` (separated by commas) wants an index of, by default none."""
-    names = list(dict.fromkeys(_listed(environ, "LOGFOLD_INDEXES")))
+    """Those of the enabled domains whose log `EVENTFOLD_INDEXES` (separated by commas) wants an index of, by default none."""
+    names = list(dict.fromkeys(_listed(environ, "EVENTFOLD_INDEXES")))
     for name in names:
         if name not in domains:
-            raise UsageError(f"LOGFOLD_INDEXES names {name!r}, which is not enabled; there are: {', '.join(domains)}")
+            raise UsageError(f"EVENTFOLD_INDEXES names {name!r}, which is not enabled; there are: {', '.join(domains)}")
     return names
 
 
 def domains(only: list[str] | None) -> list[str]:
     """The names of the installed domains in the order of the alphabet.
 
-    A domain is what declares schemas. UsageError for a name that is not installed, installed twice, or logfold's own.
+    A domain is what declares schemas. UsageError for a name that is not installed, installed twice, or eventfold's own.
     """
     found: dict[str, str] = {}
     for point in entry_points(group=SCHEMAS):
-        if point.name == OWN:
-            raise UsageError(f"{point.value} declares a domain called {OWN!r}: that is the name of logfold's own messages")
+        if point.name in own.NAMES:
+            raise UsageError(
+                f"{point.value} declares a domain called {point.name!r}: that is the name of eventfold's own messages"
+            )
         if found.get(point.name, point.value) != point.value:
             raise UsageError(f"two packages declare the domain {point.name!r}: {found[point.name]} and {point.value}")
         found[checked_name(point.name, "domain")] = point.value
     for name in only or ():
         if name not in found:
-            raise UsageError(f"LOGFOLD_DOMAINS names {name!r}, which is not installed; there are: {', '.join(sorted(found))}")
+            raise UsageError(f"EVENTFOLD_DOMAINS names {name!r}, which is not installed; there are: {', '.join(sorted(found))}")
     return sorted(found) if only is None else only
 
 

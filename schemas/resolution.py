@@ -16,11 +16,11 @@ from typing import Any
 from fastavro import schemaless_reader, schemaless_writer
 from fastavro.read import SchemaResolutionError
 
-from schemas.decimals import from_bytes
-from schemas.errors import DecodeError, LogfoldError, UsageError
-from schemas.parsed import TIMES, Parsed, bare, kinds
-from schemas.upcasting import Upcaster
-from schemas.writing import Writer
+from eventfold.schemas.decimals import from_bytes
+from eventfold.schemas.errors import DecodeError, EventfoldError, UsageError
+from eventfold.schemas.parsed import TIMES, Parsed, bare, kinds
+from eventfold.schemas.upcasting import Upcaster
+from eventfold.schemas.writing import Writer
 
 Read = Callable[[bytes, int], dict[str, Any]]
 """(value, where its body begins) -> the data; DecodeError for what is no such body, or cannot be made one of the newest."""
@@ -35,7 +35,7 @@ def reads(versions: Sequence[Parsed], upcasters: Mapping[int, Upcaster], leg: Le
     """How bodies of the first of these versions are read as data of the last one.
 
     versions: in their order, without one between. upcasters: by the version that they begin at. leg: how to go by Avro's
-    rules; `resolved`, if not given. LogfoldError as there.
+    rules; `resolved`, if not given. EventfoldError as there.
     """
     at, legs, steps = versions[0], list[tuple[Parsed, Parsed]](), list[tuple[Upcaster, Parsed]]()
     for older, newer in pairwise(versions):
@@ -71,7 +71,7 @@ def _upcast(before: Read, upcaster: Upcaster, writer: Writer, after: Read) -> Re
 def resolved(written: Parsed, wanted: Parsed) -> Read:
     """How bodies of one version are read as data of another, which may be the same, by Avro's rules.
 
-    LogfoldError names a field whose unit changes between the two.
+    EventfoldError names a field whose unit changes between the two.
     """
     if written.message is wanted.message:
         return _plain(written)
@@ -153,7 +153,7 @@ def _same_units(written: Parsed, wanted: Parsed) -> None:
         name = field["name"]
         was = next((older[of] for of in (name, *field.get("aliases", ())) if of in older), None)
         if was and name in newer and newer[name] != was:
-            raise LogfoldError(
+            raise EventfoldError(
                 f"{wanted.message.path}: the field {name!r} is {newer[name]}, but {was} in {written.message.path.name}; Avro "
                 "would read the one as the other: declare an upcaster between the two"
             )

@@ -1,4 +1,4 @@
-"""Given and then for versions: a public part of logfold, with which a domain's own upcasters and schemas are tested.
+"""Given and then for versions: a public part of eventfold, with which a domain's own upcasters and schemas are tested.
 
 given("flights.FlightArrived", 1, {..., "air_time_min": 227}).then({..., "air_time_s": 13620})
 given("flights.FlightArrived", 1, {..., "air_time_min": None}).then({..., "air_time_s": None})
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pprint import pformat
 from typing import Any
 
-from schemas.catalog import Catalog
-from schemas.codec import Codec
-from schemas.errors import DecodeError, UsageError
-from schemas.framing import SingleObject
-from schemas.parsed import parse
-from schemas.writing import Writer
+from eventfold.schemas.catalog import Catalog
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.errors import DecodeError, UsageError
+from eventfold.schemas.framing import SingleObject
+from eventfold.schemas.parsed import parse
+from eventfold.schemas.writing import Writer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.errors import UsageError
+from eventfold.schemas.errors import UsageError
 
 Function = Callable[[dict[str, Any]], Mapping[str, Any]]
 

@@ -10,10 +10,10 @@ from typing import Any
 from fastavro import schemaless_writer
 from fastavro.validation import validate
 
-from schemas.decimals import to_bytes
-from schemas.errors import UsageError
-from schemas.parsed import Parsed, decimals, kinds, type_name, underlying
-from schemas.times import FIRST_DAY, FIRST_MS, LAST_DAY, LAST_MS
+from eventfold.schemas.decimals import to_bytes
+from eventfold.schemas.errors import UsageError
+from eventfold.schemas.parsed import Parsed, decimals, kinds, type_name, underlying
+from eventfold.schemas.times import FIRST_DAY, FIRST_MS, LAST_DAY, LAST_MS
 
 # Avro's int has 32 bits; a time or date that no calendar shows (years 1 to 9999) would stop every fold that reads it.
 _RANGES = {

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from stack_signals import NUMBERS, Signals
 
+from stack_signals import NUMBERS, Signals
 from tests.support.local_stack import REPOSITORY, LocalStack, clean_stale, missing_tools
 from tests.support.sandbox import OpenSandbox, Sandbox, shown_logs
 
@@ -44,8 +44,8 @@ def stack() -> Iterator[LocalStack]:
     if missing := missing_tools():
         reason = f"real Kafka and Redis are needed, but these are not on the PATH: {', '.join(missing)}"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    clean_stale(REPOSITORY / ".logfold")
-    made = LocalStack(REPOSITORY / ".logfold" / f"test-{os.getpid()}")
+    clean_stale(REPOSITORY / ".eventfold")
+    made = LocalStack(REPOSITORY / ".eventfold" / f"test-{os.getpid()}")
     try:
         made.up()
         yield made

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 
-from web.problems import Problem, ProblemError, of_status
+from eventfold.web.problems import Problem, ProblemError, of_status
 
 MOST_BYTES = 1_000_000
 WITHIN_S = 10.0

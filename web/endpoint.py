@@ -9,15 +9,15 @@ import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from web.oauth.tokens import Caller
-from web.problems import of_error
+from eventfold.web.oauth.tokens import Caller
+from eventfold.web.problems import of_error
 
 log = structlog.get_logger("serve")
 Answer = Callable[[Request, Caller], Awaitable[Response]]
 
 
 class Access(Protocol):
-    """Says who a request is from, or raises a web.oauth.denied.DeniedError."""
+    """Says who a request is from, or raises a eventfold.web.oauth.denied.DeniedError."""
 
     async def admit(self, authorization: str | None, *scopes: str) -> Caller: ...
 

@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from schemas.errors import UsageError
-from schemas.plugins import PAGES, load
+from eventfold.schemas.errors import UsageError
+from eventfold.schemas.plugins import PAGES, load
 
 SHELL = Path(__file__).parent / "shell"
 ENTRY = "page.js"

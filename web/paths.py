@@ -6,9 +6,9 @@ from urllib.parse import unquote
 
 from starlette.requests import Request
 
-from schemas.errors import UsageError
-from schemas.ids import checked_key
-from web.problems import Problem, ProblemError
+from eventfold.schemas.errors import UsageError
+from eventfold.schemas.ids import checked_key
+from eventfold.web.problems import Problem, ProblemError
 
 
 def segments(request: Request, first: int) -> list[str]:

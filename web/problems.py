@@ -8,14 +8,14 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
-from redis.exceptions import RedisError
 from starlette.responses import Response
 
-from schemas.errors import LogfoldError, NotFoundError, ParkedError, TimedOutError, UnavailableError, UsageError
-from web.oauth.denied import DeniedError
+from eventfold.schemas.errors import EventfoldError, NotFoundError, ParkedError, TimedOutError, UnavailableError, UsageError
+from eventfold.store.connection import RedisError
+from eventfold.web.oauth.denied import DeniedError
 
 MEDIA = "application/problem+json"
-URN = "urn:logfold:problem:"
+URN = "urn:eventfold:problem:"
 _AGAIN_S = "1"
 
 
@@ -23,7 +23,7 @@ _AGAIN_S = "1"
 class Problem:
     """What a client is told went wrong.
 
-    kind: which problem it is, stable, the end of its `type` (`urn:logfold:problem:<kind>`). detail: a sentence for a person.
+    kind: which problem it is, stable, the end of its `type` (`urn:eventfold:problem:<kind>`). detail: a sentence for a person.
     more: members besides the standard ones. headers: of the response.
     """
 
@@ -79,7 +79,7 @@ def of_error(error: Exception) -> Problem:
     for kind, problem in _KINDS.items():
         if isinstance(error, kind):
             return problem(str(error))
-    if isinstance(error, LogfoldError):
+    if isinstance(error, EventfoldError):
         return Problem(status=500, kind="fault", detail=str(error))
     return Problem(status=500, kind="fault", detail="something went wrong here that should not; the server's log says what")
 

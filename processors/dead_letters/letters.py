@@ -1,8 +1,8 @@
 """Dead letters: the records of `<domain>.dead-letters`, each in the partition that its origin has.
 
-A letter is a record as it came, key, value and headers, and these headers more: `logfold-owner` (the projection, the process
-manager, or `<domain>.handler`), `logfold-generation` (of a projection), `logfold-origin` (`topic/partition@offset`),
-`logfold-error`, and `logfold-state`: `parked`. One with the state `retried` or `discarded` has no value and ends the
+A letter is a record as it came, key, value and headers, and these headers more: `eventfold-owner` (the projection, the process
+manager, or `<domain>.handler`), `eventfold-generation` (of a projection), `eventfold-origin` (`topic/partition@offset`),
+`eventfold-error`, and `eventfold-state`: `parked`. One with the state `retried` or `discarded` has no value and ends the
 letter of the same owner and origin.
 Who parks may do it twice (its write is not atomic with Redis): owner, generation and origin say that it is the same one.
 """
@@ -12,14 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from confluent_kafka import Message as Kafka
-
-from processors.records import Record
-from schemas.envelope import Headers, as_mapping
-from schemas.position import Position
+from eventfold.schemas.envelope import Headers, as_mapping
+from eventfold.schemas.own import NAME, unprefixed
+from eventfold.schemas.position import Position
+from eventfold.schemas.record import ProducerRecord, Record
 
 PARKED, RETRIED, DISCARDED = "parked", "retried", "discarded"
-_OWN = "logfold-"
+_OWN = f"{NAME}-"
 _LONGEST = 4_000
 
 
@@ -45,10 +44,10 @@ class Letter:
         """By which two records are of one letter."""
         return self.owner, self.generation, self.origin
 
-    def to_record(self, topic: str) -> Record:
+    def to_record(self, topic: str) -> ProducerRecord:
         """What to write to the dead-letter topic, into the partition of the origin."""
         headers: Headers = [
-            *((name, value) for name, value in self.headers if not name.startswith(_OWN)),
+            *((name, value) for name, value in self.headers if unprefixed(name, "-") is None),
             (f"{_OWN}owner", self.owner.encode()),
             (f"{_OWN}origin", str(self.origin).encode()),
             (f"{_OWN}error", self.error[:_LONGEST].encode(errors="replace")),
@@ -56,7 +55,7 @@ class Letter:
         ]
         if self.generation:
             headers.append((f"{_OWN}generation", self.generation.encode()))
-        return Record(topic, self.key, self.value if self.state == PARKED else None, headers)
+        return ProducerRecord(topic, self.key, self.value if self.state == PARKED else None, headers)
 
 
 def handler_name(domain: str) -> str:
@@ -64,7 +63,7 @@ def handler_name(domain: str) -> str:
     return f"{domain}.handler"
 
 
-def parked(owner: str, record: Kafka, error: str, generation: str = "") -> Letter:
+def parked(owner: str, record: Record, error: str, generation: str = "") -> Letter:
     """The letter of a record that `owner` could not work on."""
     topic, partition, offset, key = record.topic(), record.partition(), record.offset(), record.key()
     assert topic is not None and partition is not None and offset is not None
@@ -79,12 +78,17 @@ def parked(owner: str, record: Kafka, error: str, generation: str = "") -> Lette
     )
 
 
-def read(record: Kafka, handler: str) -> Letter:
+def own_headers(record: Record) -> dict[str, bytes]:
+    """What a record of a dead-letter topic says of itself as a letter: `owner`, `origin` and so on."""
+    return {own: value for name, value in as_mapping(record.headers()).items() if (own := unprefixed(name, "-")) is not None}
+
+
+def read(record: Record, handler: str) -> Letter:
     """The letter in a record of a dead-letter topic; `handler` owns those that name no owner."""
-    headers = as_mapping(record.headers())
+    headers, found = as_mapping(record.headers()), own_headers(record)
 
     def own(name: str, default: str = "") -> str:
-        return headers.get(_OWN + name, default.encode()).decode(errors="replace")
+        return found.get(name, default.encode()).decode(errors="replace")
 
     key = record.key()
     return Letter(
@@ -93,7 +97,7 @@ def read(record: Kafka, handler: str) -> Letter:
         origin=Position.parse(own("origin")),
         key=key.encode() if isinstance(key, str) else key,
         value=record.value(),
-        headers=[(name, value) for name, value in headers.items() if not name.startswith(_OWN)],
+        headers=[(name, value) for name, value in headers.items() if unprefixed(name, "-") is None],
         error=own("error"),
         state=own("state", PARKED),
     )

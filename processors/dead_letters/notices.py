@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
-from processors.dead_letters.letters import Letter
-from processors.patience import Transient
-from processors.topics import LARGEST_RECORD, Topics
-from producers.publisher import Publisher, PublishError
-from producers.settings import KafkaSettings
-from schemas.errors import LogfoldError
-from schemas.names import Names
+from eventfold.kafka.publisher import Publisher, PublishError
+from eventfold.kafka.settings import KafkaSettings
+from eventfold.kafka.topics import LARGEST_RECORD, Topics
+from eventfold.processors.dead_letters.letters import Letter
+from eventfold.schemas.errors import EventfoldError, Transient
+from eventfold.schemas.names import Names
 
 # What headers, key and the framing of a record may take besides its value.
 _ROOM = 128 << 10
@@ -49,13 +48,13 @@ class Notices:
 
 
 def check_topics(kafka: KafkaSettings, names: Names, sources: Sequence[str]) -> None:
-    """LogfoldError when a topic that letters of these topics go to is missing, or has fewer partitions than they."""
+    """EventfoldError when a topic that letters of these topics go to is missing, or has fewer partitions than they."""
     notices, topics = Notices(kafka, names), Topics(kafka)
     infos = topics.describe(list(dict.fromkeys([*sources, *map(notices.topic_of, sources)])))
     for source in sources:
         letters = infos[notices.topic_of(source)]
         if letters.partitions < infos[source].partitions:
-            raise LogfoldError(
+            raise EventfoldError(
                 f"the topic {letters.name!r} has {letters.partitions} partitions, but {source!r} has "
                 f"{infos[source].partitions}, and a dead letter goes to the partition of its origin: give it as many"
             )

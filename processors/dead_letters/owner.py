@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from processors.topics import Place
-from projections.parked import shown
-from schemas.codec import Codec
-from schemas.envelope import Headers, as_mapping
-from schemas.errors import DecodeError
-from schemas.position import Position
-from schemas.times import iso
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.envelope import Headers, as_mapping
+from eventfold.schemas.errors import DecodeError
+from eventfold.schemas.position import Position
+from eventfold.schemas.record import Place
+from eventfold.schemas.times import iso
+from eventfold.store.parked import shown
 
 RETRY, DISCARD, SKIP = "retry", "discard", "skip-key"
 
@@ -108,5 +108,5 @@ class Owner(Protocol):
         ...
 
     def resolve(self, entry: Entry, how: str) -> Resolved:
-        """Do what `how` says (retry, discard, skip-key) about a key; LogfoldError when it cannot be done."""
+        """Do what `how` says (retry, discard, skip-key) about a key; EventfoldError when it cannot be done."""
         ...

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
-from processors.dead_letters import reactions
-from processors.dead_letters.letters import handler_name
-from processors.dead_letters.owner import Owner
-from processors.dead_letters.parked import ParkedEvents
-from processors.dead_letters.topic import PROCESS_MANAGER, DeadLetters, OfTopic, Open, nobody
-from processors.dead_letters.undecided import UndecidedCommands
-from processors.runtime import Runtime
-from schemas.errors import UsageError
+from eventfold.processors.dead_letters import reactions
+from eventfold.processors.dead_letters.letters import handler_name
+from eventfold.processors.dead_letters.owner import Owner
+from eventfold.processors.dead_letters.parked import ParkedEvents
+from eventfold.processors.dead_letters.topic import PROCESS_MANAGER, DeadLetters, OfTopic, Open, nobody
+from eventfold.processors.dead_letters.undecided import UndecidedCommands
+from eventfold.processors.runtime import Runtime
+from eventfold.schemas.errors import UsageError
 
 
 def owners(runtime: Runtime) -> list[Owner]:

@@ -7,27 +7,25 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import takewhile
 
-from confluent_kafka import Message
-
-from processors.dead_letters.letters import DISCARDED, RETRIED, Letter
-from processors.dead_letters.notices import Notices
-from processors.dead_letters.owner import DISCARD, SKIP, Entry, Item, Resolved
-from processors.log_reader import LogReader
-from processors.patience import Transient
-from processors.projector.one_by_one import OneByOne
-from processors.projector.reading import Reading, is_of
-from processors.runtime import Runtime
-from processors.turns import Turns
-from projections.digest import moved
-from projections.feed import fed
-from projections.fold import FoldError
-from projections.generations import Generation, Generations
-from projections.parked import Mark, marks, offsets, shown, written
-from projections.projection import Projection
-from projections.slices import Commit, Progress, SliceId, SliceStore
-from schemas.envelope import as_mapping
-from schemas.errors import DecodeError, LogError, LogfoldError, NotFoundError
-from schemas.position import Position
+from eventfold.kafka.range_reader import RangeReader
+from eventfold.processors.dead_letters.letters import DISCARDED, RETRIED, Letter
+from eventfold.processors.dead_letters.notices import Notices
+from eventfold.processors.dead_letters.owner import DISCARD, SKIP, Entry, Item, Resolved
+from eventfold.processors.projector.one_by_one import OneByOne
+from eventfold.processors.projector.reading import Reading, is_of
+from eventfold.processors.runtime import Runtime
+from eventfold.projections.feed import fed
+from eventfold.projections.fold import FoldError
+from eventfold.projections.projection import Projection
+from eventfold.schemas.envelope import as_mapping
+from eventfold.schemas.errors import DecodeError, EventfoldError, LogError, NotFoundError, Transient
+from eventfold.schemas.position import Position
+from eventfold.schemas.record import Record
+from eventfold.store.digests import moved
+from eventfold.store.generations import Generation, Generations
+from eventfold.store.parked import Mark, marks, offsets, shown, written
+from eventfold.store.slices import Commit, Progress, SliceId, SliceStore
+from eventfold.store.turns import Turns
 
 _HELD_ROWS = 2_048
 _AT_ONCE = 1_000
@@ -60,7 +58,7 @@ class ParkedEvents:
         self._projection = projection
         self._store = SliceStore(runtime.redis)
         self._generations = Generations(runtime.redis, runtime.names.prefix)
-        self._log = LogReader(runtime.kafka, runtime.names.topic("logfold.dead-letters"))
+        self._log = RangeReader(runtime.kafka, runtime.names.topic("eventfold.dead-letters"))
         self._notices = Notices(runtime.kafka, runtime.names)
 
     def entries(self) -> list[Entry]:
@@ -87,7 +85,7 @@ class ParkedEvents:
     def resolve(self, entry: Entry, how: str) -> Resolved:
         """What is folded before an event that fails again stays folded; that one and what follows stay parked."""
         self._store.refuse_eviction()
-        known: dict[int, Message] = {}
+        known: dict[int, Record] = {}
         done, dropped, notes = 0, 0, ""
         with Turns(self._store) as turns:
             while turns.left:
@@ -119,7 +117,7 @@ class ParkedEvents:
         raise Transient(f"{where} is written all the time: {done} events of {shown(entry.key)!r} were folded, try again")
 
     def _attempt(
-        self, slice_: SliceId, entry: Entry, how: str, known: Mapping[int, Message], before: Progress
+        self, slice_: SliceId, entry: Entry, how: str, known: Mapping[int, Record], before: Progress
     ) -> _Attempt | None:
         """Fold onto what is stored now; None where nothing of the key is parked."""
         mark = marks(self._store, [slice_])[0].get(entry.key)
@@ -127,7 +125,7 @@ class ParkedEvents:
             return None
         parked = offsets(self._store, slice_, entry.key)
         if how == DISCARD and parked[:1] != [entry.origin.offset]:
-            raise LogfoldError(f"{entry.origin} is not what waits first of {shown(entry.key)!r} by now: look again")
+            raise EventfoldError(f"{entry.origin} is not what waits first of {shown(entry.key)!r} by now: look again")
         drop = len(parked) if how == SKIP else 1 if how == DISCARD else 0
         rest = parked[drop:]
         one = OneByOne(
@@ -152,7 +150,7 @@ class ParkedEvents:
         commit = Commit(slice=slice_, before=before, after=progress, changes=one.done)
         return replace(attempt, commit=fed(self._projection, commit))
 
-    def _read(self, slice_: SliceId, key: bytes, known: dict[int, Message]) -> None:
+    def _read(self, slice_: SliceId, key: bytes, known: dict[int, Record]) -> None:
         """Read the parked events that were not read yet."""
         place = slice_.topic, slice_.partition
         unread = [offset for offset in offsets(self._store, slice_, key) if offset not in known]
@@ -181,7 +179,7 @@ class ParkedEvents:
                 )
                 for offset, state in ended
             )
-        except LogfoldError as error:
+        except EventfoldError as error:
             return f"it is done, but the dead-letter topic could not be told: {error}"
         return ""
 
@@ -190,9 +188,9 @@ class ParkedEvents:
         if live is None:
             raise NotFoundError(f"the read model {self.name!r} was never built, so nothing of it is parked")
         if live.version != self._projection.version:
-            raise LogfoldError(
+            raise EventfoldError(
                 f"the live generation {live.id} of {self.name!r} is of version {live.version}, this is version "
-                f"{self._projection.version}: let `logfold replay {self.name}` build it anew"
+                f"{self._projection.version}: let `eventfold replay {self.name}` build it anew"
             )
         return live
 
@@ -212,7 +210,7 @@ class ParkedEvents:
         return Reading(self._projection, self._runtime.codec(), self._runtime.names)
 
 
-def _folded(one: OneByOne, records: Sequence[Message]) -> tuple[int, DecodeError | FoldError | None]:
+def _folded(one: OneByOne, records: Sequence[Record]) -> tuple[int, DecodeError | FoldError | None]:
     """Fold records up to the first that fails: how many, and how that one does."""
     for number, record in enumerate(records):
         try:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from processors.dead_letters.letters import Letter
-from processors.dead_letters.owner import DISCARD, RETRY, Entry, Resolved
-from processors.process_manager import ProcessManager
-from processors.reactor.reparking import discard, retry, skip_key
-from processors.runtime import Runtime
+from eventfold.processors.dead_letters.letters import Letter
+from eventfold.processors.dead_letters.owner import DISCARD, RETRY, Entry, Resolved
+from eventfold.processors.reactor.reparking import discard, retry, skip_key
+from eventfold.processors.runtime import Runtime
+from eventfold.producers.process_manager import ProcessManager
 
 
 def resolve(runtime: Runtime, manager: ProcessManager, entry: Entry, letters: Sequence[Letter], how: str) -> Resolved:
-    """See processors.reactor.reparking, which looks for the letters itself: more may have come.
+    """See eventfold.processors.reactor.reparking, which looks for the letters itself: more may have come.
 
     A daemon that runs sees it within a second or so; until then it goes on to park what comes of the key.
     """

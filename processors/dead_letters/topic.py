@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import click
-from confluent_kafka import Message
 
-from processors.dead_letters.letters import Letter, handler_name, open_letters, read
-from processors.dead_letters.owner import Entry, Item, Resolved
-from processors.log_reader import LogReader
-from processors.runtime import Runtime
-from processors.topics import Place, Topics
-from schemas.errors import LogfoldError, UsageError
+from eventfold.kafka.range_reader import RangeReader
+from eventfold.kafka.topics import Topics
+from eventfold.processors.dead_letters.letters import Letter, handler_name, open_letters, read
+from eventfold.processors.dead_letters.owner import Entry, Item, Resolved
+from eventfold.processors.runtime import Runtime
+from eventfold.schemas.errors import EventfoldError, UsageError
+from eventfold.schemas.record import Place, Record
 
 PROCESS_MANAGER = ".process-manager"
 Resolve = Callable[[Entry, Sequence[Letter], str], Resolved]
@@ -44,7 +44,7 @@ class DeadLetters:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._topics = Topics(runtime.kafka)
-        self._log = LogReader(runtime.kafka, runtime.names.topic("logfold.dead-letters"))
+        self._log = RangeReader(runtime.kafka, runtime.names.topic("eventfold.dead-letters"))
 
     def open(self) -> list[Open]:
         """Every open letter but those of projections, whose slices say what is parked; by partition, in their order."""
@@ -58,7 +58,7 @@ class DeadLetters:
                 found += self._open(domain, self._log.scan(spans, f"reading {name}"))
         return found
 
-    def _open(self, domain: str, records: Iterable[Message]) -> list[Open]:
+    def _open(self, domain: str, records: Iterable[Record]) -> list[Open]:
         letters: dict[Place, list[Letter]] = {}
         written: dict[tuple[str, str, object], int] = {}
         for record in records:
@@ -132,4 +132,4 @@ class OfTopic:
 
 def nobody(entry: Entry, letters: Sequence[Letter], how: str) -> Resolved:
     """For an owner that is not installed here."""
-    raise LogfoldError(f"{how}: nobody here knows what to do about the letters of {entry.owner!r}")
+    raise EventfoldError(f"{how}: nobody here knows what to do about the letters of {entry.owner!r}")

@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from confluent_kafka import Message
-
-from processors.dead_letters.letters import DISCARDED, RETRIED, Letter
-from processors.dead_letters.notices import Notices
-from processors.dead_letters.owner import DISCARD, RETRY, Entry, Resolved
-from processors.handler.asked import read
-from processors.runtime import Runtime
-from producers.publisher import Publisher
-from schemas.envelope import Headers
-from schemas.errors import UsageError
-from schemas.ids import checked_id, derived_id
+from eventfold.kafka.publisher import Publisher
+from eventfold.kafka.records import rebuilt
+from eventfold.processors.dead_letters.letters import DISCARDED, RETRIED, Letter
+from eventfold.processors.dead_letters.notices import Notices
+from eventfold.processors.dead_letters.owner import DISCARD, RETRY, Entry, Resolved
+from eventfold.processors.handler.asked import read
+from eventfold.processors.runtime import Runtime
+from eventfold.schemas.envelope import Headers
+from eventfold.schemas.errors import UsageError
+from eventfold.schemas.ids import checked_id, derived_id
 
 _ID = "ce_id"
 
@@ -53,14 +52,7 @@ class UndecidedCommands:
     def _wrong(self, letter: Letter) -> str:
         """Why the handler would refuse it again as what cannot be decoded."""
         codec = self._runtime.codec()
-        record = Message(
-            topic=letter.origin.topic,
-            partition=letter.origin.partition,
-            offset=letter.origin.offset,
-            key=letter.key,
-            value=letter.value,
-            headers=letter.headers,
-        )
+        record = rebuilt(letter.origin, letter.key, letter.value, letter.headers)
         return read(codec, frozenset(codec.catalog.types(self._domain, "commands")), record).wrong
 
     def _send(self, letter: Letter) -> str:

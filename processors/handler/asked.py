@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
-from confluent_kafka import Message as Record
-
-from producers.commands import NO_REPLY
-from schemas.codec import Codec
-from schemas.envelope import as_mapping
-from schemas.errors import DecodeError, UsageError
-from schemas.ids import checked_id
-from schemas.message import Message
-from schemas.times import millis
+from eventfold.producers.commands import NO_REPLY
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.envelope import as_mapping
+from eventfold.schemas.errors import DecodeError, UsageError
+from eventfold.schemas.ids import checked_id
+from eventfold.schemas.message import Message
+from eventfold.schemas.record import Record
+from eventfold.schemas.times import millis
 
 _NEEDED = ("ce_id", "ce_time", "ce_subject")
 

@@ -8,28 +8,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
-from confluent_kafka import Message as Record
 
-from processors.consumer import Batch, BatchConsumer
-from processors.dead_letters.letters import handler_name, parked
-from processors.domain import Domain
-from processors.handler.asked import Asked, read
-from processors.handler.decide import UNDECODABLE, Rules, decide
-from processors.handler.handover import HandOver
-from processors.handler.ledger import Ledger, LedgerLost
-from processors.handler.work import Work, remembered
-from processors.heartbeat import Heartbeat
-from processors.patience import TRANSIENT, patiently
-from processors.records import Record as Written
-from processors.records import Records
-from processors.slices import OpenSlice
-from processors.topics import Place
-from processors.transaction import Transactions
-from processors.watch import Watch
-from producers.outcomes import Outcomes
-from projections.slices import Commit, SliceStore
-from schemas.codec import Codec
-from schemas.names import Names
+from eventfold.kafka.consumer import Batch, BatchConsumer
+from eventfold.kafka.transactions import Transactions
+from eventfold.processors.dead_letters.letters import handler_name, parked
+from eventfold.processors.handler.asked import Asked, read
+from eventfold.processors.handler.decide import UNDECODABLE, Rules, decide
+from eventfold.processors.handler.handover import HandOver
+from eventfold.processors.handler.ledger import Ledger, LedgerLost
+from eventfold.processors.handler.records import Records
+from eventfold.processors.handler.work import Work, remembered
+from eventfold.processors.open_slice import OpenSlice
+from eventfold.processors.patience import TRANSIENT, patiently
+from eventfold.processors.watch import Watch
+from eventfold.producers.domain import Domain
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.names import Names
+from eventfold.schemas.record import Place, ProducerRecord, Record
+from eventfold.store.heartbeats import Heartbeat
+from eventfold.store.outcomes import Outcomes
+from eventfold.store.slices import Commit, SliceStore
 
 BATCH = 2_000
 _WAIT_S = 0.25
@@ -155,7 +153,7 @@ class Handler:
 
     def _read(self, partition: int, records: Sequence[Record]) -> list[Asked]:
         codec, types, following = self._codec, self._types, self._next[partition]
-        return [read(codec, types, record) for record in records if record.offset() >= following]  # type: ignore[operator]
+        return [read(codec, types, record) for record in records if record.offset() >= following]
 
     def _sent_again(self, asked: Mapping[int, list[Asked]]) -> bool:
         return any(
@@ -200,8 +198,8 @@ class Handler:
 
     def _produce(self, partition: int, work: Work) -> None:
         """Inside the transaction."""
-        events: list[Written] = []
-        refusals: list[Written] = []
+        events: list[ProducerRecord] = []
+        refusals: list[ProducerRecord] = []
         for decided in work.decided:
             if decided.events:
                 events += self._records.events(decided)

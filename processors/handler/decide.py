@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 import structlog
 
-from processors.handler.asked import Asked
-from processors.handler.ledger import Ledger
-from processors.slices import place_of
-from processors.topics import LARGEST_EVENT
-from producers.decider import Decider, Refusal
-from producers.outcomes import CONFLICT, Outcome
-from schemas.codec import Codec
-from schemas.message import Message
-from schemas.partitioner import partition_of
-from schemas.times import iso
+from eventfold.kafka.topics import LARGEST_EVENT
+from eventfold.processors.handler.asked import Asked
+from eventfold.processors.handler.ledger import Ledger
+from eventfold.processors.open_slice import place_of
+from eventfold.producers.decider import Decider, Refusal
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.message import Message
+from eventfold.schemas.partitioner import partition_of
+from eventfold.schemas.times import iso
+from eventfold.store.outcomes import CONFLICT, Outcome
 
 UNDECODABLE = "undecodable"
 _LONGEST, _LONGEST_CODE = 4_000, 200

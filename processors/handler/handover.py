@@ -7,21 +7,20 @@ import time
 from collections.abc import Callable, Sequence
 
 import structlog
-from confluent_kafka import Message as Record
-from redis import Redis
 
-from processors.consumer import BatchConsumer, Starts
-from processors.domain import Domain
-from processors.handler.ledger import PARTS, Ledger, LedgerLost
-from processors.patience import Transient
-from processors.slices import OpenSlice, opened
-from processors.topics import Place, Topics
-from producers.outcomes import KEPT_S, Outcome, Outcomes
-from projections.generations import Generation, Generations
-from projections.slices import SliceStore
-from schemas.codec import Codec
-from schemas.errors import LogfoldError
-from schemas.names import Names
+from eventfold.kafka.consumer import BatchConsumer, Starts
+from eventfold.kafka.topics import Topics
+from eventfold.processors.handler.ledger import PARTS, Ledger, LedgerLost
+from eventfold.processors.open_slice import OpenSlice, opened
+from eventfold.producers.domain import Domain
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.errors import EventfoldError, Transient
+from eventfold.schemas.names import Names
+from eventfold.schemas.record import Place, Record
+from eventfold.store.connection import Redis
+from eventfold.store.generations import Generation, Generations
+from eventfold.store.outcomes import KEPT_S, Outcome, Outcomes
+from eventfold.store.slices import SliceStore
 
 _BATCH = 5_000
 _STILL_S = 60
@@ -98,7 +97,7 @@ class HandOver:
         info = self._topics.describe([self._commands, self._events, self._refusals, self._dead_letters])
         counts = {name: topic.partitions for name, topic in info.items()}
         if len(set(counts.values())) != 1:
-            raise LogfoldError(f"a domain's topics must have the same number of partitions: {counts}")
+            raise EventfoldError(f"a domain's topics must have the same number of partitions: {counts}")
         return counts[self._events]
 
     def _ledgers(self, partitions: list[int]) -> dict[int, Ledger]:
@@ -144,7 +143,7 @@ class HandOver:
                 if batch.records:
                     moved = time.monotonic()
                 elif time.monotonic() - moved > _STILL_S:
-                    raise LogfoldError(f"the log does not come to its end at {sorted(behind)}: is a transaction stuck?")
+                    raise EventfoldError(f"the log does not come to its end at {sorted(behind)}: is a transaction stuck?")
         finally:
             consumer.close()
         log.info("folded the tail of the log", domain=self._domain.name, records=folded)

@@ -1,7 +1,7 @@
 """What a command handler knows of one partition: its aggregates, and which command ids were decided and how.
 
 Kept in two slices of the owner `<domain>.handler`, one folded from the events, one from the refusals; both come back
-from the log when Redis loses them. How far back ids are known: see processors.handler.decided_ids.
+from the log when Redis loses them. How far back ids are known: see eventfold.store.decided_ids.
 """
 
 from __future__ import annotations
@@ -10,10 +10,17 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
-from confluent_kafka import Message as Record
-from redis import Redis
 
-from processors.handler.decided_ids import (
+from eventfold.processors.open_slice import OpenSlice, place_of
+from eventfold.producers.decider import Decider, State
+from eventfold.projections.fold import Rows, to_json
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.envelope import as_mapping
+from eventfold.schemas.errors import LogError, Transient
+from eventfold.schemas.partitioner import partition_of
+from eventfold.schemas.record import Record
+from eventfold.store.connection import Redis
+from eventfold.store.decided_ids import (
     IDS,
     STATE,
     Known,
@@ -23,16 +30,8 @@ from processors.handler.decided_ids import (
     proof_of_events,
     proof_of_refusal,
 )
-from processors.patience import Transient
-from processors.slices import OpenSlice, place_of
-from producers.decider import Decider, State
-from producers.outcomes import Outcome
-from projections.fold import Rows, to_json
-from projections.slices import Changes, Commit, Progress
-from schemas.codec import Codec
-from schemas.envelope import as_mapping
-from schemas.errors import LogError
-from schemas.partitioner import partition_of
+from eventfold.store.outcomes import Outcome
+from eventfold.store.slices import Changes, Commit, Progress
 
 AGGREGATES = "aggregates"
 PARTS = (AGGREGATES, *IDS, STATE)

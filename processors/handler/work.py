@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from processors.handler.decide import Decided
-from processors.handler.decided_ids import TURN_MS
-from processors.handler.ledger import AGGREGATES, Ledger, LedgerLost
-from processors.slices import OpenSlice
-from processors.transaction import Delivered, Placed
-from producers.decider import Refusal
-from producers.outcomes import Outcome
-from projections.slices import Changes, Commit
+from eventfold.kafka.transactions import Delivered, Placed
+from eventfold.processors.handler.decide import Decided
+from eventfold.processors.handler.ledger import AGGREGATES, Ledger, LedgerLost
+from eventfold.processors.open_slice import OpenSlice
+from eventfold.producers.decider import Refusal
+from eventfold.store.decided_ids import TURN_MS
+from eventfold.store.outcomes import Outcome
+from eventfold.store.slices import Changes, Commit
 
 
 @dataclass(slots=True)

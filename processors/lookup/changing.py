@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from processors.lookup.loading import Loaded, Loader
-from producers.commands import Command, CommandSender
-from producers.outcomes import CONFLICT, Outcome, OutcomeUnknownError
-from producers.publisher import PublishError
-from schemas.errors import LogfoldError, UsageError
-from schemas.position import Position
+from eventfold.kafka.publisher import PublishError
+from eventfold.processors.lookup.loading import Loaded, Loader
+from eventfold.producers.commands import Command, CommandSender
+from eventfold.schemas.errors import EventfoldError, UsageError
+from eventfold.schemas.position import Position
+from eventfold.store.outcomes import CONFLICT, Outcome, OutcomeUnknownError
 
 Decide = Callable[[Loaded], tuple[str, Mapping[str, Any]] | None]
 
 
-class ConflictError(LogfoldError):
+class ConflictError(EventfoldError):
     """Every attempt met a version that another had made meanwhile; nothing was changed. outcome: the last refusal."""
 
     def __init__(self, key: str, attempts: int, outcome: Outcome) -> None:

@@ -6,21 +6,20 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from confluent_kafka import Message
-from redis import Redis
-
-from processors.log_reader import LogReader
-from processors.topics import Place, TopicInfo, Topics
-from producers.settings import KafkaSettings
-from projections.event import Event
-from projections.index import Indexed, LogIndex
-from projections.past import Aggregate
-from projections.projection import Projection
-from schemas.codec import Codec
-from schemas.envelope import header
-from schemas.errors import DecodeError, LogError, NotFoundError, UsageError
-from schemas.names import Names
-from schemas.partitioner import partition_of
+from eventfold.kafka.range_reader import RangeReader
+from eventfold.kafka.settings import KafkaSettings
+from eventfold.kafka.topics import TopicInfo, Topics
+from eventfold.projections.index import Indexed, LogIndex
+from eventfold.projections.past import Aggregate
+from eventfold.projections.projection import Projection
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.envelope import header
+from eventfold.schemas.errors import DecodeError, LogError, NotFoundError, UsageError
+from eventfold.schemas.event import Event
+from eventfold.schemas.names import Names
+from eventfold.schemas.partitioner import partition_of
+from eventfold.schemas.record import Place, Record
+from eventfold.store.connection import Redis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +28,11 @@ class Found:
 
     place: Place
     end: int
-    records: list[Message]
+    records: list[Record]
 
 
 class History:
-    """A `projections.past.Past` that reads Kafka.
+    """A `eventfold.projections.past.Past` that reads Kafka.
 
     What an index knows is read offset by offset; what lies behind the index, up to the end of what is committed, is
     scanned. So an answer is whole whether the index is up to date, behind, or not there, and only its speed differs.
@@ -56,7 +55,7 @@ class History:
         self._codec = codec
         self._domains = list(domains)
         self._indexes = indexes
-        self._log = LogReader(kafka, names.topic("logfold.history"))
+        self._log = RangeReader(kafka, names.topic("eventfold.history"))
 
     @property
     def codec(self) -> Codec:
@@ -75,11 +74,7 @@ class History:
             topic=found.place[0],
             partition=found.place[1],
             end=found.end,
-            events=[
-                _event(codec, record, key)
-                for record in found.records
-                if before is None or record.offset() < before  # type: ignore[operator]
-            ],
+            events=[_event(codec, record, key) for record in found.records if before is None or record.offset() < before],
         )
 
     def of_domain(self, domain: str, key: str) -> Found:
@@ -97,7 +92,7 @@ class History:
         end = self._topics.ends([place], committed=True)[place]
         index = self._index(topic)
         known = Indexed() if index is None else index.aggregate(*place, info.id, key)
-        records = [*self._log.at(place, known.offsets)]
+        records: list[Record] = [*self._log.at(place, known.offsets)]
         for record in records:
             if record.key() != raw:
                 raise _unfit(topic, record, f"an event of {key!r}")
@@ -105,7 +100,7 @@ class History:
         records += [record for record in scan if record.key() == raw]
         return Found(place=place, end=max(end, known.until), records=records)
 
-    def event(self, id_: str, domain: str | None = None) -> Message:
+    def event(self, id_: str, domain: str | None = None) -> Record:
         """The event whose id is `id_`, in small letters, of one domain or of any; the first one where a fact was published
         twice. NotFoundError when there is none, UsageError for a domain that is not enabled.
         """
@@ -127,7 +122,7 @@ class History:
                 return record
         raise NotFoundError(f"no event has the id {id_} in {', '.join(infos)}")
 
-    def _indexed_event(self, topic: str, info: TopicInfo, id_: str, starts: dict[Place, int]) -> Message | None:
+    def _indexed_event(self, topic: str, info: TopicInfo, id_: str, starts: dict[Place, int]) -> Record | None:
         """The event, if an index knows it; else `starts` is given from where on each partition is to be scanned."""
         index = self._index(topic)
         for place in ((info.name, partition) for partition in range(info.partitions)):
@@ -149,7 +144,7 @@ class History:
         return None if index is None else LogIndex(self._redis, self._names, index)
 
 
-def _event(codec: Codec, record: Message, key: str) -> Event:
+def _event(codec: Codec, record: Record, key: str) -> Event:
     try:
         type_, data = codec.decode(record.value())
     except DecodeError as error:
@@ -159,11 +154,11 @@ def _event(codec: Codec, record: Message, key: str) -> Event:
     return Event(type_, key, data, record)
 
 
-def _id(record: Message) -> str:
+def _id(record: Record) -> str:
     return (header(record.headers(), "ce_id") or b"").decode(errors="replace").lower()
 
 
-def _unfit(topic: str, record: Message, what: str) -> LogError:
+def _unfit(topic: str, record: Record, what: str) -> LogError:
     return LogError(
         f"{record.topic()}/{record.partition()}@{record.offset()} is not {what}, as the index of {topic} has it: the index "
         "is not of this log; let it be folded anew"

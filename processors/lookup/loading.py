@@ -8,24 +8,24 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import orjson
-from redis import Redis
 
-from processors.domain import Domain
-from processors.handler.handover import ledger_name
-from processors.handler.ledger import AGGREGATES
-from processors.lookup.history import History
-from processors.topics import Place
-from producers.decider import Decider, State
-from producers.outcomes import Outcome
-from projections.event import Event
-from projections.generations import Generations
-from projections.slices import SliceStore
-from schemas.errors import LogError, NotFoundError, TimedOutError, UsageError
-from schemas.ids import checked_key
-from schemas.message import Message
-from schemas.names import Names
-from schemas.partitioner import partition_of
-from schemas.position import Position
+from eventfold.processors.handler.handover import ledger_name
+from eventfold.processors.handler.ledger import AGGREGATES
+from eventfold.processors.lookup.history import History
+from eventfold.producers.decider import Decider, State
+from eventfold.producers.domain import Domain
+from eventfold.schemas.errors import LogError, NotFoundError, TimedOutError, UsageError
+from eventfold.schemas.event import Event
+from eventfold.schemas.ids import checked_key
+from eventfold.schemas.message import Message
+from eventfold.schemas.names import Names
+from eventfold.schemas.partitioner import partition_of
+from eventfold.schemas.position import Position
+from eventfold.schemas.record import Place
+from eventfold.store.connection import Redis
+from eventfold.store.generations import Generations
+from eventfold.store.outcomes import Outcome
+from eventfold.store.slices import SliceStore
 
 _POLL_S = (0.002, 0.05)
 # A ledger that runs follows its outcomes within milliseconds; one that does not may never come so far.
@@ -161,7 +161,7 @@ def _behind(found: _Found, positions: list[Position], least: int, timeout_s: flo
     wanted = [str(position) for position in positions] or [f"version {least}"]
     return (
         f"{found.loaded.key!r} is known up to version {found.loaded.version} and offset {found.end}, and "
-        f"{' and '.join(wanted)} did not come within {timeout_s:g} s: does the handler run? (logfold status)"
+        f"{' and '.join(wanted)} did not come within {timeout_s:g} s: does the handler run? (eventfold status)"
     )
 
 

@@ -7,15 +7,14 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from redis.exceptions import RedisError
-
-from processors.handler.decided_ids import IDS, outcome_of_events, outcome_of_refusal
-from processors.handler.handover import ledger_name
-from processors.runtime import Runtime
-from processors.topics import TopicInfo, Topics
-from producers.outcomes import Outcome, Outcomes, OutcomeUnknownError
-from projections.generations import Generation, Generations
-from schemas.ids import checked_id
+from eventfold.kafka.topics import TopicInfo, Topics
+from eventfold.processors.handler.handover import ledger_name
+from eventfold.processors.runtime import Runtime
+from eventfold.schemas.ids import checked_id
+from eventfold.store.connection import RedisError
+from eventfold.store.decided_ids import IDS, outcome_of_events, outcome_of_refusal
+from eventfold.store.generations import Generation, Generations
+from eventfold.store.outcomes import Outcome, Outcomes, OutcomeUnknownError
 
 _POLL_S = 0.1
 
@@ -28,7 +27,7 @@ def directly(function: Callable[..., Any], *args: Any) -> Any:
 class OutcomeFinder:
     """Asks Redis: first the keys that are kept for a quarter of an hour, then the ledgers of the handlers.
 
-    So it answers for as long as ids are known (see processors.handler.decided_ids). It needs Kafka only where Redis does not
+    So it answers for as long as ids are known (see eventfold.store.decided_ids). It needs Kafka only where Redis does not
     say how many partitions a domain has, and no handler has to run.
     """
 
@@ -103,7 +102,7 @@ class OutcomeFinder:
 def _nothing(command_id: str, domains: list[str], timeout_s: float) -> str:
     waited = f"after {timeout_s:g} s" if timeout_s else "so far"
     return (
-        f"{waited} ({', '.join(domains)}): it is not decided yet (does the handler run? logfold status), or was decided longer "
-        "ago than ids are kept, or Kafka never had it; if it is younger than eight days, send it again with --command-id "
-        f"{command_id}, it acts only once"
+        f"{waited} ({', '.join(domains)}): it is not decided yet (does the handler run? eventfold status), or was decided "
+        "longer ago than ids are kept, or Kafka never had it; if it is younger than eight days, send it again with "
+        f"--command-id {command_id}, it acts only once"
     )

@@ -9,24 +9,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
-from confluent_kafka import Message
 
-from processors.attempts import Attempts
-from processors.consumer import Batch, BatchConsumer
-from processors.dead_letters.notices import Notices
-from processors.heartbeat import Pulse
-from processors.patience import TRANSIENT, Transient, patiently
-from processors.projector.folding import Folding, Overtaken, named
-from processors.projector.following import Followed, RetiredError, stored
-from processors.projector.reading import Reading
-from processors.projector.writer import Write
-from processors.topics import Place, Topics
-from processors.watch import Watch
-from projections.fold import FoldError
-from projections.generations import Generation
-from projections.projection import Projection
-from projections.slices import HOLD_MS, Progress, SliceStore
-from schemas.errors import DecodeError
+from eventfold.kafka.consumer import Batch, BatchConsumer
+from eventfold.kafka.topics import Topics
+from eventfold.processors.attempts import Attempts
+from eventfold.processors.dead_letters.notices import Notices
+from eventfold.processors.patience import TRANSIENT, patiently
+from eventfold.processors.projector.folding import Folding, Overtaken, named
+from eventfold.processors.projector.following import Followed, RetiredError, stored
+from eventfold.processors.projector.reading import Reading
+from eventfold.processors.projector.writer import Write
+from eventfold.processors.watch import Watch
+from eventfold.projections.fold import FoldError
+from eventfold.projections.projection import Projection
+from eventfold.schemas.errors import DecodeError, Transient
+from eventfold.schemas.record import Place, Record
+from eventfold.store.generations import Generation
+from eventfold.store.heartbeats import Pulse
+from eventfold.store.slices import HOLD_MS, Progress, SliceStore
 
 BATCH = 5_000
 HELD_ROWS = 2_048
@@ -211,7 +211,7 @@ class Projector:
                     writes.append(write)
         return writes
 
-    def _fold(self, place: Place, records: Sequence[Message], end: int | None) -> Write | None:
+    def _fold(self, place: Place, records: Sequence[Record], end: int | None) -> Write | None:
         unread = self._folding.slices[place].unread(records)
         while True:
             try:
@@ -219,7 +219,7 @@ class Projector:
             except (DecodeError, FoldError) as error:
                 # There may be another bad one before it: decoding looks at the whole batch before folding begins.
                 self._wait_at(place, error)
-                unread = [record for record in unread if record.offset() < error.offset]  # type: ignore[operator]
+                unread = [record for record in unread if record.offset() < error.offset]
                 end = None
 
     def _wait_at(self, place: Place, error: DecodeError | FoldError) -> None:

@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from confluent_kafka import Message
-
-from processors.dead_letters.notices import Notices
-from processors.patience import Transient
-from processors.projector.one_by_one import OneByOne
-from processors.projector.parking import Parking
-from processors.projector.reading import Reading
-from processors.projector.writer import Write, Writer
-from processors.slices import OpenSlice, opened
-from processors.topics import Place, Topics
-from projections.digest import moved
-from projections.feed import fed
-from projections.fold import Fold, FoldError
-from projections.generations import Generation
-from projections.parked import Mark, marks
-from projections.projection import Projection
-from projections.slices import Changes, Commit, Progress, SliceStore
-from schemas.errors import DecodeError
+from eventfold.kafka.topics import Topics
+from eventfold.processors.dead_letters.notices import Notices
+from eventfold.processors.open_slice import OpenSlice, opened
+from eventfold.processors.projector.one_by_one import OneByOne
+from eventfold.processors.projector.parking import Parking
+from eventfold.processors.projector.reading import Reading
+from eventfold.processors.projector.writer import Write, Writer
+from eventfold.projections.feed import fed
+from eventfold.projections.fold import Fold, FoldError
+from eventfold.projections.projection import Projection
+from eventfold.schemas.errors import DecodeError, Transient
+from eventfold.schemas.record import Place, Record
+from eventfold.store.digests import moved
+from eventfold.store.generations import Generation
+from eventfold.store.parked import Mark, marks
+from eventfold.store.slices import Changes, Commit, Progress, SliceStore
 
 Parks = Callable[[int], bool]
 """Whether the event at this offset, which failed, is to be parked."""
@@ -92,7 +90,7 @@ class Folding:
         """Hold no row of a slice; only between writes, since what is read from now on must be what was written."""
         self._folds[place] = Fold(self._projection, self._held_rows)
 
-    def fold(self, place: Place, records: Sequence[Message], end: int | None, parks: Parks = never) -> Write | None:
+    def fold(self, place: Place, records: Sequence[Record], end: int | None, parks: Parks = never) -> Write | None:
         """Fold records that are not folded yet, and move to `end`; DecodeError or FoldError at the first bad one that is not
         to be parked.
 
@@ -123,12 +121,12 @@ class Folding:
         commit = Commit(slice=slice_.id, before=slice_.progress, after=after, changes=changes)
         return Write(slice=slice_, commit=fed(self._projection, commit), events=len(records), parking=parking)
 
-    def _apply(self, place: Place, records: Sequence[Message]) -> Changes:
+    def _apply(self, place: Place, records: Sequence[Record]) -> Changes:
         # The rows of a write that is under way are all held, so none of those that are read here is about to change.
         slice_, events = self.slices[place].id, self._reading.events(records)
         return self._folds[place].apply(events, lambda table, keys: self._store.rows(slice_, table, keys))
 
-    def _one_by_one(self, place: Place, records: Sequence[Message], parking: Parking, parks: Parks) -> Changes:
+    def _one_by_one(self, place: Place, records: Sequence[Record], parking: Parking, parks: Parks) -> Changes:
         """Fold each record for itself onto the stored rows, and park those that fail."""
         slice_ = self.slices[place].id
         one = OneByOne(

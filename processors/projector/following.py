@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from processors.topics import Place
-from projections.generations import KEPT, Build, Generation, Generations
-from projections.projection import Projection
-from projections.slices import Progress, SliceStore
-from schemas.errors import LogfoldError
+from eventfold.projections.projection import Projection
+from eventfold.schemas.errors import EventfoldError
+from eventfold.schemas.record import Place
+from eventfold.store.generations import KEPT, Build, Generation, Generations
+from eventfold.store.slices import Progress, SliceStore
 
 
-class RetiredError(LogfoldError):
+class RetiredError(EventfoldError):
     """The generation is no longer kept: nothing may be written to it."""
 
 

@@ -6,16 +6,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from confluent_kafka import Message
+from eventfold.projections.fold import Fold, FoldError, Read
+from eventfold.projections.projection import Projection
+from eventfold.schemas.codec import Decode
+from eventfold.schemas.errors import DecodeError
+from eventfold.schemas.event import Event
+from eventfold.schemas.record import Record
+from eventfold.store.slices import Changes
 
-from projections.event import Event
-from projections.fold import Fold, FoldError, Read
-from projections.projection import Projection
-from projections.slices import Changes
-from schemas.codec import Decode
-from schemas.errors import DecodeError
-
-Events = Callable[[Sequence[Message]], list[Event]]
+Events = Callable[[Sequence[Record]], list[Event]]
 """Records become events; DecodeError says where the first bad one lies."""
 
 
@@ -33,7 +32,7 @@ class OneByOne:
         self._fold = Fold(projection, held_rows)
         self.done = Changes()
 
-    def fold(self, record: Message) -> None:
+    def fold(self, record: Record) -> None:
         """Fold one more; DecodeError or FoldError when it fails, and nothing is changed by it."""
         try:
             self.done.then(self._fold.apply(self._events([record]), self._read))
@@ -50,17 +49,17 @@ class OneByOne:
         return [changed[key] if key in changed else stored[key] for key in keys]
 
 
-def decoded(decode: Decode, records: Sequence[Message]) -> list[Event]:
+def decoded(decode: Decode, records: Sequence[Record]) -> list[Event]:
     """The events among `records` whose type is wanted (see Codec.reader); DecodeError says where the first bad one lies."""
     events: list[Event] = []
     add = events.append
-    record: Message | None = None
+    record: Record | None = None
     try:
         for record in records:
             message = decode(record.value())
             if message is not None:
                 type_, data = message
-                add(_event((type_, record.key().decode(), data, record)))  # type: ignore[union-attr]
+                add(_event((type_, record.key().decode(), data, record)))
     except DecodeError as error:
         assert record is not None
         raise placed(error, record) from error
@@ -75,7 +74,7 @@ def decoded(decode: Decode, records: Sequence[Message]) -> list[Event]:
 _event: Callable[[tuple[Any, ...]], Event] = partial(tuple.__new__, Event)
 
 
-def placed(error: DecodeError, record: Message) -> DecodeError:
+def placed(error: DecodeError, record: Record) -> DecodeError:
     """The same error, with where the record lies."""
     topic, partition, offset = record.topic(), record.partition(), record.offset()
     assert topic is not None and partition is not None and offset is not None

@@ -11,25 +11,26 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import structlog
-from redis.exceptions import RedisError
 
-from processors.consumer import BatchConsumer
-from processors.dead_letters.notices import Notices, check_topics
-from processors.heartbeat import Heartbeat, Pulse, Quiet
-from processors.patience import TRANSIENT, patiently, until_stopped
-from processors.projector.daemon import Projector
-from processors.projector.following import Followed, Kept, Live, RetiredError
-from processors.projector.reading import Reading
-from processors.topics import Place, Topics
-from projections.generations import KEPT, Build, Generations, OtherVersionError
-from projections.projection import Projection
-from projections.slices import SliceStore
-from schemas.codec import Codec
-from schemas.errors import LogfoldError, UsageError
-from schemas.failure import may_park
+from eventfold.kafka.consumer import BatchConsumer
+from eventfold.kafka.topics import Topics
+from eventfold.processors.dead_letters.notices import Notices, check_topics
+from eventfold.processors.patience import TRANSIENT, patiently, until_stopped
+from eventfold.processors.projector.daemon import Projector
+from eventfold.processors.projector.following import Followed, Kept, Live, RetiredError
+from eventfold.processors.projector.reading import Reading
+from eventfold.projections.projection import Projection
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.errors import EventfoldError, UsageError
+from eventfold.schemas.failure import may_park
+from eventfold.schemas.record import Place
+from eventfold.store.connection import RedisError
+from eventfold.store.generations import KEPT, Build, Generations, OtherVersionError
+from eventfold.store.heartbeats import Heartbeat, Pulse, Quiet
+from eventfold.store.slices import SliceStore
 
 if TYPE_CHECKING:
-    from processors.runtime import Runtime
+    from eventfold.processors.runtime import Runtime
 
 _LOOK_S = 1.0
 log = structlog.get_logger("projector")
@@ -108,7 +109,7 @@ class Projecting:
         except TRANSIENT as fault:
             # It is taken up again soon.
             log.warning("trying again", projection=self._projection.name, generation=build.id, fault=repr(fault))
-        except LogfoldError as error:
+        except EventfoldError as error:
             log.error("a kept generation is not fed", projection=self._projection.name, generation=build.id, error=str(error))
             ended.wait()
         finally:

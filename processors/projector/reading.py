@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from confluent_kafka import Message
-
-from processors.projector.one_by_one import decoded, placed
-from projections.event import Event
-from projections.foreign import Bare, Foreign
-from projections.projection import Projection
-from schemas.codec import Codec
-from schemas.errors import DecodeError, UsageError
-from schemas.names import Names
+from eventfold.processors.projector.one_by_one import decoded, placed
+from eventfold.projections.foreign import Bare, Foreign
+from eventfold.projections.projection import Projection
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.errors import DecodeError, UsageError
+from eventfold.schemas.event import Event
+from eventfold.schemas.names import Names
+from eventfold.schemas.record import Record
 
 
 class Keyed:
@@ -24,7 +23,7 @@ class Keyed:
 
     __slots__ = ("_key", "event", "fault", "headers", "offset", "partition", "raw_key", "timestamp", "topic", "value")
 
-    def __init__(self, record: Message, key: bytes, event: Event | None, fault: DecodeError | None) -> None:
+    def __init__(self, record: Record, key: bytes, event: Event | None, fault: DecodeError | None) -> None:
         self._key = key
         self.event = event
         self.fault = fault
@@ -37,26 +36,26 @@ class Keyed:
 
 
 class Reading:
-    """What a projection reads, as it declares it. Topics of logfold's own pay nothing for the others."""
+    """What a projection reads, as it declares it. Topics of eventfold's own pay nothing for the others."""
 
     def __init__(self, projection: Projection, codec: Codec, names: Names) -> None:
         """UsageError for a field, or a type or version of bare values, that the catalog does not have."""
         self._decode = codec.reader(projection.reads)
         self._foreign = {names.topic(of.topic): _Taking(of, projection, codec) for of in projection.foreign}
 
-    def taken(self, records: Sequence[Message]) -> Sequence[Message]:
-        """Of records of one topic those that are events, under the keys of these; of logfold's own topics just the records."""
+    def taken(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Of records of one topic those that are events, under the keys of these; of our own topics just the records."""
         foreign = self._foreign.get(records[0].topic() or "") if self._foreign and records else None
-        return records if foreign is None else cast(Sequence[Message], foreign.taken(records))
+        return records if foreign is None else cast(Sequence[Record], foreign.taken(records))
 
-    def events(self, taken: Sequence[Message]) -> list[Event]:
+    def events(self, taken: Sequence[Record]) -> list[Event]:
         """The events, of the types that are folded, in what was `taken`; DecodeError says where the first bad one lies."""
         if not taken or not isinstance(taken[0], Keyed):
             return decoded(self._decode, taken)
         return [event for record in cast(Sequence[Keyed], taken) if (event := _event(record)) is not None]
 
 
-def is_of(record: Message, key: bytes) -> bool:
+def is_of(record: Record, key: bytes) -> bool:
     """Whether a record could have been parked under this key: that of the event, or where none could be told the record's."""
     if isinstance(record, Keyed):
         return key in (record.key(), _raw(record.raw_key()))
@@ -74,10 +73,10 @@ class _Taking:
         if isinstance(declared.bare, Bare):
             self._reader(declared.bare)
 
-    def taken(self, records: Sequence[Message]) -> list[Keyed]:
+    def taken(self, records: Sequence[Record]) -> list[Keyed]:
         return [taken for record in records if (taken := self._taken(record)) is not None]
 
-    def _taken(self, record: Message) -> Keyed | None:
+    def _taken(self, record: Record) -> Keyed | None:
         declared, key, event, fault = self._declared, None, None, None
         try:
             if declared.only is not None and not _asked("whether it is an event", declared.only, record):
@@ -97,7 +96,7 @@ class _Taking:
             fault = error
         return Keyed(record, _raw(record.key()) if key is None else key.encode(), event, fault)
 
-    def _message(self, record: Message) -> tuple[str, dict[str, Any]] | None:
+    def _message(self, record: Record) -> tuple[str, dict[str, Any]] | None:
         """Type and data; None for a type that is not folded, unless the key is in the data."""
         bare, wanted = self._declared.bare, self._reads if self._declared.data_key is None else None
         if bare is None:
@@ -135,7 +134,7 @@ def _key(key_of: Callable[[Any], str | None], given: Any) -> str:
 
 def _event(record: Keyed) -> Event | None:
     if record.fault is not None:
-        raise placed(record.fault, cast(Message, record)) from record.fault
+        raise placed(record.fault, cast(Record, record)) from record.fault
     return record.event
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
-from processors.projector.parking import Parking
-from processors.slices import OpenSlice
-from projections.slices import Commit, SliceStore
+from eventfold.processors.open_slice import OpenSlice
+from eventfold.processors.projector.parking import Parking
+from eventfold.store.slices import Commit, SliceStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,21 +9,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from confluent_kafka import Message
 
-from processors.attempts import Attempts
-from processors.consumer import Batch, BatchConsumer
-from processors.dead_letters import letters
-from processors.heartbeat import Pulse
-from processors.patience import TRANSIENT, patiently
-from processors.process_manager import COMMANDS_LIVE_MS, ProcessManager
-from processors.projector.folding import named
-from processors.reactor.parked_keys import ParkedKeys
-from processors.reactor.reacting import ReactionError, Reactions
-from processors.reactor.resuming import Resuming, Stand
-from processors.records import Record
-from processors.topics import Place
-from processors.transaction import Transactions
+from eventfold.kafka.consumer import Batch, BatchConsumer
+from eventfold.kafka.transactions import Transactions
+from eventfold.processors.attempts import Attempts
+from eventfold.processors.dead_letters import letters
+from eventfold.processors.patience import TRANSIENT, patiently
+from eventfold.processors.projector.folding import named
+from eventfold.processors.reactor.parked_keys import ParkedKeys
+from eventfold.processors.reactor.reacting import ReactionError, Reactions
+from eventfold.processors.reactor.resuming import Resuming, Stand
+from eventfold.producers.process_manager import COMMANDS_LIVE_MS, ProcessManager
+from eventfold.schemas.record import Place, ProducerRecord, Record
+from eventfold.store.heartbeats import Pulse
 
 BATCH = 2_000
 _WAIT_S = 0.25
@@ -36,10 +34,10 @@ log = structlog.get_logger("process-manager")
 class _Work:
     """What one transaction writes, by the partition it goes to; and how many records were looked at."""
 
-    records: dict[Place, list[Record]] = field(default_factory=dict)
+    records: dict[Place, list[ProducerRecord]] = field(default_factory=dict)
     seen: int = 0
 
-    def add(self, place: Place, record: Record) -> None:
+    def add(self, place: Place, record: ProducerRecord) -> None:
         self.records.setdefault(place, []).append(record)
 
 
@@ -159,7 +157,7 @@ class Reactor:
         self._try_again()
         return work.seen
 
-    def _react(self, place: Place, records: Sequence[Message], end: int | None, work: _Work) -> None:
+    def _react(self, place: Place, records: Sequence[Record], end: int | None, work: _Work) -> None:
         """Add to `work` what follows from the records up to the first that must not be passed."""
         stand = self._stands[place]
         before, following = stand.offset, stand.offset
@@ -187,7 +185,7 @@ class Reactor:
             self._passing.add(place)
             log.warning("passing over what is too old to be reacted to again", partition=f"{place[0]}/{place[1]}")
 
-    def _passed(self, place: Place, record: Message, work: _Work) -> bool:
+    def _passed(self, place: Place, record: Record, work: _Work) -> bool:
         """Whether the reader may go on behind this record: it was reacted to, or is parked."""
         first = self._parked.first(record)
         if first is not None:
@@ -201,7 +199,7 @@ class Reactor:
             return self._failed(place, record, error, work)
         return True
 
-    def _failed(self, place: Place, record: Message, error: ReactionError, work: _Work) -> bool:
+    def _failed(self, place: Place, record: Record, error: ReactionError, work: _Work) -> bool:
         """What the policy says: False to stand still here, for good or for a while; True once it is parked."""
         assert self._consumer is not None
         offset: Any = record.offset()
@@ -222,7 +220,7 @@ class Reactor:
         self._consumer.pause([place])
         return False
 
-    def _park(self, place: Place, record: Message, error: str, work: _Work) -> None:
+    def _park(self, place: Place, record: Record, error: str, work: _Work) -> None:
         letter, topic = letters.parked(self._manager.name, record, error), self._dead_letters[place[0]]
         self._parked.add(letter)
         work.add((topic, place[1]), letter.to_record(topic))

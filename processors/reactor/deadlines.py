@@ -9,17 +9,18 @@ from typing import Any
 
 import structlog
 
-from processors.patience import TRANSIENT
-from processors.process_manager import Deadline, ProcessManager
-from processors.reactor.emitting import Cause, Emitted, Emitter
-from processors.reactor.timers import due_text, index_name
-from processors.topics import Place, Topics
-from producers.publisher import Publisher, PublishError
-from projections.event import Event
-from projections.fold import parsed
-from projections.generations import Generation, Generations
-from projections.projection import Projection
-from projections.slices import SliceStore
+from eventfold.kafka.publisher import Publisher, PublishError
+from eventfold.kafka.topics import Topics
+from eventfold.processors.patience import TRANSIENT
+from eventfold.processors.reactor.emitting import Cause, Emitted, Emitter
+from eventfold.processors.reactor.timers import due_text, index_name
+from eventfold.producers.process_manager import Deadline, ProcessManager
+from eventfold.projections.fold import parsed
+from eventfold.projections.projection import Projection
+from eventfold.schemas.event import Event
+from eventfold.schemas.record import Place
+from eventfold.store.generations import Generation, Generations
+from eventfold.store.slices import SliceStore
 
 _LOOK_S = 0.25
 _AGAIN_S = 30.0

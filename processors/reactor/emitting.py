@@ -6,17 +6,17 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from processors.process_manager import Emit
-from processors.records import Record
-from processors.topics import LARGEST_EVENT, Place
-from producers.commands import NO_REPLY
-from schemas.codec import Codec
-from schemas.envelope import Envelope
-from schemas.errors import DecodeError, UsageError
-from schemas.ids import checked_id, checked_key, derived_id
-from schemas.names import Names
-from schemas.partitioner import partition_of
-from schemas.times import millis
+from eventfold.kafka.topics import LARGEST_EVENT
+from eventfold.producers.commands import NO_REPLY
+from eventfold.producers.process_manager import Emit
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.envelope import Envelope
+from eventfold.schemas.errors import DecodeError, UsageError
+from eventfold.schemas.ids import checked_id, checked_key, derived_id
+from eventfold.schemas.names import Names
+from eventfold.schemas.partitioner import partition_of
+from eventfold.schemas.record import Place, ProducerRecord
+from eventfold.schemas.times import millis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class Emitted(NamedTuple):
     """A command's record and the partition it goes to."""
 
     place: Place
-    record: Record
+    record: ProducerRecord
 
 
 class Emitter:
@@ -50,7 +50,7 @@ class Emitter:
         self._names = names
         self._codec = codec
         self._partitions = partitions
-        self._source = f"/logfold/process-managers/{owner}"
+        self._source = f"/eventfold/process-managers/{owner}"
         self._commands = {type_: domain for domain in deciding for type_ in codec.catalog.types(domain, "commands")}
 
     def records(self, emits: Sequence[Emit], cause: Cause, expires: int | None, name: str = "") -> list[Emitted]:
@@ -84,7 +84,7 @@ class Emitter:
         )
         topic = self._names.commands(domain)
         place = (topic, partition_of(key, self._partitions(topic)))
-        return Emitted(place, Record(topic, key, value, [*envelope.to_headers(), NO_REPLY], id_))
+        return Emitted(place, ProducerRecord(topic, key, value, [*envelope.to_headers(), NO_REPLY], id_))
 
 
 def cause_of(headers: Mapping[str, bytes], key: str, owner: str) -> Cause:

@@ -9,29 +9,29 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from processors.consumer import BatchConsumer
-from processors.heartbeat import Heartbeat
-from processors.log_reader import LogReader
-from processors.patience import until_stopped
-from processors.process_manager import ProcessManager
-from processors.projector.projecting import Projecting
-from processors.reactor.daemon import Reactor
-from processors.reactor.deadlines import Deadlines
-from processors.reactor.emitting import Emitter
-from processors.reactor.parked_keys import ParkedKeys
-from processors.reactor.reacting import Reactions, check_declared
-from processors.reactor.resuming import Resuming
-from processors.reactor.timers import timers_name
-from processors.topics import Topics
-from processors.transaction import Transactions
-from producers.publisher import Publisher
-from projections.generations import Generations
-from projections.slices import SliceStore
-from schemas.codec import Codec
-from schemas.errors import LogfoldError
+from eventfold.kafka.consumer import BatchConsumer
+from eventfold.kafka.publisher import Publisher
+from eventfold.kafka.range_reader import RangeReader
+from eventfold.kafka.topics import Topics
+from eventfold.kafka.transactions import Transactions
+from eventfold.processors.patience import until_stopped
+from eventfold.processors.projector.projecting import Projecting
+from eventfold.processors.reactor.daemon import Reactor
+from eventfold.processors.reactor.deadlines import Deadlines
+from eventfold.processors.reactor.emitting import Emitter
+from eventfold.processors.reactor.parked_keys import ParkedKeys
+from eventfold.processors.reactor.reacting import Reactions, check_declared
+from eventfold.processors.reactor.resuming import Resuming
+from eventfold.processors.reactor.timers import timers_name
+from eventfold.producers.process_manager import ProcessManager
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.errors import EventfoldError
+from eventfold.store.generations import Generations
+from eventfold.store.heartbeats import Heartbeat
+from eventfold.store.slices import SliceStore
 
 if TYPE_CHECKING:
-    from processors.runtime import Runtime
+    from eventfold.processors.runtime import Runtime
 
 log = structlog.get_logger("process-manager")
 
@@ -62,9 +62,9 @@ class Managing:
         """New ones; each thread needs its own."""
         return Reactions(self.manager, self._emitter, self._codec, self.refusals)
 
-    def reader(self) -> LogReader:
+    def reader(self) -> RangeReader:
         """Of its letters."""
-        return LogReader(self._runtime.kafka, f"{self.group}.dead-letters")
+        return RangeReader(self._runtime.kafka, f"{self.group}.dead-letters")
 
     def runs(self) -> list[Callable[[], None]]:
         """What the daemon does, each in a thread of its own, until told to stop."""
@@ -127,7 +127,7 @@ class Managing:
         for source, letters in self.dead_letters.items():
             if info[source].partitions != info[letters].partitions:
                 counts = {name: info[name].partitions for name in (source, letters)}
-                raise LogfoldError(f"a domain's topics must have the same number of partitions: {counts}")
+                raise EventfoldError(f"a domain's topics must have the same number of partitions: {counts}")
 
 
 def _partitions(topics: Topics) -> Callable[[str], int]:

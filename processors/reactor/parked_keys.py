@@ -7,16 +7,13 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from confluent_kafka import Message
-
-from processors.dead_letters import letters
-from processors.dead_letters.letters import DISCARDED, PARKED, Letter
-from processors.log_reader import LogReader
-from processors.patience import Transient
-from processors.topics import Place, Topics
-from schemas.envelope import header
-from schemas.errors import LogfoldError
-from schemas.position import Position
+from eventfold.kafka.range_reader import RangeReader
+from eventfold.kafka.topics import Topics
+from eventfold.processors.dead_letters import letters
+from eventfold.processors.dead_letters.letters import DISCARDED, PARKED, Letter
+from eventfold.schemas.errors import EventfoldError, Transient
+from eventfold.schemas.position import Position
+from eventfold.schemas.record import Place, Record
 
 _STILL_S = 60
 _PAUSE_S = 0.05
@@ -28,7 +25,7 @@ class ParkedKeys:
     dead_letters: of each source topic, the one that its letters lie in, in the same partition.
     """
 
-    def __init__(self, owner: str, topics: Topics, reader: LogReader, dead_letters: Mapping[str, str]) -> None:
+    def __init__(self, owner: str, topics: Topics, reader: RangeReader, dead_letters: Mapping[str, str]) -> None:
         self._owner = owner
         self._topics = topics
         self._reader = reader
@@ -63,24 +60,24 @@ class ParkedKeys:
         self._fill(self._topics.ends({self._box(place) for place in self._open}, committed=True))
         return [origin for (place, key), origin in before.items() if key not in self._open[place]]
 
-    def first(self, record: Message) -> Position | None:
+    def first(self, record: Record) -> Position | None:
         """The first parked origin of a record's key, if the record lies there or behind it, and so must wait."""
         place: Any = (record.topic(), record.partition())
         keys = self._open[place]
         if not keys or record.key() not in keys:
             return None
         first = min(keys[record.key()])
-        return first if first.offset <= record.offset() else None  # type: ignore[operator]
+        return first if first.offset <= record.offset() else None
 
-    def holds(self, record: Message) -> bool:
+    def holds(self, record: Record) -> bool:
         """Whether the record itself is parked already, as one that is read again may be."""
         place: Any = (record.topic(), record.partition())
         origin: Any = (*place, record.offset())
         return origin in self._open[place].get(record.key(), ())
 
-    def let_go(self, record: Message) -> bool:
+    def let_go(self, record: Record) -> bool:
         """Whether a person discarded the record for good."""
-        return Position(record.topic(), record.partition(), record.offset()) in self._let_go  # type: ignore[arg-type]
+        return Position(record.topic(), record.partition(), record.offset()) in self._let_go
 
     def add(self, letter: Letter) -> None:
         """Count a letter that is being written."""
@@ -117,12 +114,12 @@ class ParkedKeys:
                 del keys[letter.key]
 
 
-def own_letters(reader: LogReader, topics: Topics, spans: Mapping[Place, tuple[int, int]], owner: str) -> Iterator[Letter]:
+def own_letters(reader: RangeReader, topics: Topics, spans: Mapping[Place, tuple[int, int]], owner: str) -> Iterator[Letter]:
     """The letters of a process manager in these spans of dead-letter partitions, a partition's in their order."""
     starts = topics.starts(spans)
     for record in reader.scan({place: (max(low, starts[place]), end) for place, (low, end) in spans.items()}, "dead letters"):
-        headers = record.headers()
-        if header(headers, "logfold-owner") == owner.encode() and not header(headers, "logfold-generation"):
+        about = letters.own_headers(record)
+        if about.get("owner") == owner.encode() and not about.get("generation"):
             yield letters.read(record, "")
 
 
@@ -133,5 +130,5 @@ def settled(topics: Topics, places: Collection[Place], stop: threading.Event) ->
         if stop.wait(_PAUSE_S):
             raise Transient("told to stop while a transaction is open among the dead letters")
         if time.monotonic() > deadline:
-            raise LogfoldError(f"the dead letters do not come to their end at {sorted(open_)}: is a transaction stuck?")
+            raise EventfoldError(f"the dead letters do not come to their end at {sorted(open_)}: is a transaction stuck?")
     return ends

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from confluent_kafka import Message
-
-from processors.patience import TRANSIENT
-from processors.process_manager import COMMANDS_LIVE_MS, ProcessManager, Refused
-from processors.reactor.emitting import Emitted, Emitter, cause_of
-from processors.slices import place_of
-from projections.event import Event
-from schemas.catalog import Catalog
-from schemas.codec import Codec
-from schemas.envelope import as_mapping, header
-from schemas.errors import DecodeError, LogfoldError, NotFoundError, UsageError
-
-_REFUSED = "logfold.CommandRefused"
+from eventfold.processors.open_slice import place_of
+from eventfold.processors.patience import TRANSIENT
+from eventfold.processors.reactor.emitting import Emitted, Emitter, cause_of
+from eventfold.producers.process_manager import COMMANDS_LIVE_MS, ProcessManager, Refused
+from eventfold.schemas.catalog import Catalog
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.envelope import as_mapping, header
+from eventfold.schemas.errors import DecodeError, EventfoldError, NotFoundError, UsageError
+from eventfold.schemas.event import Event
+from eventfold.schemas.own import COMMAND_REFUSED_TYPES
+from eventfold.schemas.record import Record
 
 
-class ReactionError(LogfoldError):
+class ReactionError(EventfoldError):
     """A record that cannot be decoded, or on which a reaction failed; the text says where it lies, and why."""
 
 
@@ -37,7 +35,7 @@ class Reactions:
         self._decode = codec.reader(manager.reads)
         self._own = f"{manager.name}/".encode()
 
-    def wants(self, record: Message) -> bool:
+    def wants(self, record: Record) -> bool:
         """Whether it reacts to records like this one, or cannot tell."""
         if record.topic() in self._refusals:
             return self._is_own(record)
@@ -46,7 +44,7 @@ class Reactions:
         except DecodeError:
             return True
 
-    def of(self, record: Message, expires: int | None = None) -> Sequence[Emitted]:
+    def of(self, record: Record, expires: int | None = None) -> Sequence[Emitted]:
         """The commands that follow, none for a record that it does not react to; the same ones each time.
 
         expires: when they are no longer to be decided (ms); seven days after the record was appended, where nothing is
@@ -63,7 +61,7 @@ class Reactions:
         except Exception as error:
             raise ReactionError(f"{place_of(record)}: {self._manager.name} cannot react: {_named(error)}") from error
 
-    def _event(self, record: Message, expires: int) -> Sequence[Emitted]:
+    def _event(self, record: Record, expires: int) -> Sequence[Emitted]:
         decoded = self._decode(record.value())
         if decoded is None:
             return ()
@@ -74,11 +72,11 @@ class Reactions:
             return _none(emits)
         return self._emitter.records(emits, cause_of(as_mapping(record.headers()), key, self._manager.name), expires)
 
-    def _refusal(self, record: Message, expires: int) -> Sequence[Emitted]:
+    def _refusal(self, record: Record, expires: int) -> Sequence[Emitted]:
         if not self._is_own(record):
             return ()
         type_, data = self._codec.decode(record.value())
-        if type_ != _REFUSED:
+        if type_ not in COMMAND_REFUSED_TYPES:
             raise DecodeError(f"a {type_} among the refusals")
         react = self._manager.refusals.get(data["command_type"])
         if react is None:
@@ -90,7 +88,7 @@ class Reactions:
         )
         return self._emitter.records(emits, cause, expires) if emits else _none(emits)
 
-    def _is_own(self, record: Message) -> bool:
+    def _is_own(self, record: Record) -> bool:
         process = header(record.headers(), "ce_processid")
         return process is not None and process.startswith(self._own)
 
@@ -121,8 +119,8 @@ def _none(emits: Sequence[object]) -> Sequence[Emitted]:
     return ()
 
 
-def _key(record: Message) -> str:
-    key = record.key()
+def _key(record: Record) -> str:
+    key: bytes | None = record.key()
     if key is None:
         raise DecodeError("the record has no key")
     try:

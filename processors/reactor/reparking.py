@@ -8,20 +8,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from time import monotonic, time
-from typing import Any
 
-from confluent_kafka import Message
-
-from processors.dead_letters import letters
-from processors.dead_letters.letters import DISCARDED, RETRIED, Letter
-from processors.process_manager import COMMANDS_LIVE_MS, ProcessManager
-from processors.reactor.managing import Managing
-from processors.reactor.parked_keys import own_letters, settled
-from processors.reactor.reacting import ReactionError
-from processors.records import Record
-from processors.runtime import Runtime
-from processors.topics import Place, Topics
-from processors.transaction import Transactions
+from eventfold.kafka.records import rebuilt
+from eventfold.kafka.topics import Topics
+from eventfold.kafka.transactions import Transactions
+from eventfold.processors.dead_letters import letters
+from eventfold.processors.dead_letters.letters import DISCARDED, RETRIED, Letter
+from eventfold.processors.reactor.managing import Managing
+from eventfold.processors.reactor.parked_keys import own_letters, settled
+from eventfold.processors.reactor.reacting import ReactionError
+from eventfold.processors.runtime import Runtime
+from eventfold.producers.process_manager import COMMANDS_LIVE_MS, ProcessManager
+from eventfold.schemas.record import Place, ProducerRecord
 
 # Where more of a key arrives all the time than a daemon sees that it is free, there is always something parked again.
 _LONGEST_S = 30
@@ -97,7 +95,7 @@ class _Round:
     def __init__(self, managing: Managing) -> None:
         self._managing = managing
         self._reactions = managing.reactions()
-        self.records: dict[Place, list[Record]] = {}
+        self.records: dict[Place, list[ProducerRecord]] = {}
         self.retried = self.discarded = 0
         self.error = ""
 
@@ -110,7 +108,7 @@ class _Round:
         for letter in found[let_go:]:
             expires = int(time() * 1000) + COMMANDS_LIVE_MS
             try:
-                emitted = self._reactions.of(_record(letter), expires)
+                emitted = self._reactions.of(rebuilt(letter.origin, letter.key, letter.value, letter.headers), expires)
             except ReactionError as error:
                 self.error = self.error or str(error)
                 return
@@ -137,21 +135,6 @@ def _open(managing: Managing, topics: Topics, key: bytes | None, place: Place | 
         return known and key in (None, letter.key or b"") and place in (None, letter.origin[:2])
 
     return sorted(filter(meant, found), key=lambda letter: letter.origin)
-
-
-def _record(letter: Letter) -> Message:
-    """The record as it came, but for the time at which it was appended."""
-    headers: Any = letter.headers
-    topic, partition, offset = letter.origin
-    return Message(
-        topic=topic,
-        partition=partition,
-        offset=offset,
-        key=letter.key,
-        value=letter.value,
-        headers=headers,
-        timestamp=(0, 0),
-    )
 
 
 @contextmanager

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import structlog
 
-from processors.consumer import BatchConsumer
-from processors.topics import Place, TopicInfo, Topics
-from schemas.errors import LogError
+from eventfold.kafka.consumer import BatchConsumer
+from eventfold.kafka.topics import TopicInfo, Topics
+from eventfold.schemas.errors import LogError
+from eventfold.schemas.record import Place
 
 log = structlog.get_logger("process-manager")
 

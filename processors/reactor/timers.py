@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from processors.process_manager import Deadline, ProcessManager
-from projections.event import Event
-from projections.projection import Index, Projection, Row, Table
-from schemas.envelope import as_mapping
+from eventfold.producers.process_manager import Deadline, ProcessManager
+from eventfold.projections.projection import Index, Projection, Row, Table
+from eventfold.schemas.envelope import as_mapping
+from eventfold.schemas.event import Event
 
 
 def timers_of(manager: ProcessManager) -> Projection | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from processors.rebuild.job import Job
-from processors.topics import Place
-from schemas.errors import UsageError
-from schemas.times import millis
+from eventfold.processors.rebuild.job import Job
+from eventfold.schemas.errors import UsageError
+from eventfold.schemas.record import Place
+from eventfold.schemas.times import millis
 
 _OFFSET = re.compile(r"(?:(\d+):)?(\d+)")
 

@@ -7,23 +7,23 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
-from confluent_kafka import Message
 
-from processors.attempts import Attempts
-from processors.consumer import BatchConsumer
-from processors.dead_letters.notices import Notices
-from processors.patience import TRANSIENT, Transient, patiently
-from processors.projector.folding import Folding
-from processors.projector.following import stored
-from processors.projector.reading import Reading
-from processors.projector.writer import Write
-from processors.topics import Place, Topics
-from producers.settings import KafkaSettings
-from projections.fold import FoldError
-from projections.generations import Build, Generations
-from projections.projection import Projection
-from projections.slices import SliceStore
-from schemas.errors import DecodeError, LogfoldError, TimedOutError
+from eventfold.kafka.consumer import BatchConsumer
+from eventfold.kafka.settings import KafkaSettings
+from eventfold.kafka.topics import Topics
+from eventfold.processors.attempts import Attempts
+from eventfold.processors.dead_letters.notices import Notices
+from eventfold.processors.patience import TRANSIENT, patiently
+from eventfold.processors.projector.folding import Folding
+from eventfold.processors.projector.following import stored
+from eventfold.processors.projector.reading import Reading
+from eventfold.processors.projector.writer import Write
+from eventfold.projections.fold import FoldError
+from eventfold.projections.projection import Projection
+from eventfold.schemas.errors import DecodeError, EventfoldError, TimedOutError, Transient
+from eventfold.schemas.record import Place, Record
+from eventfold.store.generations import Build, Generations
+from eventfold.store.slices import SliceStore
 
 BULK = 20_000
 _POLLED = 5_000
@@ -38,7 +38,7 @@ Targets = Mapping[Place, int]
 Touched = dict[Place, dict[str, set[str]]]
 
 
-class GoneError(LogfoldError):
+class GoneError(EventfoldError):
     """The generation was dropped while it was being built."""
 
 
@@ -97,7 +97,7 @@ class Builder:
         self._folding = Folding(projection, store, reading, _HELD_ROWS, notices)
         self._attempts = Attempts(projection.on_failure)
         self._consumer = BatchConsumer(kafka, group, starts=self._load, gone=lambda _: None)
-        self._read: dict[Place, list[Message]] = {}
+        self._read: dict[Place, list[Record]] = {}
         self._seen: dict[Place, int] = {}
         self._paused: set[Place] = set()
         self.events = 0
@@ -121,7 +121,7 @@ class Builder:
         """Fold until each slice's next offset is its target, or was past it before; all is written then.
 
         look: called after each batch. urgent: as fast as it goes, since others wait. DecodeError or FoldError at an event that
-        cannot be folded; what was written stays. TimedOutError when Kafka brings nothing for a minute; LogfoldError when
+        cannot be folded; what was written stays. TimedOutError when Kafka brings nothing for a minute; EventfoldError when
         Redis may evict keys by now. When it is told to stop it returns early.
         """
         moved, looked = time.monotonic(), 0.0
@@ -201,11 +201,11 @@ class Builder:
                     raise
                 log.warning("trying again", error=str(error), tried=self._attempts.shown(place, error.offset))
 
-    def _wanted(self, place: Place, target: int) -> list[Message]:
+    def _wanted(self, place: Place, target: int) -> list[Record]:
         """What was read and lies before the target."""
         read = self._read[place]
-        if read and read[-1].offset() >= target:  # type: ignore[operator]
-            return [record for record in read if record.offset() < target]  # type: ignore[operator]
+        if read and read[-1].offset() >= target:
+            return [record for record in read if record.offset() < target]
         return read
 
     def _settle(self) -> None:

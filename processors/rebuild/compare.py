@@ -14,15 +14,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from processors.projector.following import stored
-from processors.rebuild.builder import Builder, Touched
-from processors.topics import Place
-from projections.difference import Difference, between
-from projections.generations import Build
-from projections.parked import marks, shown, unlike
-from projections.projection import Projection
-from projections.slices import PARKED, PARKED_EVENTS, SliceStore
-from schemas.errors import LogfoldError
+from eventfold.processors.projector.following import stored
+from eventfold.processors.rebuild.builder import Builder, Touched
+from eventfold.projections.difference import Difference, between
+from eventfold.projections.projection import Projection
+from eventfold.schemas.errors import EventfoldError
+from eventfold.schemas.record import Place
+from eventfold.store.generations import Build
+from eventfold.store.parked import marks, shown, unlike
+from eventfold.store.slices import PARKED, PARKED_EVENTS, SliceStore
 
 _AT_ONCE = 2_000
 _ASIDE = {PARKED, PARKED_EVENTS}
@@ -158,7 +158,7 @@ class Comparing:
                 self._fold(place, live)
                 return live
             if time.monotonic() > deadline:
-                raise LogfoldError(
+                raise EventfoldError(
                     f"{place[0]}/{place[1]}: the live generation stands at offset {live}, the new one at {mine} already, so "
                     "they cannot be compared at one offset: start the projector and try again"
                 )
@@ -203,7 +203,7 @@ class Comparing:
 
     def _builder_to(self, place: Place, offset: int) -> None:
         if offset < self._builder.offsets()[place]:
-            raise LogfoldError(
+            raise EventfoldError(
                 f"{place[0]}/{place[1]}: the live generation went back to offset {offset} while it was compared (did Redis "
                 "lose its last writes?): try again"
             )

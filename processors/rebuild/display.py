@@ -13,7 +13,7 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from processors.topics import Place
+from eventfold.schemas.record import Place
 
 _PLAIN_EVERY_S = 5.0
 _JSON_EVERY_S = 1.0

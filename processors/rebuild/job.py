@@ -9,27 +9,29 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from processors.claim import claimed
-from processors.dead_letters.notices import Notices
-from processors.patience import patiently
-from processors.projector.following import stored
-from processors.projector.reading import Reading
-from processors.rebuild.builder import BULK, Builder, Targets, Throttle
-from processors.rebuild.display import Display
-from processors.rebuild.workers import Workers, shared
-from processors.runtime import Runtime
-from processors.topics import Place, Topics
-from projections.generations import SCRATCH, Build, Generation, Generations, new_build
-from projections.projection import Projection
-from projections.slices import Changes, Commit, Progress, SliceStore
-from schemas.errors import INTERRUPTED, LogfoldError, NotFoundError
+from eventfold.kafka.topics import Topics
+from eventfold.processors.claiming import claimed
+from eventfold.processors.dead_letters.notices import Notices
+from eventfold.processors.patience import patiently
+from eventfold.processors.projector.following import stored
+from eventfold.processors.projector.reading import Reading
+from eventfold.processors.rebuild.builder import BULK, Builder, Targets, Throttle
+from eventfold.processors.rebuild.display import Display
+from eventfold.processors.rebuild.workers import Workers, shared
+from eventfold.processors.runtime import Runtime
+from eventfold.projections.projection import Projection
+from eventfold.schemas.errors import INTERRUPTED, EventfoldError, NotFoundError
+from eventfold.schemas.record import Place
+from eventfold.store.claims import Claim
+from eventfold.store.generations import SCRATCH, Build, Generation, Generations, new_build
+from eventfold.store.slices import Changes, Commit, Progress, SliceStore
 
 _LOOK_S = 0.25
 _SHORT_S = 0.5
 _MOST_ROUNDS = 100
 
 
-class InterruptedReplayError(LogfoldError):
+class InterruptedReplayError(EventfoldError):
     """Told to stop by Ctrl-C or SIGTERM."""
 
     exit_code = INTERRUPTED
@@ -71,10 +73,10 @@ class Job:
         self.meter = Meter(time.monotonic())
 
     def claim(self, what: str) -> AbstractContextManager[None]:
-        """Be the only one that does this to the projection; LogfoldError says who else does."""
-        key = f"{self.runtime.names.prefix}logfold:{what}:{self.projection.name}"
+        """Be the only one that does this to the projection; EventfoldError says who else does."""
         taken = f"a {what} of {self.projection.name!r} runs already, on {{host}} with pid {{pid}}: wait for it, or stop it"
-        return claimed(self.runtime.redis, key, taken, self.stop)
+        claim = Claim(self.runtime.redis, self.runtime.names.prefix, f"{what}:{self.projection.name}", taken)
+        return claimed(claim, self.stop)
 
     @cached_property
     def partitions(self) -> dict[str, int]:
@@ -93,7 +95,7 @@ class Job:
             return None
         found = [build for build in self.generations.all(self.projection.name) if build.id == live.id]
         if not found:
-            raise LogfoldError(f"the live generation {live.id} of {self.projection.name!r} is not among its generations")
+            raise EventfoldError(f"the live generation {live.id} of {self.projection.name!r} is not among its generations")
         return found[0]
 
     def needed_live(self) -> Build:
@@ -102,7 +104,7 @@ class Job:
         if live is None:
             raise NotFoundError(
                 f"the read model {self.projection.name!r} was never built: start it with "
-                f"`logfold run projector {self.projection.name}`, or build it with `logfold replay {self.projection.name}`"
+                f"`eventfold run projector {self.projection.name}`, or build it with `eventfold replay {self.projection.name}`"
             )
         return live
 

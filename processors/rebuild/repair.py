@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from processors.lookup.history import History
-from processors.patience import Transient
-from processors.rebuild.job import Job
-from processors.topics import Place
-from processors.turns import Turns
-from projections.difference import Difference, between
-from projections.feed import fed
-from projections.fold import Fold
-from projections.generations import Generation
-from projections.parked import marks
-from projections.projection import Projection, Table, event_key
-from projections.slices import Changes, Commit, Progress, SliceId
-from schemas.errors import LogfoldError, NotFoundError, UsageError
-from schemas.partitioner import partition_of
+from eventfold.processors.lookup.history import History
+from eventfold.processors.rebuild.job import Job
+from eventfold.projections.difference import Difference, between
+from eventfold.projections.feed import fed
+from eventfold.projections.fold import Fold
+from eventfold.projections.projection import Projection, Table, event_key
+from eventfold.schemas.errors import EventfoldError, NotFoundError, Transient, UsageError
+from eventfold.schemas.partitioner import partition_of
+from eventfold.schemas.record import Place
+from eventfold.store.generations import Generation
+from eventfold.store.parked import marks
+from eventfold.store.slices import Changes, Commit, Progress, SliceId
+from eventfold.store.turns import Turns
 
 
 @dataclass(slots=True)
@@ -38,15 +37,15 @@ def repair(job: Job, history: History, key: str) -> Repaired:
     """
     if job.projection.foreign:
         what = "reads a topic that others write, where an aggregate may lie in any partition"
-        raise UsageError(f"{job.projection.name!r} {what}: rebuild it with `logfold replay`")
+        raise UsageError(f"{job.projection.name!r} {what}: rebuild it with `eventfold replay`")
     tables = _keyed(job.projection)
     if not tables:
-        raise UsageError(f"no table of {job.projection.name!r} is keyed by the aggregate: rebuild it with `logfold replay`")
+        raise UsageError(f"no table of {job.projection.name!r} is keyed by the aggregate: rebuild it with `eventfold replay`")
     with job.claim("replay"):
         live = job.needed_live()
         if live.generation.version != job.projection.version or not live.whole:
             what = f"of version {live.generation.version}, this is version {job.projection.version}"
-            raise LogfoldError(f"the live generation {live.id} is {what if live.whole else 'not of the whole history'}")
+            raise EventfoldError(f"the live generation {live.id} is {what if live.whole else 'not of the whole history'}")
         others = tuple(table.name for table in job.projection.tables if table not in tables)
         repaired, there = Repaired(left_alone=others), False
         for topic in job.projection.topics:

@@ -9,17 +9,17 @@ from typing import Any
 
 import structlog
 
-from processors.dead_letters.notices import check_topics
-from processors.patience import TRANSIENT, patiently
-from processors.rebuild.builder import Builder, GoneError
-from processors.rebuild.compare import Comparing, Comparison
-from processors.rebuild.job import Job
-from processors.rebuild.room import room
-from processors.rebuild.switching import NotYet, Switched, switch
-from processors.topics import Place
-from projections.generations import BUILDING, Build
-from schemas.errors import LogfoldError, NotFoundError, UsageError
-from schemas.failure import may_park
+from eventfold.processors.dead_letters.notices import check_topics
+from eventfold.processors.patience import TRANSIENT, patiently
+from eventfold.processors.rebuild.builder import Builder, GoneError
+from eventfold.processors.rebuild.compare import Comparing, Comparison
+from eventfold.processors.rebuild.job import Job
+from eventfold.processors.rebuild.switching import NotYet, Switched, switch
+from eventfold.schemas.errors import EventfoldError, NotFoundError, UsageError
+from eventfold.schemas.failure import may_park
+from eventfold.schemas.record import Place
+from eventfold.store.generations import BUILDING, Build
+from eventfold.store.memory import room
 
 ALWAYS, IF_EQUAL, NEVER = "always", "if-equal", "never"
 _STILL_S = 1.0
@@ -92,7 +92,7 @@ class Replay:
         self._faults = 0
 
     def run(self) -> Report:
-        """Build, compare, switch. LogfoldError when it is refused, or an event cannot be folded."""
+        """Build, compare, switch. EventfoldError when it is refused, or an event cannot be folded."""
         with self._job.claim("replay"), self._job.display:
             if may_park(self._job.projection.on_failure):
                 check_topics(self._job.runtime.kafka, self._job.runtime.names, list(self._job.partitions))
@@ -105,9 +105,9 @@ class Replay:
                 return self._run(live, build, how)
             except (GoneError, NotFoundError):
                 raise
-            except LogfoldError as error:
-                again = f"`logfold replay {self._job.projection.name} --resume` goes on from here, --abort drops it"
-                hinted = LogfoldError(f"{error}; {again}")
+            except EventfoldError as error:
+                again = f"`eventfold replay {self._job.projection.name} --resume` goes on from here, --abort drops it"
+                hinted = EventfoldError(f"{error}; {again}")
                 hinted.exit_code = error.exit_code
                 raise hinted from error
 
@@ -177,15 +177,15 @@ class Replay:
             if build.generation.version != job.projection.version:
                 raise UsageError(
                     f"the replay {build.id} was begun by version {build.generation.version} of {name!r}, this is version "
-                    f"{job.projection.version}: drop it with `logfold replay {name} --abort`"
+                    f"{job.projection.version}: drop it with `eventfold replay {name} --abort`"
                 )
             job.prepare(build)
             job.display.say(f"going on with {build.id}")
             return build
         if begun:
-            raise LogfoldError(
-                f"the replay {begun[-1].id} of {name!r} is not finished: go on with `logfold replay {name} --resume`, or drop "
-                f"it with `logfold replay {name} --abort`"
+            raise EventfoldError(
+                f"the replay {begun[-1].id} of {name!r} is not finished: go on with `eventfold replay {name} --resume`, or "
+                f"drop it with `eventfold replay {name} --abort`"
             )
         self._check_memory()
         build = job.begin(BUILDING, wish.first, wish.last)
@@ -277,4 +277,4 @@ class Replay:
         now = builder.offsets()
         for place in comparing.by_digest:
             if now[place] == offsets[place] and not comparing.same_digests(place):
-                raise LogfoldError(f"{place[0]}/{place[1]} differs from the live one since they were compared: compare again")
+                raise EventfoldError(f"{place[0]}/{place[1]} differs from the live one since they were compared: compare again")

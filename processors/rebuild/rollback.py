@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from processors.rebuild.job import Job
-from processors.rebuild.switching import NotYet, Switched, switch
-from processors.topics import Place
-from projections.generations import KEPT, Build
-from schemas.errors import LogfoldError, NotFoundError
+from eventfold.processors.rebuild.job import Job
+from eventfold.processors.rebuild.switching import NotYet, Switched, switch
+from eventfold.schemas.errors import EventfoldError, NotFoundError
+from eventfold.schemas.record import Place
+from eventfold.store.generations import KEPT, Build
 
 _LOOK_S = 0.01
 _FED_S = 5.0
@@ -34,7 +34,7 @@ def rollback(job: Job, *, keep_ms: int, stale: bool) -> tuple[Build, Switched]:
 
         # Before anything is held it must come to where the live one is now.
         if not stale and (left := _behind(job, to, job.offsets(live.generation), _FED_S)):
-            raise LogfoldError(
+            raise EventfoldError(
                 f"the generation {to.id} is {left} offsets behind the live one and is not fed: run a projector of version "
                 f"{to.generation.version} of {job.projection.name!r}, or go back to it as it is with --stale"
             )

@@ -13,13 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
-from redis.exceptions import RedisError
 
-from processors.patience import Transient
-from processors.topics import Place
-from projections.generations import Build, Generations, TooLateError
-from projections.slices import HOLD_MS, SliceStore
-from schemas.errors import LogfoldError
+from eventfold.schemas.errors import EventfoldError, Transient
+from eventfold.schemas.record import Place
+from eventfold.store.connection import RedisError
+from eventfold.store.generations import Build, Generations, TooLateError
+from eventfold.store.slices import HOLD_MS, SliceStore
 
 _LEFT_MS = 2_000
 _TRIES = 3
@@ -51,7 +50,7 @@ def switch(
     """Make `to` live.
 
     reach: (offsets, seconds left) brings `to` there; it raises NotYet when it cannot in that time, or another error to
-    call the switch off. LogfoldError when the live generation is another one by now, or it cannot be done in time.
+    call the switch off. EventfoldError when the live generation is another one by now, or it cannot be done in time.
     """
     for left in reversed(range(_TRIES)):
         try:
@@ -79,7 +78,9 @@ def _once(
         until = min((of.held_until - _LEFT_MS // 2 for of in held), default=None)
         reach(offsets, (HOLD_MS - _LEFT_MS) / 1000)
         if not generations.switch(live, to, now=int(time.time() * 1000), keep_ms=keep_ms, until=until):
-            raise LogfoldError(f"another generation of {to.generation.projection!r} went live meanwhile: nothing was switched")
+            raise EventfoldError(
+                f"another generation of {to.generation.projection!r} went live meanwhile: nothing was switched"
+            )
         return Switched(held_ms=(time.monotonic() - started) * 1000, kept=live)
     except TooLateError as error:
         raise NotYet(f"while the live one was held, {error}") from error

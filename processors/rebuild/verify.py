@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from processors.rebuild.compare import Comparing, Comparison
-from processors.rebuild.job import Job
-from processors.rebuild.room import room
-from projections.generations import SCRATCH, Build
-from schemas.errors import LogfoldError
+from eventfold.processors.rebuild.compare import Comparing, Comparison
+from eventfold.processors.rebuild.job import Job
+from eventfold.schemas.errors import EventfoldError
+from eventfold.store.generations import SCRATCH, Build
+from eventfold.store.memory import room
 
 # A verify that was killed leaves its rows behind for at most so long.
 _FORGOTTEN_MS = 6 * 3600 * 1000
@@ -17,17 +17,17 @@ _FORGOTTEN_MS = 6 * 3600 * 1000
 def verify(job: Job, *, show: int, workers: int, rate: float | None, check_memory: bool) -> Comparison:
     """What differs between the live read model and what the log says, both at the same offsets.
 
-    LogfoldError when the live generation was made by another version, or is not of the whole history.
+    EventfoldError when the live generation was made by another version, or is not of the whole history.
     """
     with job.claim("verify"), job.display:
         live = job.needed_live()
         if live.generation.version != job.projection.version:
-            raise LogfoldError(
+            raise EventfoldError(
                 f"the live generation of {job.projection.name!r} was made by version {live.generation.version}, this is "
                 f"version {job.projection.version}: it can be verified by that version alone"
             )
         if not live.whole:
-            raise LogfoldError(f"the live generation {live.id} is not of the whole history")
+            raise EventfoldError(f"the live generation {live.id} is not of the whole history")
         # Only one verify runs at a time, so what is there was left by one that was killed.
         for left in job.generations.all(job.projection.name):
             if left.state == SCRATCH:

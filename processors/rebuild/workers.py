@@ -10,9 +10,9 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
-from processors.rebuild.builder import Targets
-from processors.topics import Place
-from schemas.errors import LogfoldError
+from eventfold.processors.rebuild.builder import Targets
+from eventfold.schemas.errors import EventfoldError
+from eventfold.schemas.record import Place
 
 COMMAND = "build-worker"
 _END_S = 30
@@ -43,7 +43,7 @@ class Workers:
         return sum(worker.events for worker in self._workers)
 
     def run(self) -> bool:
-        """Whether any is still at work; LogfoldError, in its own words, when one failed."""
+        """Whether any is still at work; EventfoldError, in its own words, when one failed."""
         return sum(worker.runs() for worker in self._workers) > 0
 
 
@@ -52,7 +52,7 @@ class _Worker:
         self.events = 0
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "logfold", COMMAND, projection, generation],
+            [sys.executable, "-P", "-m", "eventfold", COMMAND, projection, generation],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -78,7 +78,7 @@ class _Worker:
         if code:
             self._errors.seek(0)
             last = (self._errors.read().strip().splitlines() or [f"exit code {code}"])[-1]
-            raise LogfoldError(f"a worker failed: {last.removeprefix('logfold: ')}")
+            raise EventfoldError(f"a worker failed: {last.removeprefix('eventfold: ')}")
         return False
 
     def end(self) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from schemas.catalog import MessageSchema
-from schemas.decimals import DecimalType
-from schemas.faults import Faults, WrongDataError
-from schemas.json_form.kind import Kind
-from schemas.json_form.nested import Field, List, Map, Record
-from schemas.json_form.plain import DOUBLE, FLOAT, INT, LONG, NUMBERS, Boolean, Null, Symbol, Text, Uuid
-from schemas.json_form.spelled import DATE, TIMESTAMP, Amount, Bytes
-from schemas.json_form.union import Branch, Union
-from schemas.parsed import full_names
+from eventfold.schemas.catalog import MessageSchema
+from eventfold.schemas.decimals import DecimalType
+from eventfold.schemas.faults import Faults, WrongDataError
+from eventfold.schemas.json_form.kind import Kind
+from eventfold.schemas.json_form.nested import Field, List, Map, Record
+from eventfold.schemas.json_form.plain import DOUBLE, FLOAT, INT, LONG, NUMBERS, Boolean, Null, Symbol, Text, Uuid
+from eventfold.schemas.json_form.spelled import DATE, TIMESTAMP, Amount, Bytes
+from eventfold.schemas.json_form.union import Branch, Union
+from eventfold.schemas.parsed import full_names
 
 _PLAIN: Mapping[str, Kind] = {
     "null": Null(),
@@ -36,7 +36,7 @@ _LOGICAL: Mapping[tuple[str, str], Kind] = {
 class JsonForm:
     """Reads data that came as JSON, checks all of it, and shows messages as such data.
 
-    LogfoldError as `schemas.parsed.parse`.
+    EventfoldError as `eventfold.schemas.parsed.parse`.
     """
 
     def __init__(self, message: MessageSchema) -> None:
@@ -53,12 +53,12 @@ class JsonForm:
         return read
 
     def show(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """The inverse of `read`, as `schemas.codec.Codec.shown` has it."""
+        """The inverse of `read`, as `eventfold.schemas.codec.Codec.shown` has it."""
         shown: dict[str, Any] = self._root.show(data)
         return shown
 
     def schema(self, at: str) -> dict[str, Any]:
-        """JSON Schema, as `schemas.json_schema.json_schema` has it."""
+        """JSON Schema, as `eventfold.schemas.json_schema.json_schema` has it."""
         names = {id(kind): name for name, kind in self._named.items() if id(kind) in self._again}
         kinds = {name: kind for name, kind in self._named.items() if id(kind) in self._again}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from schemas.faults import Faults
+from eventfold.schemas.faults import Faults
 
 
 class Kind(Protocol):
@@ -13,7 +13,7 @@ class Kind(Protocol):
 
     words: what it must be, for people. json: the classes of Python that its JSON is parsed into. written: the classes that
     fastavro tells a branch of a union by. pairs: whether there is a union inside whose branches it cannot tell apart so (see
-    `schemas.json_form.union`).
+    `eventfold.schemas.json_form.union`).
     """
 
     @property

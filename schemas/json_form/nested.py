@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.faults import Faults, under
-from schemas.json_form.kind import Kind
-from schemas.json_form.plain import NOT_ENCODABLE, Of, encodable
+from eventfold.schemas.faults import Faults, under
+from eventfold.schemas.json_form.kind import Kind
+from eventfold.schemas.json_form.plain import NOT_ENCODABLE, Of, encodable
 
 
 class List:

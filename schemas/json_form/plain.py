@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from schemas.faults import Faults, told
-from schemas.json_form.kind import Kind
-from schemas.times import FIRST_MS, LAST_MS
+from eventfold.schemas.faults import Faults, told
+from eventfold.schemas.json_form.kind import Kind
+from eventfold.schemas.times import FIRST_MS, LAST_MS
 
 Of = Callable[[Kind], dict[str, Any]]
 _EXACT = 2**53

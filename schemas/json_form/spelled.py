@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from schemas.decimals import DecimalType, from_bytes
-from schemas.errors import UsageError
-from schemas.faults import Faults, told
-from schemas.json_form.plain import Of
-from schemas.times import FIRST_DAY, FIRST_MS, LAST_DAY, LAST_MS, day, iso, iso_day, millis
+from eventfold.schemas.decimals import DecimalType, from_bytes
+from eventfold.schemas.errors import UsageError
+from eventfold.schemas.faults import Faults, told
+from eventfold.schemas.json_form.plain import Of
+from eventfold.schemas.times import FIRST_DAY, FIRST_MS, LAST_DAY, LAST_MS, day, iso, iso_day, millis
 
 # Python reads other forms of ISO 8601 too. The years 1 to 9999 without a look-ahead, which not every library has.
 _YEAR = "([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.decimals import to_bytes
-from schemas.faults import Faults
-from schemas.json_form.kind import Kind
-from schemas.json_form.plain import Of
-from schemas.json_form.spelled import Amount
+from eventfold.schemas.decimals import to_bytes
+from eventfold.schemas.faults import Faults
+from eventfold.schemas.json_form.kind import Kind
+from eventfold.schemas.json_form.plain import Of
+from eventfold.schemas.json_form.spelled import Amount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,16 +7,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from schemas.catalog import Catalog, MessageSchema
-from schemas.errors import DecodeError
-from schemas.framing import MARKER, SHORT, SingleObject
-from schemas.parsed import fingerprint
+from eventfold.schemas.catalog import Catalog, MessageSchema
+from eventfold.schemas.errors import DecodeError
+from eventfold.schemas.framing import MARKER, SHORT, SingleObject
+from eventfold.schemas.parsed import fingerprint
 
 MAGIC = b"\0"
 
 
 class Ids(Protocol):
-    """Knows the ids of schemas: `schemas.registry.client.Registry`."""
+    """Knows the ids of schemas: `eventfold.kafka.schema_registry.Registry`."""
 
     def id_of(self, message: MessageSchema) -> int: ...
 

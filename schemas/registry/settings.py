@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.errors import UsageError
+from eventfold.schemas.errors import UsageError
 
 _PREFIX = "SCHEMA_REGISTRY_"
 _URL = f"{_PREFIX}URL"

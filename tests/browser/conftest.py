@@ -31,7 +31,7 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served(open_sandbox: OpenSandbox) -> Iterator[Served]:
-    """The address of `logfold serve`, before whose projectors and handler lie some flights of two days."""
+    """The address of `eventfold serve`, before whose projectors and handler lie some flights of two days."""
     with open_sandbox() as sandbox:
         sandbox.handler()
         sandbox.projector("board", "flights", "punctuality")

@@ -221,7 +221,7 @@ def test_operations(tab: Tab, served: Served) -> None:
 @pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.parametrize("view", VIEWS)
 def test_how_it_looks(open_tab: OpenTab, view: str, look: str) -> None:
-    """Screenshots are kept in .logfold/screenshots; contrast, names and roles are checked by axe."""
+    """Screenshots are kept in .eventfold/screenshots; contrast, names and roles are checked by axe."""
     # What moves would be caught amid it; a row that fades in has no contrast yet.
     tab = open_tab(**LOOKS[look], reduced_motion="reduce")
     page = tab.open(VIEWS[view])

@@ -11,7 +11,7 @@ from tests.support.sandbox import OpenSandbox, Sandbox
 
 @pytest.fixture(scope="session")
 def running(open_sandbox: OpenSandbox) -> Iterator[Sandbox]:
-    """`logfold run all`, each daemon with its partitions."""
+    """`eventfold run all`, each daemon with its partitions."""
     with open_sandbox(partitions=2) as sandbox:
         sandbox.start("run", "all").wait_for_log("event=assigned", times=5)
         yield sandbox

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from schemas.ids import new_id
+from eventfold.schemas.ids import new_id
 from tests.support import log
 from tests.support.sandbox import OpenSandbox, Sandbox
 
@@ -18,7 +18,7 @@ _NUMBERS = itertools.count(1)
 @pytest.fixture(scope="module")
 def bank(open_sandbox: OpenSandbox) -> Iterator[Sandbox]:
     """A handler and the projectors of `accounts`, each with its partitions."""
-    with open_sandbox(partitions=3, LOGFOLD_DOMAINS="accounts") as sandbox:
+    with open_sandbox(partitions=3, EVENTFOLD_DOMAINS="accounts") as sandbox:
         sandbox.handler(domain="accounts")
         sandbox.projector("accounts", "statements", "transfers", "totals")
         yield sandbox
@@ -99,7 +99,7 @@ def test_what_is_no_such_command(bank: Sandbox, args: tuple[str, ...]) -> None:
 
 def test_a_query_for_what_is_not_there(bank: Sandbox) -> None:
     for name in ("accounts", "statements", "transfers"):
-        assert bank.fails(1, "query", name, "nobody's").startswith(f"logfold: {name} has no \"nobody's")
+        assert bank.fails(1, "query", name, "nobody's").startswith(f"eventfold: {name} has no \"nobody's")
 
 
 def test_a_statement_in_pages(bank: Sandbox, id_: str) -> None:
@@ -153,7 +153,7 @@ def test_a_transfer_that_is_requested(bank: Sandbox, id_: str) -> None:
     assert lines[0].startswith("accepted, version 1")
     position = lines[0].split()[-1]
     quoted = "'" + f"{id_}'s rent".replace("'", "'\"'\"'") + "'"
-    assert lines[1] == f"transfer {id_}'s rent; what becomes of it: logfold query transfers {quoted} --after {position}"
+    assert lines[1] == f"transfer {id_}'s rent; what becomes of it: eventfold query transfers {quoted} --after {position}"
     transfer = bank.json("query", "transfers", f"{id_}'s rent", "--after", position)
     assert (transfer["from"], transfer["to"], transfer["amount"], transfer["state"]) == (id_, "somebody's", "12.5", "requested")
     sent = bank.json("accounts", "transfer", id_, "somebody's", "1", "--no-wait")

@@ -1,4 +1,4 @@
-"""`logfold.Client`: the same from Python."""
+"""`eventfold.Client`: the same from Python."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import uuid
 
 import pytest
 
-from logfold import Client
-from producers.outcomes import OutcomeUnknownError
-from producers.publisher import NotSentError
-from schemas.errors import NotFoundError, TimedOutError, UsageError
+from eventfold import Client
+from eventfold.kafka.publisher import NotSentError
+from eventfold.schemas.errors import NotFoundError, TimedOutError, UsageError
+from eventfold.store.outcomes import OutcomeUnknownError
 from tests.support import commands, flights
 from tests.support.sandbox import Sandbox
 
@@ -68,7 +68,7 @@ def test_what_is_not_there_and_what_does_not_come(running: Sandbox) -> None:
         client.query("flights", id="UA9999:2013-02-08:JFK")
     with pytest.raises(UsageError):
         client.query("nothing")
-    elsewhere = Client({**running.environ, "LOGFOLD_TOPIC_PREFIX": f"{uuid.uuid4()}."})
+    elsewhere = Client({**running.environ, "EVENTFOLD_TOPIC_PREFIX": f"{uuid.uuid4()}."})
     began = time.monotonic()
     with pytest.raises((TimedOutError, NotFoundError)):
         elsewhere.query("flights", id="X")

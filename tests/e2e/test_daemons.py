@@ -115,7 +115,7 @@ def test_after_a_killed_supervisor_the_next_takes_over(sandbox: Sandbox) -> None
     orphans = {int(pid) for pid in re.findall(r"event=started .*pid=(\d+)", first.log)}
     first.kill()
     try:
-        assert sandbox.redis.exists(f"{sandbox.prefix}logfold:supervisor:one")
+        assert sandbox.redis.exists(f"{sandbox.prefix}eventfold:supervisor:one")
         again = sandbox.start("run", "all")
         again.wait_for_log("event=started", times=5)
     finally:
@@ -132,5 +132,5 @@ def test_a_daemon_that_had_to_be_killed_makes_the_end_a_failure(sandbox: Sandbox
     stuck = next(body for body in sandbox.status() if body["name"] == "board@one")
     os.kill(stuck["pid"], signal.SIGSTOP)
     assert supervisor.stop() == 1
-    assert "logfold: these did not stop within 30 s and were killed: run projector board\n" in supervisor.log
+    assert "eventfold: these did not stop within 30 s and were killed: run projector board\n" in supervisor.log
     assert not is_alive(stuck["pid"])

@@ -1,4 +1,4 @@
-"""`logfold doctor`: what it finds, and that one thing which cannot be looked at hides no other."""
+"""`eventfold doctor`: what it finds, and that one thing which cannot be looked at hides no other."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_nothing_is_wrong(running: Sandbox) -> None:
 def test_a_topic_that_is_missing(sandbox: Sandbox) -> None:
     topic = sandbox.topic("flights.dead-letters")
     sandbox.admin.delete_topics([topic])[topic].result(30)
-    assert wrong(sandbox) == ["missing: flights.dead-letters; run `logfold topics create`"]
+    assert wrong(sandbox) == ["missing: flights.dead-letters; run `eventfold topics create`"]
 
 
 def test_settings_that_topics_must_have(sandbox: Sandbox) -> None:
@@ -95,7 +95,7 @@ def test_a_silent_daemon(sandbox: Sandbox) -> None:
 
 
 def test_topics_that_kafka_does_not_describe_hide_nothing_else(sandbox: Sandbox) -> None:
-    found = {finding["what"]: finding for finding in findings(sandbox, 1, LOGFOLD_TOPIC_PREFIX="no topic/")}
+    found = {finding["what"]: finding for finding in findings(sandbox, 1, EVENTFOLD_TOPIC_PREFIX="no topic/")}
     assert found["topics of flights"]["state"] == "wrong"
     assert "cannot describe the topic" in found["topics of flights"]["finding"]
     assert {"python", "kafka", "redis", "daemons", "java"} < found.keys()

@@ -1,4 +1,4 @@
-"""`logfold flights …` and `logfold query …`: a flight's life on the command line."""
+"""`eventfold flights …` and `eventfold query …`: a flight's life on the command line."""
 
 from __future__ import annotations
 
@@ -144,7 +144,9 @@ def test_a_departure_so_late_that_minutes_overflow_hurts_nobody(running: Sandbox
 
 
 def test_a_flight_that_is_not_there(running: Sandbox) -> None:
-    assert running.fails(1, "query", "flights", "UA9999:2013-02-08:JFK") == "logfold: flights has no 'UA9999:2013-02-08:JFK'\n"
+    assert (
+        running.fails(1, "query", "flights", "UA9999:2013-02-08:JFK") == "eventfold: flights has no 'UA9999:2013-02-08:JFK'\n"
+    )
 
 
 def test_a_board_of_one_day_in_order(running: Sandbox) -> None:

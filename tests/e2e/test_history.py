@@ -1,4 +1,4 @@
-"""`logfold history`, `logfold event` and `logfold query … --as-of…`: looking back on the command line."""
+"""`eventfold history`, `eventfold event` and `eventfold query … --as-of…`: looking back on the command line."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Flown:
 
 @pytest.fixture(scope="module", params=["", "flights"], ids=["scan", "index"])
 def flown(request: pytest.FixtureRequest, open_sandbox: OpenSandbox) -> Iterator[Flown]:
-    with open_sandbox(partitions=2, LOGFOLD_INDEXES=request.param) as sandbox:
+    with open_sandbox(partitions=2, EVENTFOLD_INDEXES=request.param) as sandbox:
         sandbox.start("run", "all").wait_for_log("event=assigned", times=6 if request.param else 5)
         flown = Flown(sandbox)
         if request.param:
@@ -66,7 +66,7 @@ def flown(request: pytest.FixtureRequest, open_sandbox: OpenSandbox) -> Iterator
 
 def test_an_index_is_run_and_shown_like_any_read_model(flown: Flown) -> None:
     shown = {row["name"].partition("@")[0] for row in flown.sandbox.status()}
-    assert ("flights-index" in shown) == bool(flown.sandbox.environ["LOGFOLD_INDEXES"])
+    assert ("flights-index" in shown) == bool(flown.sandbox.environ["EVENTFOLD_INDEXES"])
 
 
 def test_history_as_json(flown: Flown) -> None:
@@ -79,7 +79,7 @@ def test_history_as_json(flown: Flown) -> None:
     assert [row["causation_id"] for row in rows] == [outcome["command_id"] for outcome in flown.outcomes]
     assert [row["correlation_id"] for row in rows] == [outcome["command_id"] for outcome in flown.outcomes]
     assert [row["event_id"] for row in rows] == [record.header("ce_id") for record in flown.records]
-    assert {row["source"] for row in rows} == {"/logfold/flights/handler"}
+    assert {row["source"] for row in rows} == {"/eventfold/flights/handler"}
     assert rows[1]["data"] == {
         "carrier": "UA",
         "flight_number": flown.number,
@@ -191,7 +191,7 @@ def test_an_event_that_cannot_be_decoded_is_shown_without_data(flown: Flown) -> 
 def test_history_on_a_narrow_terminal_is_not_cut(flown: Flown) -> None:
     main, terminal = pty.openpty()
     try:
-        command = [sys.executable, "-m", "logfold", "history", "flights", flown.id]
+        command = [sys.executable, "-m", "eventfold", "history", "flights", flown.id]
         environ = {**flown.sandbox.environ, "COLUMNS": "80"}
         subprocess.run(command, env=environ, stdout=terminal, check=True, timeout=60)
         os.close(terminal)
@@ -206,8 +206,8 @@ def test_progress_is_shown_on_a_terminal_and_never_on_stdout(flown: Flown) -> No
     main, terminal = pty.openpty()
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "logfold", "history", "flights", flown.id, "--json"],
-            env={**flown.sandbox.environ, "LOGFOLD_INDEXES": "", "TERM": "xterm"},
+            [sys.executable, "-m", "eventfold", "history", "flights", flown.id, "--json"],
+            env={**flown.sandbox.environ, "EVENTFOLD_INDEXES": "", "TERM": "xterm"},
             stdout=subprocess.PIPE,
             stderr=terminal,
             check=True,
@@ -259,8 +259,8 @@ def test_wrong_usage_ends_with_2(running: Sandbox, args: tuple[str, ...], what: 
 
 def test_an_index_of_a_domain_that_is_not_enabled(running: Sandbox) -> None:
     for args in (("history", "flights", ID), ("event", EVENT_ID), ("status",)):
-        message = running.fails(2, *args, environ={"LOGFOLD_INDEXES": "weather"})
-        assert message == "logfold: LOGFOLD_INDEXES names 'weather', which is not enabled; there are: flights\n"
+        message = running.fails(2, *args, environ={"EVENTFOLD_INDEXES": "weather"})
+        assert message == "eventfold: EVENTFOLD_INDEXES names 'weather', which is not enabled; there are: flights\n"
 
 
 @pytest.mark.parametrize(
@@ -289,17 +289,17 @@ LOOKING = [("history", "flights", ID), ("event", EVENT_ID), ("query", "flights",
 @pytest.mark.parametrize("args", LOOKING, ids=lambda args: args[0])
 def test_without_a_topic_or_the_index_s_redis_one_sentence(open_sandbox: OpenSandbox, args: tuple[str, ...]) -> None:
     with open_sandbox(partitions=0) as bare:
-        assert "logfold topics create" in bare.fails(1, *args)
+        assert "eventfold topics create" in bare.fails(1, *args)
         bare.create_topics()
         redis = {"REDIS_URL": f"redis://reader:hunter2@{NOWHERE}/0"}
-        message = bare.fails(1, *args, environ={**redis, "LOGFOLD_INDEXES": "flights"})
+        message = bare.fails(1, *args, environ={**redis, "EVENTFOLD_INDEXES": "flights"})
         assert "Redis" in message
         assert "hunter2" not in message
         assert "Redis" not in bare.fails(1, *args, environ=redis), "without an index, Redis is not needed"
 
 
 def test_an_index_is_rebuilt_like_any_read_model(open_sandbox: OpenSandbox) -> None:
-    with open_sandbox(partitions=2, LOGFOLD_INDEXES="flights") as sandbox:
+    with open_sandbox(partitions=2, EVENTFOLD_INDEXES="flights") as sandbox:
         for version in (1, 2):
             log.write_event(sandbox, "flights.FlightScheduled", ID, flights.scheduled(1), sequence=version)
         sandbox.projector("flights-index")

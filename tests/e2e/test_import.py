@@ -1,11 +1,11 @@
-"""`logfold flights import` over flights of which one has a history already."""
+"""`eventfold flights import` over flights of which one has a history already."""
 
 from __future__ import annotations
 
 import json
 
-from producers.flights.dataset import flights
-from producers.flights.importer import commands
+from flights.dataset import flights
+from flights.importer import commands
 from tests.support.sandbox import Sandbox
 
 

@@ -61,4 +61,4 @@ def test_digests_are_equal_each_time(january: Sandbox) -> None:
 
 def test_status_without_daemons(january: Sandbox) -> None:
     assert january.json("status") == []
-    assert "logfold run all" in january.run("status").stderr
+    assert "eventfold run all" in january.run("status").stderr

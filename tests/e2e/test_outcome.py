@@ -1,4 +1,4 @@
-"""`logfold outcome` and `logfold aggregate`: what became of a command, and what its aggregate is now."""
+"""`eventfold outcome` and `eventfold aggregate`: what became of a command, and what its aggregate is now."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import uuid
 
 import pytest
 
-from producers.outcomes import OutcomeUnknownError
-from schemas.errors import UsageError
+from eventfold.schemas.errors import UsageError
+from eventfold.store.outcomes import OutcomeUnknownError
 from tests.support import commands, flights, log
 from tests.support.sandbox import Sandbox
 
@@ -64,7 +64,7 @@ def test_of_an_id_that_nobody_knows_it_says_what_that_may_mean(running: Sandbox)
     for part in (id_, "not decided yet", "longer ago", "never had it", f"--command-id {id_}"):
         assert part in message
     assert running.fails(3, "outcome", id_, "--wait", "--timeout", "0.3").startswith(
-        f"logfold: the outcome of command {id_} is unknown after 0.3 s"
+        f"eventfold: the outcome of command {id_} is unknown after 0.3 s"
     )
     with pytest.raises(OutcomeUnknownError) as raised:
         running.client.outcome(id_)
@@ -83,7 +83,7 @@ def test_a_waiter_that_timed_out_learns_it_later_without_sending_again(sandbox: 
     arguments = ("flights", "schedule", "--number", "1", *flights.SCHEDULE_OPTIONS, "--command-id", id_)
     message = sandbox.fails(3, *arguments, "--timeout", "0.2")
     assert f"the outcome of command {id_} is unknown after 0.2 s" in message
-    assert f"`logfold outcome {id_}`" in message
+    assert f"`eventfold outcome {id_}`" in message
     assert "it is not decided yet" in sandbox.fails(3, "outcome", id_), "nobody has decided anything there"
     handler = sandbox.handler()
     assert sandbox.json("outcome", id_, "--wait", "--timeout", "30")["outcome"] == "accepted"

@@ -1,4 +1,4 @@
-"""A domain of one's own, from a package of its own: installed, found, and working without a change to logfold."""
+"""A domain of one's own, from a package of its own: installed, found, and working without a change to eventfold."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def own(open_sandbox: OpenSandbox, installed: Path) -> Iterator[Sandbox]:
-    """Its two domains and logfold's own two under `logfold run all`."""
-    with open_sandbox(partitions=2, PYTHONPATH=python_path(installed), LOGFOLD_DOMAINS="") as sandbox:
+    """Its two domains and eventfold's own two under `eventfold run all`."""
+    with open_sandbox(partitions=2, PYTHONPATH=python_path(installed), EVENTFOLD_DOMAINS="") as sandbox:
         sandbox.start("run", "all").wait_for_log("event=assigned", times=17)
         yield sandbox
 
@@ -162,5 +162,5 @@ def test_its_process_manager_sends_a_parcel_back_that_was_returned(own: Sandbox)
 
 
 def test_a_domain_that_is_not_enabled_is_not_there(own: Sandbox) -> None:
-    assert "No such command" in own.run("parcels", "post", "--help", environ={"LOGFOLD_DOMAINS": "flights"}).stderr
-    assert "not installed" in own.fails(2, "status", environ={"LOGFOLD_DOMAINS": "weather"})
+    assert "No such command" in own.run("parcels", "post", "--help", environ={"EVENTFOLD_DOMAINS": "flights"}).stderr
+    assert "not installed" in own.fails(2, "status", environ={"EVENTFOLD_DOMAINS": "weather"})

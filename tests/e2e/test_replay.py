@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from projections.digest import digest
-from projections.slices import SliceStore
+from eventfold.projections.digest import digest
+from eventfold.store.slices import SliceStore
 from tests.support import commands, flights, log
 from tests.support.daemon import Daemon
 from tests.support.deadline import eventually
@@ -195,7 +195,7 @@ def test_whatever_someone_wrote_is_found_and_shown(folded: Sandbox) -> None:
     assert "[/b]" in shown.stdout and marked in shown.stdout and "\\xff" in shown.stdout and '"not json"' in shown.stdout
     differences = json.loads(folded.run("verify", "flights", "--json").stdout)["differences"]
     assert {d["key"]: d["difference"] for d in differences} == {marked: "changed", broken: "changed", "\\xff\x00": "extra"}
-    assert "is not what logfold wrote (b'not json')" in folded.fails(1, "query", "flights", broken)
+    assert "is not what eventfold wrote (b'not json')" in folded.fails(1, "query", "flights", broken)
     assert folded.json("replay", "flights", "--key", broken)["mended"][0]["difference"] == "changed"
     assert folded.json("query", "flights", broken)["id"] == broken
 

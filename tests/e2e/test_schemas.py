@@ -1,4 +1,4 @@
-"""`logfold schemas` as a user has it, with a domain of their own installed, and neither Kafka nor Redis."""
+"""`eventfold schemas` as a user has it, with a domain of their own installed, and neither Kafka nor Redis."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Shell:
         self._environ = clean_environ() | NOWHERE | {"PYTHONPATH": python_path(self.site)}
 
     def run(self, *args: str, stdin: str = "", **environ: str) -> tuple[int, str, str]:
-        """Exit code, stdout and stderr of `logfold schemas <args>`."""
+        """Exit code, stdout and stderr of `eventfold schemas <args>`."""
         done = subprocess.run(
-            [sys.executable, "-m", "logfold", "schemas", *args],
-            env=self._environ | {"LOGFOLD_DOMAINS": "parcels,sightings"} | environ,
+            [sys.executable, "-m", "eventfold", "schemas", *args],
+            env=self._environ | {"EVENTFOLD_DOMAINS": "parcels,sightings"} | environ,
             cwd=self.folder,
             input=stdin,
             capture_output=True,
@@ -67,13 +67,13 @@ def test_a_domain_of_ones_own_passes(shell: Shell) -> None:
     code, out, err = shell.run("check")
     assert (code, err) == (0, "")
     assert out == (
-        "16 versions of 12 messages of logfold, parcels, sightings; no history was replayed (--history PATH): no problem\n"
+        "16 versions of 12 messages of eventfold, parcels, sightings; no history was replayed (--history PATH): no problem\n"
     )
 
 
-def test_what_logfold_brings_along_passes_with_its_history(shell: Shell) -> None:
+def test_what_eventfold_brings_along_passes_with_its_history(shell: Shell) -> None:
     history = str(REPOSITORY / "tests" / "recorded")
-    code, out, _ = shell.run("check", "--history", history, LOGFOLD_DOMAINS="accounts,flights", LOGFOLD_INDEXES="flights")
+    code, out, _ = shell.run("check", "--history", history, EVENTFOLD_DOMAINS="accounts,flights", EVENTFOLD_INDEXES="flights")
     assert code == 0 and out.endswith(f"104 samples in {history} are read and folded as they were recorded: no problem\n")
 
 
@@ -87,8 +87,8 @@ def test_problems_are_lines_with_their_files_and_an_exit_code(shell: Shell) -> N
         f"{seen}: the field 'place' has no doc: say what it means",
     ]
     code, out, err = shell.run("check")
-    assert (code, sorted(out.splitlines()), err) == (1, expected, "logfold: 3 problems\n")
-    assert shell.run("check", "--domain", "sightings") == (1, f"{expected[2]}\n", "logfold: 1 problem\n")
+    assert (code, sorted(out.splitlines()), err) == (1, expected, "eventfold: 3 problems\n")
+    assert shell.run("check", "--domain", "sightings") == (1, f"{expected[2]}\n", "eventfold: 1 problem\n")
     assert shell.run("release")[0] == 1
 
 
@@ -111,7 +111,7 @@ def test_a_new_version_is_compared_released_and_recorded(shell: Shell) -> None:
     assert code == 0 and "parcels.ParcelReturned version 2 (events)" in out and "null or string  null     Who." in out
     assert json.loads(shell.run("show", "parcels.ParcelReturned", "--json")[1])["fields"][1]["name"] == "by"
     code, out, _ = shell.run("check")
-    says = "it is not released: run `logfold schemas release` before anything is written with it"
+    says = "it is not released: run `eventfold schemas release` before anything is written with it"
     assert (code, out) == (1, f"site/{returned.format(2)}: {says}\n")
     assert shell.run("release") == (0, "parcels: events/ParcelReturned.v2\nreleased: 1\n", "")
     assert shell.run("release")[1] == "every version is released already\n"
@@ -122,9 +122,9 @@ def test_a_new_version_is_compared_released_and_recorded(shell: Shell) -> None:
     code, out, _ = shell.run("check", "--domain", "parcels", "--history", "recorded")
     missing = [line for line in out.splitlines() if line.startswith("recorded: no sample of parcels.")]
     assert code == 1 and len(out.splitlines()) == len(missing)
-    assert "recorded: no sample of parcels.ParcelReturned version 2: add one with `logfold schemas record`" in missing
+    assert "recorded: no sample of parcels.ParcelReturned version 2: add one with `eventfold schemas record`" in missing
     # What belongs to a domain that is not enabled stays as it is.
-    code, out, _ = shell.run("record", "--history", "recorded", "-", stdin=BIRD, LOGFOLD_DOMAINS="sightings")
+    code, out, _ = shell.run("record", "--history", "recorded", "-", stdin=BIRD, EVENTFOLD_DOMAINS="sightings")
     assert (code, out) == (0, "sightings.events/0: samples added: 1\nrecorded/folded.json: written\n")
     assert shell.run("check", "--domain", "sightings", "--history", "recorded")[0] == 0
     assert shell.run("check", "--domain", "parcels", "--history", "recorded")[1] == "".join(f"{line}\n" for line in missing)
@@ -159,9 +159,9 @@ def test_code_that_does_not_start_is_one_problem_of_the_history(shell: Shell) ->
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (("check", "--domain", "nowhere"), "no domain is called 'nowhere'; there are: logfold, parcels, sightings"),
+        (("check", "--domain", "nowhere"), "no domain is called 'nowhere'; there are: eventfold, parcels, sightings"),
         (("check", "--history", "nowhere"), "nowhere is no folder of recorded samples"),
-        (("show", "parcels.Lost"), "no message is called 'parcels.Lost'; there are: logfold.CommandRefused, parcels."),
+        (("show", "parcels.Lost"), "no message is called 'parcels.Lost'; there are: eventfold.CommandRefused, parcels."),
         (("show", "parcels.ParcelKept", "--version", "3"), "parcels.ParcelKept has no version 3; there are: 1, 2"),
         (("diff", "parcels.ParcelPosted"), "parcels.ParcelPosted has no version before version 1, with which to compare it"),
         (("diff", "parcels.ParcelKept", "9"), "parcels.ParcelKept has no version 9; there are: 1, 2"),
@@ -183,4 +183,4 @@ def test_a_list_that_cannot_be_written(shell: Shell) -> None:
     listed.symlink_to(shell.folder / "nowhere" / "released.txt")
     code, out, err = shell.run("release", "--domain", "parcels")
     assert (code, out) == (1, "")
-    assert err == f"logfold: {listed} cannot be written (No such file or directory): release where the sources are\n"
+    assert err == f"eventfold: {listed} cannot be written (No such file or directory): release where the sources are\n"

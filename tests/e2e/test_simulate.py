@@ -1,4 +1,4 @@
-"""`logfold flights simulate`: a board that lives, twice the same, and that can be left at any time."""
+"""`eventfold flights simulate`: a board that lives, twice the same, and that can be left at any time."""
 
 from __future__ import annotations
 

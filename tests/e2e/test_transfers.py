@@ -19,7 +19,7 @@ _READ_MODELS = ("accounts", "statements", "transfers", "totals")
 @pytest.fixture(scope="module")
 def bank(open_sandbox: OpenSandbox) -> Iterator[Sandbox]:
     """`accounts` with a handler, its process manager and its projectors."""
-    with open_sandbox(partitions=3, LOGFOLD_DOMAINS="accounts") as sandbox:
+    with open_sandbox(partitions=3, EVENTFOLD_DOMAINS="accounts") as sandbox:
         sandbox.handler(domain="accounts")
         sandbox.process_manager("transfers")
         sandbox.projector(*_READ_MODELS)

@@ -38,7 +38,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> dict[int, str]:
 @pytest.fixture
 def old(open_sandbox: OpenSandbox, paths: dict[int, str]) -> Iterator[Sandbox]:
     """The first version, with its handler and projector, and a parcel."""
-    with open_sandbox(partitions=2, PYTHONPATH=paths[1], LOGFOLD_DOMAINS="parcels") as sandbox:
+    with open_sandbox(partitions=2, PYTHONPATH=paths[1], EVENTFOLD_DOMAINS="parcels") as sandbox:
         sandbox.handler(domain="parcels")
         sandbox.projector("parcels")
         post(sandbox, "P-1", 1200)
@@ -67,9 +67,9 @@ def waiting(daemon: Daemon, times: int = 1) -> None:
 def test_old_and_new_side_by_side(old: Sandbox, paths: dict[int, str]) -> None:
     new_path = {"PYTHONPATH": paths[2]}
     live = old.generation("parcels")
-    new = old.start("run", "projector", "parcels", LOGFOLD_INSTANCE="new", **new_path)
+    new = old.start("run", "projector", "parcels", EVENTFOLD_INSTANCE="new", **new_path)
     waiting(new)
-    assert "version 1 of the projection, this is version 2" in new.log and "logfold replay parcels" in new.log
+    assert "version 1 of the projection, this is version 2" in new.log and "eventfold replay parcels" in new.log
     # The new one took no partition from the old one, which goes on.
     assert shown(old, "P-2", post(old, "P-2", 2500)) == {"id": "P-2", "status": "posted", "depot": "Oslo", "weight_g": 2500}
     (status,) = [row for row in old.status() if row["name"] == "parcels@new"]
@@ -147,7 +147,7 @@ def counted(row, event):
         file.write_text(text)
 
     wide = python_path(install_parcels(tmp_path_factory.mktemp("wide"), more))
-    with open_sandbox(partitions=2, PYTHONPATH=wide, LOGFOLD_DOMAINS="parcels") as sandbox:
+    with open_sandbox(partitions=2, PYTHONPATH=wide, EVENTFOLD_DOMAINS="parcels") as sandbox:
         sandbox.handler(domain="parcels")
         sandbox.projector("parcels")
         post(sandbox, "P-1", 1200)

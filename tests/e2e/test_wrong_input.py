@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from producers.flights import dataset
+from flights import dataset
 from tests.support import log
 from tests.support.deadline import eventually
 from tests.support.flights import SCHEDULE_OPTIONS
@@ -78,7 +78,7 @@ def test_wrong_usage_ends_with_2(quiet: Sandbox, args: tuple[str, ...], what: st
 
 
 def test_a_model_that_was_never_built(quiet: Sandbox) -> None:
-    assert "logfold run projector" in quiet.fails(1, "query", "flights", ID)
+    assert "eventfold run projector" in quiet.fails(1, "query", "flights", ID)
 
 
 def test_without_a_handler_the_outcome_is_unknown(quiet: Sandbox) -> None:
@@ -101,7 +101,7 @@ COMMANDS = [
 def test_without_kafka_one_sentence(quiet: Sandbox, args: tuple[str, ...]) -> None:
     message = quiet.fails(1, *args, environ={"KAFKA_BOOTSTRAP_SERVERS": NOWHERE})
     assert NOWHERE in message
-    assert message.startswith("logfold: ")
+    assert message.startswith("eventfold: ")
     assert message.count("\n") == 1, message
 
 
@@ -163,16 +163,16 @@ def test_without_redis_one_sentence_that_keeps_the_password(quiet: Sandbox, args
 
 def test_without_topics_it_says_how_to_make_them(open_sandbox: OpenSandbox) -> None:
     with open_sandbox(partitions=0) as bare:
-        assert "logfold topics create" in bare.fails(1, "flights", "import", "--months", "1")
-        assert "logfold topics create" in bare.fails(1, *SCHEDULE)
+        assert "eventfold topics create" in bare.fails(1, "flights", "import", "--months", "1")
+        assert "eventfold topics create" in bare.fails(1, *SCHEDULE)
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("LOGFOLD_GROUP_PROTOCOL", "newest"),
+        ("EVENTFOLD_GROUP_PROTOCOL", "newest"),
         ("REDIS_URL", "http://example.org"),
-        ("LOGFOLD_DOMAINS", "weather"),
+        ("EVENTFOLD_DOMAINS", "weather"),
     ],
 )
 def test_a_wrong_setting_ends_with_2(quiet: Sandbox, name: str, value: str) -> None:
@@ -181,7 +181,7 @@ def test_a_wrong_setting_ends_with_2(quiet: Sandbox, name: str, value: str) -> N
 
 
 def test_a_setting_that_is_no_text_ends_with_2(quiet: Sandbox) -> None:
-    message = quiet.fails(2, "query", "flights", ID, environ={"LOGFOLD_TOPIC_PREFIX": NO_TEXT})
+    message = quiet.fails(2, "query", "flights", ID, environ={"EVENTFOLD_TOPIC_PREFIX": NO_TEXT})
     assert "is not Unicode text" in message
     assert message.count("\n") == 1, message
 

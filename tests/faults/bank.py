@@ -1,4 +1,4 @@
-"""What the log says of a bank, counted in plain Python with nothing of logfold but the codec and the reading of a topic."""
+"""What the log says of a bank, counted in plain Python with nothing of eventfold but the codec and the reading of a topic."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from schemas.ids import derived_id
+from eventfold.schemas.ids import derived_id
 from tests.faults.teller import UNIT
 from tests.support import log
 from tests.support.sandbox import Sandbox

@@ -6,12 +6,12 @@ import os
 import random
 from collections.abc import Sequence
 
-SOAK = bool(os.environ.get("LOGFOLD_SOAK"))
+SOAK = bool(os.environ.get("EVENTFOLD_SOAK"))
 
 
 def seeds(short: int, long: int) -> Sequence[int]:
-    """A seed a round: `LOGFOLD_SEED` alone, or random ones; more of them when LOGFOLD_SOAK is set."""
-    if given := os.environ.get("LOGFOLD_SEED"):
+    """A seed a round: `EVENTFOLD_SEED` alone, or random ones; more of them when EVENTFOLD_SOAK is set."""
+    if given := os.environ.get("EVENTFOLD_SEED"):
         return [int(given)]
     # The workers of one run must find the same tests; without workers there is no such name, and chance is the system's.
     chance = random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID"))

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 
 import psutil
 
-from processors.rebuild.workers import COMMAND
-from producers.commands import Command
-from projections.generations import BUILDING, KEPT, Build, Generation, Generations
-from projections.slices import META
+from eventfold.processors.rebuild.workers import COMMAND
+from eventfold.producers.commands import Command
+from eventfold.store.generations import BUILDING, KEPT, Build, Generation, Generations
+from eventfold.store.slices import META
 from tests.support.daemon import Daemon
 from tests.support.deadline import eventually
 from tests.support.sandbox import Sandbox
@@ -74,7 +74,7 @@ class Corner:
         self.flow = flow
         self.handler = sandbox.handler()
         self.projectors = {
-            name: [sandbox.projector(name, LOGFOLD_INSTANCE=instance) for instance in instances]
+            name: [sandbox.projector(name, EVENTFOLD_INSTANCE=instance) for instance in instances]
             for name, instances in projectors.items()
         }
         self._instances = projectors
@@ -86,7 +86,7 @@ class Corner:
         """SIGKILL, and start it again."""
         self.projectors[projection][which].kill()
         instance = self._instances[projection][which]
-        self.projectors[projection][which] = self.sandbox.start("run", "projector", projection, LOGFOLD_INSTANCE=instance)
+        self.projectors[projection][which] = self.sandbox.start("run", "projector", projection, EVENTFOLD_INSTANCE=instance)
 
     def kill_redis(self) -> None:
         """SIGKILL, and start it again with what it had saved."""
@@ -103,7 +103,7 @@ class Corner:
         found = []
         for process in psutil.process_iter():
             try:
-                if COMMAND in process.cmdline() and process.environ().get("LOGFOLD_TOPIC_PREFIX") == self.sandbox.prefix:
+                if COMMAND in process.cmdline() and process.environ().get("EVENTFOLD_TOPIC_PREFIX") == self.sandbox.prefix:
                     found.append(process.pid)
             except psutil.Error:
                 continue

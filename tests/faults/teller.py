@@ -16,11 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from logfold import Installation
-from producers.commands import Command, CommandSender
-from producers.outcomes import Outcome, Outcomes, OutcomeUnknownError
-from producers.publisher import PublishError
-from schemas.position import Position
+from eventfold.installation import Installation
+from eventfold.kafka.publisher import PublishError
+from eventfold.producers.commands import Command, CommandSender
+from eventfold.schemas.position import Position
+from eventfold.store.outcomes import Outcome, Outcomes, OutcomeUnknownError
 
 UNIT = 10_000  # of an amount, a major unit
 OPENING = 1_000 * UNIT

@@ -81,10 +81,10 @@ class Tellers:
 @pytest.mark.timeout(QUIET_S * 4)
 @pytest.mark.parametrize("seed", seeds(1, 3))
 def test_killing_everything_loses_no_money(open_sandbox: OpenSandbox, seed: int) -> None:
-    print(f"LOGFOLD_SEED={seed}")
+    print(f"EVENTFOLD_SEED={seed}")
     chance = random.Random(seed)
     protocol = chance.choice(["consumer", "classic"])
-    with open_sandbox(partitions=6, LOGFOLD_DOMAINS="accounts", LOGFOLD_GROUP_PROTOCOL=protocol) as sandbox:
+    with open_sandbox(partitions=6, EVENTFOLD_DOMAINS="accounts", EVENTFOLD_GROUP_PROTOCOL=protocol) as sandbox:
         daemons = {name: sandbox.start(*args) for name, args in DAEMONS.items()}
         _open_the_bank(sandbox, seed)
         tellers = Tellers(sandbox, seed)
@@ -148,7 +148,7 @@ def _all_run(sandbox: Sandbox, daemons: dict[str, Daemon]) -> bool:
     """Whether every daemon is past its start; one that met no Redis then has ended, and is started again."""
     for name, daemon in daemons.items():
         if not daemon.runs:
-            assert daemon.ended() == 1 and "logfold: Redis at" in daemon.log, daemon.log
+            assert daemon.ended() == 1 and "eventfold: Redis at" in daemon.log, daemon.log
             daemons[name] = sandbox.start(*DAEMONS[name])
     return all(" runs" in daemon.log for daemon in daemons.values())
 

@@ -17,8 +17,8 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from producers.commands import Command
-from projections.slices import Changes, Commit, Progress, SliceId, SliceStore
+from eventfold.producers.commands import Command
+from eventfold.store.slices import Changes, Commit, Progress, SliceId, SliceStore
 from tests.faults.kills import seeds
 from tests.support import commands, flights, log
 from tests.support.daemon import Daemon
@@ -72,7 +72,7 @@ def test_who_was_cut_off_between_check_and_write_does_not_write_on_the_old_check
 
 @pytest.mark.parametrize("seed", seeds(1, 5))
 def test_a_connection_that_is_cut_at_any_moment_of_a_write_leaves_all_of_it_or_nothing(corner: Sandbox, seed: int) -> None:
-    print(f"LOGFOLD_SEED={seed}")
+    print(f"EVENTFOLD_SEED={seed}")
     chance = random.Random(seed)
     corner.redis.flushdb()
     writer = Redis.from_url(corner.environ["REDIS_URL"], client_name="writer")
@@ -111,7 +111,7 @@ def test_a_connection_that_is_cut_at_any_moment_of_a_write_leaves_all_of_it_or_n
 def test_daemons_whose_connections_are_cut_all_the_time_count_each_event_once(
     open_sandbox: OpenSandbox, sandbox: Sandbox, seed: int
 ) -> None:
-    print(f"LOGFOLD_SEED={seed}")
+    print(f"EVENTFOLD_SEED={seed}")
     daemons = [sandbox.handler(), sandbox.projector("flights", "punctuality")]
     with cutting(sandbox, daemons, random.Random(seed)) as cuts:
         ids = stream(sandbox, 1_500)

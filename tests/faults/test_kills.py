@@ -31,12 +31,12 @@ pytestmark = pytest.mark.timeout(2 * _IMPORT_S)
 
 
 class Import:
-    """`logfold flights import` of January as a process, and how far it is."""
+    """`eventfold flights import` of January as a process, and how far it is."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "logfold", "flights", "import", "--months", "1", "--json"],
+            [sys.executable, "-m", "eventfold", "flights", "import", "--months", "1", "--json"],
             env=sandbox.environ,
             cwd=sandbox.folder,
             stdout=subprocess.PIPE,
@@ -77,7 +77,7 @@ def nothing_is_lost(sandbox: Sandbox, running: Import, daemons: Sequence[Daemon]
 
 @pytest.mark.parametrize("seed", seeds(1, 20))
 def test_killing_handler_and_projector_during_an_import(open_sandbox: OpenSandbox, seed: int) -> None:
-    print(f"LOGFOLD_SEED={seed}")
+    print(f"EVENTFOLD_SEED={seed}")
     chance = random.Random(seed)
     with open_sandbox(partitions=6) as sandbox:
         daemons: dict[tuple[str, ...], Daemon] = {args: sandbox.start(*args) for args in (HANDLER, PUNCTUALITY, FLIGHTS)}
@@ -104,11 +104,11 @@ def test_killing_handler_and_projector_during_an_import(open_sandbox: OpenSandbo
 @pytest.mark.parametrize("seed", seeds(1, 10))
 def test_two_projectors_on_each_partition_and_a_killed_redis_during_an_import(open_sandbox: OpenSandbox, seed: int) -> None:
     """Redis comes back with what it had saved; who was cut off goes on from there."""
-    print(f"LOGFOLD_SEED={seed}")
+    print(f"EVENTFOLD_SEED={seed}")
     chance = random.Random(seed)
     with open_sandbox(partitions=3) as sandbox:
         pinned = (*PUNCTUALITY, "--partitions", "0,1,2")
-        twins = [sandbox.start(*pinned, LOGFOLD_INSTANCE=name) for name in ("left", "right")]
+        twins = [sandbox.start(*pinned, EVENTFOLD_INSTANCE=name) for name in ("left", "right")]
         daemons = [sandbox.start(*HANDLER), sandbox.start(*FLIGHTS), *twins]
         running = Import(sandbox)
 
@@ -126,7 +126,7 @@ def test_a_handler_that_stops_to_run_and_wakes_up_as_a_zombie_during_an_import(o
 
     One that slept for longer than its transaction may last is fenced: it ends, and whoever runs it starts it again.
     """
-    print(f"LOGFOLD_SEED={seed}")
+    print(f"EVENTFOLD_SEED={seed}")
     chance = random.Random(seed)
     with open_sandbox(partitions=6) as sandbox:
         handlers = {name: sandbox.start("--instance", name, *HANDLER) for name in ("left", "right")}
@@ -161,7 +161,7 @@ def test_a_handler_that_stops_to_run_and_wakes_up_as_a_zombie_during_an_import(o
 @pytest.mark.parametrize("seed", seeds(1, 10))
 def test_emptying_redis_and_killing_the_broker_during_an_import(open_sandbox: OpenSandbox, seed: int) -> None:
     """A transaction without an answer and a ledger that is gone in the midst of a batch."""
-    print(f"LOGFOLD_SEED={seed}")
+    print(f"EVENTFOLD_SEED={seed}")
     chance = random.Random(seed)
     with open_sandbox(partitions=6) as sandbox:
         daemons = [sandbox.start(*args) for args in (HANDLER, PUNCTUALITY, FLIGHTS)]

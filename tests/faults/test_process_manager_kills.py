@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.ids import derived_id
+from eventfold.schemas.ids import derived_id
 from tests.faults.kills import seeds
 from tests.support import log
 from tests.support.daemon import Daemon
@@ -52,9 +52,9 @@ class Log:
 
 @pytest.mark.parametrize("seed", seeds(2, 20))
 def test_killing_and_stopping_its_daemons(open_sandbox: OpenSandbox, installed: Path, seed: int) -> None:
-    print(f"LOGFOLD_SEED={seed}")
+    print(f"EVENTFOLD_SEED={seed}")
     chance = random.Random(seed)
-    with open_sandbox(partitions=4, PYTHONPATH=python_path(installed), LOGFOLD_DOMAINS="parcels") as sandbox:
+    with open_sandbox(partitions=4, PYTHONPATH=python_path(installed), EVENTFOLD_DOMAINS="parcels") as sandbox:
 
         def start(name: str) -> Daemon:
             return sandbox.start("--instance", name, "run", "process-manager", "returns")

@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from processors.rebuild.display import display
-from processors.rebuild.job import Job
-from processors.rebuild.switching import switch
-from processors.topics import Place
-from producers.flights.dataset import flights
-from producers.flights.importer import commands
-from projections.generations import BUILDING, Generations
-from projections.slices import HOLD_MS
-from schemas.errors import LogfoldError
+from eventfold.kafka.topics import Place
+from eventfold.processors.rebuild.display import display
+from eventfold.processors.rebuild.job import Job
+from eventfold.processors.rebuild.switching import switch
+from eventfold.schemas.errors import EventfoldError
+from eventfold.store.generations import BUILDING, Generations
+from eventfold.store.slices import HOLD_MS
+from flights.dataset import flights
+from flights.importer import commands
 from tests.faults.kills import seeds
 from tests.faults.replays import Corner, Flow
 from tests.support.daemon import Daemon
@@ -53,7 +53,7 @@ def corner(open_sandbox: OpenSandbox) -> Iterator[Corner]:
 @pytest.mark.parametrize("seed", seeds(1, 12))
 @pytest.mark.parametrize("projection", PROJECTIONS)
 def test_killing_replay_projector_and_redis(corner: Corner, projection: str, seed: int) -> None:
-    print(f"LOGFOLD_SEED={seed}")
+    print(f"EVENTFOLD_SEED={seed}")
     chance = random.Random(f"{projection} {seed}")
     for number in range(ROUNDS):
         started = time.monotonic()
@@ -108,7 +108,7 @@ def test_a_replay_that_was_dropped_while_it_slept(corner: Corner) -> None:
     with corner.only_forwards("flights"), job.builder(build, job.places) as builder:
         job.chase(builder, live)
         generations = Sleepy(job.runtime.redis, corner.sandbox.prefix)
-        with pytest.raises(LogfoldError, match="was dropped"):
+        with pytest.raises(EventfoldError, match="was dropped"):
             switch(generations, job.store, live, build, lambda *_: None, keep_ms=HOUR_MS)
     assert corner.live("flights") == live.generation
     corner.check("flights")
@@ -140,7 +140,7 @@ def test_a_redis_that_forgets_what_a_replay_wrote_last(corner: Corner) -> None:
 @pytest.mark.parametrize("keep", ["1h", "0s"])
 def test_a_projector_that_wakes_up_after_a_switch(corner: Corner, keep: str) -> None:
     """What it is about to write is of a generation that is kept by now, or dropped. It shares no group: it keeps all it had."""
-    sleeper = corner.sandbox.start("run", "projector", "flights", "--partitions", "0,1,2", LOGFOLD_INSTANCE="sleeper")
+    sleeper = corner.sandbox.start("run", "projector", "flights", "--partitions", "0,1,2", EVENTFOLD_INSTANCE="sleeper")
     sleeper.wait_for_log("event=assigned")
     # It may have nothing at hand when it is put to sleep.
     assert any("Overtaken" in slept_through_a_switch(corner, sleeper, keep) for _ in range(6)), "it had nothing at hand"

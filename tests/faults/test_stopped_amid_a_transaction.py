@@ -12,8 +12,8 @@ from contextlib import closing
 import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from processors.topics import Topics
-from producers.commands import Command
+from eventfold.kafka.topics import Topics
+from eventfold.producers.commands import Command
 from tests.support import flights, log
 from tests.support.daemon import Daemon
 from tests.support.deadline import eventually
@@ -21,13 +21,13 @@ from tests.support.sandbox import OpenSandbox, Sandbox
 
 PARTITIONS = 2
 GIVEN_UP = "batch given up, handing over anew"
-FENCED = "logfold: another instance took the transactional id"
+FENCED = "eventfold: another instance took the transactional id"
 
 
 @pytest.fixture(params=["consumer", "classic"])
 def grouped(open_sandbox: OpenSandbox, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """Under either protocol of consumer groups."""
-    with open_sandbox(partitions=PARTITIONS, LOGFOLD_GROUP_PROTOCOL=request.param) as sandbox:
+    with open_sandbox(partitions=PARTITIONS, EVENTFOLD_GROUP_PROTOCOL=request.param) as sandbox:
         yield sandbox
 
 

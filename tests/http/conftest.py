@@ -100,7 +100,7 @@ def problem(response: httpx2.Response, status: int, kind: str) -> dict[str, Any]
     """The problem (RFC 9457) that an answer must be."""
     assert (response.status_code, response.headers["content-type"]) == (status, PROBLEM), response.text
     found: dict[str, Any] = response.json()
-    assert found["type"] == f"urn:logfold:problem:{kind}", found
+    assert found["type"] == f"urn:eventfold:problem:{kind}", found
     assert found["status"] == status
     assert found["title"]
     assert found["detail"]
@@ -114,7 +114,7 @@ def _named(headers: dict[str, str]) -> dict[str, str]:
 
 @contextmanager
 def serving(sandbox: Sandbox, *args: str, **environ: str) -> Iterator[Served]:
-    """`logfold serve` with a client."""
+    """`eventfold serve` with a client."""
     server, url = serve(sandbox, *args, **environ)
     with httpx2.Client(base_url=url, timeout=40, trust_env=False) as client:
         yield Served(url=url, sandbox=sandbox, server=server, client=client)
@@ -123,7 +123,7 @@ def serving(sandbox: Sandbox, *args: str, **environ: str) -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def folded(open_sandbox: OpenSandbox) -> Iterator[Sandbox]:
     """Both domains with all their daemons."""
-    with open_sandbox(LOGFOLD_DOMAINS="flights,accounts") as sandbox:
+    with open_sandbox(EVENTFOLD_DOMAINS="flights,accounts") as sandbox:
         sandbox.start("run", "all").wait_for_log("event=assigned", times=10)
         yield sandbox
 

@@ -87,7 +87,7 @@ def test_wrong_fields(served: Served, changed: dict[str, object]) -> None:
     body = json.dumps({**SCHEDULED, **changed}).replace("Infinity", "1e400")
     answer = served.client.post(PATH, content=body, headers={"content-type": JSON})
     assert answer.status_code == 400
-    assert answer.json()["type"] in ("urn:logfold:problem:wrong-data", "urn:logfold:problem:malformed-json"), answer.text
+    assert answer.json()["type"] in ("urn:eventfold:problem:wrong-data", "urn:eventfold:problem:malformed-json"), answer.text
     assert len(answer.content) < 10_000
 
 

@@ -22,7 +22,7 @@ RUN_S = 280
 @pytest.mark.timeout(RUN_S + 60)
 def test_no_request_that_follows_from_it_finds_a_fault(folded: Sandbox, tmp_path: Path) -> None:
     """Right and wrong ones, some thousands. The streams of changes, which do not end, are tried in test_changes.py."""
-    with issuer() as it, serving(folded, **it.environ(LOGFOLD_OAUTH="")) as guarded:
+    with issuer() as it, serving(folded, **it.environ(EVENTFOLD_OAUTH="")) as guarded:
         args = [
             *("--config-file", str(CONFIG), "run", f"{guarded.url}/openapi.json", "--exclude-path-regex", "^/changes/"),
             *("--header", f"Authorization: Bearer {it.token(scope=EVERY)}", "--phases", "examples,coverage,fuzzing"),

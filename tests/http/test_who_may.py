@@ -13,7 +13,7 @@ from tests.support.forged import SUBJECT, forgeries, mint
 from tests.support.issuer import Issuer, issuer
 from tests.support.sandbox import Sandbox
 
-BASE = "https://logfold.example"
+BASE = "https://eventfold.example"
 OPEN = ("/", "/assets/shell.css", "/pages", "/pages/flights/page.js", "/openapi.json", "/.well-known/oauth-protected-resource")
 CLOSED = {
     "/queries/punctuality?by=carrier": "flights:read",
@@ -34,7 +34,7 @@ def it() -> Iterator[Issuer]:
 @pytest.fixture(scope="module")
 def guarded(folded: Sandbox, it: Issuer) -> Iterator[Served]:
     """A server that takes this issuer's tokens."""
-    with serving(folded, **it.environ(LOGFOLD_OAUTH="", LOGFOLD_BASE_URL=BASE)) as found:
+    with serving(folded, **it.environ(EVENTFOLD_OAUTH="", EVENTFOLD_BASE_URL=BASE)) as found:
         yield found
 
 
@@ -119,21 +119,21 @@ def test_keys_that_are_rotated(guarded: Served, it: Issuer) -> None:
 
 
 def test_off_serves_this_machine_alone(folded: Sandbox) -> None:
-    open_to_all = {"LOGFOLD_OAUTH": "off"}
+    open_to_all = {"EVENTFOLD_OAUTH": "off"}
     assert "loopback" in folded.fails(2, "serve", "--host", "0.0.0.0", "--port", "0", environ=open_to_all)
-    assert "LOGFOLD_OAUTH_ISSUER" in folded.fails(2, "serve", "--port", "0")
+    assert "EVENTFOLD_OAUTH_ISSUER" in folded.fails(2, "serve", "--port", "0")
     assert "32 characters" in folded.fails(
         2,
         *("serve", "--port", "0"),
         environ={
-            "LOGFOLD_OAUTH_ISSUER": "https://issuer.example",
-            "LOGFOLD_OAUTH_AUDIENCE": "logfold",
-            "LOGFOLD_ACTOR_KEY": "short",
+            "EVENTFOLD_OAUTH_ISSUER": "https://issuer.example",
+            "EVENTFOLD_OAUTH_AUDIENCE": "eventfold",
+            "EVENTFOLD_ACTOR_KEY": "short",
         },
     )
 
 
 def test_an_address_that_is_taken(folded: Sandbox, guarded: Served) -> None:
     port = guarded.url.rpartition(":")[2]
-    told = folded.fails(1, "serve", "--port", port, environ={"LOGFOLD_OAUTH": "off"})
+    told = folded.fails(1, "serve", "--port", port, environ={"EVENTFOLD_OAUTH": "off"})
     assert f"127.0.0.1:{port} cannot be listened at" in told

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from processors.rebuild.builder import GoneError
-from processors.rebuild.display import Silent
-from processors.rebuild.job import Job
-from processors.topics import Place
-from projections.generations import SCRATCH, Build
+from eventfold.kafka.topics import Place
+from eventfold.processors.rebuild.builder import GoneError
+from eventfold.processors.rebuild.display import Silent
+from eventfold.processors.rebuild.job import Job
+from eventfold.store.generations import SCRATCH, Build
 from tests.support.sandbox import OpenSandbox, Sandbox
 
 BULK = 700

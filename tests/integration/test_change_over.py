@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
-from processors.gate.samples import History
-from schemas import container
-from schemas.catalog import Catalog
-from schemas.codec import Codec
-from schemas.registry.client import Registry
-from schemas.registry.framing import Confluent
-from schemas.registry.settings import RegistrySettings
+from eventfold.kafka.schema_registry import Registry
+from eventfold.schemas import container
+from eventfold.schemas.catalog import Catalog
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.registry.framing import Confluent
+from eventfold.schemas.registry.settings import RegistrySettings
+from eventfold.tools.history_check.samples import History
 from tests.support import commands, flights, log
 from tests.support.sandbox import OpenSandbox, Sandbox
 
@@ -80,7 +80,7 @@ class Log:
 @pytest.fixture(scope="module")
 def logs(open_sandbox: OpenSandbox, registry_url: str) -> Iterator[tuple[Log, Log]]:
     """The log in single-object encoding, and the one that changed over."""
-    settings = {"LOGFOLD_DOMAINS": ",".join(DOMAINS)}
+    settings = {"EVENTFOLD_DOMAINS": ",".join(DOMAINS)}
     catalog = Catalog.installed(DOMAINS)
     registry = Registry(RegistrySettings(url=registry_url))
     with (

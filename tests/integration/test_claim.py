@@ -11,8 +11,8 @@ import threading
 
 import pytest
 
-from processors.claim import claimed
-from schemas.errors import LogfoldError
+from eventfold.schemas.errors import EventfoldError
+from eventfold.store.claims import claimed
 from tests.support.deadline import eventually
 from tests.support.sandbox import Sandbox
 
@@ -25,7 +25,7 @@ def stop() -> threading.Event:
 
 
 def key(sandbox: Sandbox) -> str:
-    return f"{sandbox.prefix}logfold:supervisor:one"
+    return f"{sandbox.prefix}eventfold:supervisor:one"
 
 
 def hold(sandbox: Sandbox, host: str, pid: int) -> None:
@@ -50,7 +50,7 @@ def test_it_expires_unless_renewed_and_is_released(sandbox: Sandbox, stop: threa
 @pytest.mark.parametrize("host", [socket.gethostname(), "elsewhere"])
 def test_a_name_that_another_holds_is_refused(sandbox: Sandbox, stop: threading.Event, host: str) -> None:
     hold(sandbox, host, os.getppid())
-    with pytest.raises(LogfoldError, match=f"'one' runs already, on {host} with pid {os.getppid()}"):
+    with pytest.raises(EventfoldError, match=f"'one' runs already, on {host} with pid {os.getppid()}"):
         claimed(sandbox.redis, key(sandbox), TAKEN, stop).__enter__()
     with claimed(sandbox.redis, key(sandbox) + "-two", TAKEN, stop):
         pass
@@ -65,7 +65,7 @@ def test_one_that_died_on_this_host_is_taken_over(sandbox: Sandbox, stop: thread
 
 def test_of_a_pid_on_another_host_nothing_is_known(sandbox: Sandbox, stop: threading.Event) -> None:
     hold(sandbox, "elsewhere", ended_pid())
-    with pytest.raises(LogfoldError, match="runs already, on elsewhere"):
+    with pytest.raises(EventfoldError, match="runs already, on elsewhere"):
         claimed(sandbox.redis, key(sandbox), TAKEN, stop).__enter__()
 
 
@@ -81,6 +81,6 @@ def test_one_that_lost_it_to_another_is_stopped_and_says_why(sandbox: Sandbox, s
             hold(sandbox, "elsewhere", 1)
             assert stop.wait(30)
 
-    with pytest.raises(LogfoldError, match="'one' runs already, on elsewhere"):
+    with pytest.raises(EventfoldError, match="'one' runs already, on elsewhere"):
         until_stopped()
     assert json.loads(sandbox.redis.get(key(sandbox)))["host"] == "elsewhere"

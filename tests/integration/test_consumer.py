@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from processors.consumer import BatchConsumer
-from processors.topics import Place
+from eventfold.kafka.consumer import BatchConsumer
+from eventfold.kafka.topics import Place
 from tests.support.deadline import eventually
 from tests.support.sandbox import Sandbox
 

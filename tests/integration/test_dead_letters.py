@@ -1,4 +1,4 @@
-"""`logfold dead-letters`: what is parked or could not be decoded is looked at, tried again in its order, thrown away."""
+"""`eventfold dead-letters`: what is parked or could not be decoded is looked at, tried again in its order, thrown away."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from processors.dead_letters.owner import RETRY
-from processors.dead_letters.parked import ParkedEvents
-from schemas.errors import NotFoundError
-from schemas.testing import written
+from eventfold.processors.dead_letters.owner import RETRY
+from eventfold.processors.dead_letters.parked import ParkedEvents
+from eventfold.schemas.errors import NotFoundError
+from eventfold.schemas.testing import written
 from tests.support import flights, log
 from tests.support.deadline import eventually
 from tests.support.sandbox import OpenSandbox, Sandbox
@@ -57,7 +57,7 @@ def caught_up(wards: Wards, **environ: str) -> None:
 
 
 def mended(wards: Wards, *args: str, code: int = 0) -> Any:
-    """What `logfold dead-letters <args> --json` of the mended code prints."""
+    """What `eventfold dead-letters <args> --json` of the mended code prints."""
     done = wards.sandbox.run("dead-letters", *args, "--json", environ=wards.mended)
     assert done.returncode == code, done.stdout + done.stderr
     return json.loads(done.stdout)
@@ -69,7 +69,7 @@ def without(*positions: tuple[str, int]) -> Callable[[log.Record], bool]:
 
 def states(wards: Wards) -> list[tuple[str, str]]:
     """Of each letter, in order, where it is from and its state."""
-    return [(r.header("logfold-origin").rpartition("@")[2], r.header("logfold-state")) for r in wards.letters()]
+    return [(r.header("eventfold-origin").rpartition("@")[2], r.header("eventfold-state")) for r in wards.letters()]
 
 
 # -- looking -----------------------------------------------------------------------------------------------------------------
@@ -293,7 +293,7 @@ def test_a_replay_with_the_same_code_parks_the_same_and_is_equal(parked: Wards) 
     }
     verified = parked.sandbox.json("verify", "parcels")
     assert verified["equal"] and verified["parked_apart"] == []
-    generations = [letter.header("logfold-generation") for letter in parked.letters()]
+    generations = [letter.header("eventfold-generation") for letter in parked.letters()]
     assert generations.count(done["generation"]) == 4 and len(generations) == 8
 
 
@@ -383,9 +383,12 @@ def test_a_command_that_can_be_decoded_by_now_is_sent_again_under_another_id(ref
     sandbox, key, id_ = refused
     value = sandbox.installation.codec.encode("flights.ScheduleFlight", flights.scheduled(1))
     headers = log.envelope("flights.ScheduleFlight", key, id=id_)
-    origin = ("logfold-origin", f"{sandbox.topic('flights.commands')}/{log.read(sandbox, 'flights.commands')[0].partition}@99")
+    origin = (
+        "eventfold-origin",
+        f"{sandbox.topic('flights.commands')}/{log.read(sandbox, 'flights.commands')[0].partition}@99",
+    )
     partition = log.read(sandbox, "flights.commands")[0].partition
-    log.write(sandbox, "flights.dead-letters", key, value, [*headers, origin, ("logfold-error", b"?")], partition=partition)
+    log.write(sandbox, "flights.dead-letters", key, value, [*headers, origin, ("eventfold-error", b"?")], partition=partition)
     done = sandbox.run("dead-letters", "retry", "flights.handler", "--all")
     assert done.returncode == 1 and f"the id {id_} stays refused" in done.stdout and "1 worked on, 1 still wait" in done.stdout
     (scheduled,) = eventually(lambda: log.read(sandbox, "flights.events"), "it is decided")
@@ -396,7 +399,7 @@ def test_a_command_that_can_be_decoded_by_now_is_sent_again_under_another_id(ref
 
 def test_a_record_that_is_no_dead_letter_is_passed_by(refused: tuple[Sandbox, str, str]) -> None:
     sandbox, key, _ = refused
-    log.write(sandbox, "flights.dead-letters", b"x", b"y", [("logfold-origin", b"nowhere")], partition=0)
+    log.write(sandbox, "flights.dead-letters", b"x", b"y", [("eventfold-origin", b"nowhere")], partition=0)
     done = sandbox.run("dead-letters", "list", "--json")
     assert [row["key"] for row in json.loads(done.stdout)] == [key]
     assert "it is not a dead letter" in done.stderr
@@ -405,10 +408,10 @@ def test_a_record_that_is_no_dead_letter_is_passed_by(refused: tuple[Sandbox, st
 def test_letters_of_a_process_manager_are_shown(sandbox: Sandbox) -> None:
     headers = [
         *log.envelope("flights.FlightScheduled", "K"),
-        ("logfold-owner", b"flights"),
-        ("logfold-origin", f"{sandbox.topic('flights.events')}/0@7".encode()),
-        ("logfold-error", b"it raised"),
-        ("logfold-state", b"parked"),
+        ("eventfold-owner", b"flights"),
+        ("eventfold-origin", f"{sandbox.topic('flights.events')}/0@7".encode()),
+        ("eventfold-error", b"it raised"),
+        ("eventfold-state", b"parked"),
     ]
     log.write(sandbox, "flights.dead-letters", "K", b"bytes", headers, partition=0)
     (row,) = sandbox.json("dead-letters", "list")

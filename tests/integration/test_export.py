@@ -17,8 +17,8 @@ from avro.datafile import DataFileReader
 from avro.io import DatumReader
 from confluent_kafka.admin import NewTopic
 
-from processors.topics import Topics
-from schemas import container
+from eventfold.kafka.topics import Topics
+from eventfold.schemas import container
 from tests.support import commands, flights, log
 from tests.support.deadline import eventually
 from tests.support.sandbox import OpenSandbox, Sandbox
@@ -78,7 +78,7 @@ def test_any_avro_library_reads_the_files_and_the_schemas_in_them_read_the_messa
     known = {record.offset: record for record in original.records["flights.events"] if record.partition == 0}
     path, _ = original.files("flights.events")
     with DataFileReader(path.open("rb"), DatumReader()) as reader:  # type: ignore[no-untyped-call]
-        schemas = json.loads(reader.meta["logfold.schemas"])
+        schemas = json.loads(reader.meta["eventfold.schemas"])
         rows = list(reader)
     assert [row["offset"] for row in rows] == [*known]
     for row in rows:
@@ -252,7 +252,7 @@ def empty(open_sandbox: OpenSandbox) -> Iterator[Sandbox]:
 
 def test_folders_that_are_no_export(original: Original, empty: Sandbox, tmp_path: Path) -> None:
     assert "is no folder" in refused(original, empty, tmp_path / "nowhere", 2)
-    assert "has no file that `logfold export` wrote" in refused(original, empty, tmp_path, 1)
+    assert "has no file that `eventfold export` wrote" in refused(original, empty, tmp_path, 1)
     whole = original.files("flights.events")
     shutil.copy(whole[0], tmp_path)
     assert "had 2 partitions, and there is no file of 1" in refused(original, empty, tmp_path, 1)

@@ -1,4 +1,4 @@
-"""A topic of Avro records that another system began: folded, parked, retried, replayed and verified as logfold's own are."""
+"""A topic of Avro records that another system began: folded, parked, retried, replayed and verified as eventfold's own are."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _SOURCE = '''
 
 import struct
 
-from projections.foreign import Bare, Foreign
-from projections.projection import Param, Projection, Table, sum_fields
-from schemas.failure import Park
+from eventfold.projections.foreign import Bare, Foreign
+from eventfold.projections.projection import Param, Projection, Table, sum_fields
+from eventfold.schemas.failure import Park
 
 MENDED = False
 
@@ -111,7 +111,7 @@ def mended(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def shop(open_sandbox: OpenSandbox, broken: str) -> Iterator[Sandbox]:
-    with open_sandbox(partitions=PARTITIONS, PYTHONPATH=broken, LOGFOLD_DOMAINS="orders") as sandbox:
+    with open_sandbox(partitions=PARTITIONS, PYTHONPATH=broken, EVENTFOLD_DOMAINS="orders") as sandbox:
         new = NewTopic(sandbox.topic("orders.legacy"), num_partitions=PARTITIONS, replication_factor=1)
         sandbox.admin.create_topics([new])[new.topic].result(30)
         yield sandbox
@@ -203,7 +203,7 @@ def test_a_topic_that_has_forgotten_its_beginning_is_refused_in_a_sentence(shop:
 
 
 def test_topics_create_leaves_it_alone_and_its_absence_is_named(open_sandbox: OpenSandbox, broken: str) -> None:
-    with open_sandbox(partitions=1, PYTHONPATH=broken, LOGFOLD_DOMAINS="orders") as sandbox:
+    with open_sandbox(partitions=1, PYTHONPATH=broken, EVENTFOLD_DOMAINS="orders") as sandbox:
         assert "legacy" not in sandbox.ok("topics", "list")
         assert "does not exist" in sandbox.run("doctor").stdout
         said = sandbox.fails(1, "run", "projector", "orders")
@@ -217,7 +217,7 @@ def test_a_topic_in_confluents_format_whose_record_has_a_name_of_its_owners(
     path = _install(tmp_path, aliases=[name], source=_SOURCE.replace('bare=Bare("orders.Ordered", 1),', ""))
     more = {"name": "note", "type": ["null", "string"], "default": None, "doc": "Theirs."}
     theirs = {**ORDERED, "namespace": name.rpartition(".")[0], "name": "Order", "fields": [more, *_fields()]}
-    settings = {"PYTHONPATH": path, "LOGFOLD_DOMAINS": "orders", "SCHEMA_REGISTRY_URL": registry_url}
+    settings = {"PYTHONPATH": path, "EVENTFOLD_DOMAINS": "orders", "SCHEMA_REGISTRY_URL": registry_url}
     with (
         open_sandbox(partitions=PARTITIONS, **settings) as sandbox,
         SchemaRegistryClient({"url": registry_url}) as client,

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 import pytest
 from redis import Redis
 
-from projections.generations import (
+from eventfold.schemas.errors import EventfoldError, NotFoundError
+from eventfold.store.generations import (
     BUILDING,
     KEPT,
     LIVE,
@@ -20,8 +21,7 @@ from projections.generations import (
     chosen,
     new_build,
 )
-from projections.slices import Changes, Commit, Progress, SliceId, SliceStore
-from schemas.errors import LogfoldError, NotFoundError
+from eventfold.store.slices import Changes, Commit, Progress, SliceId, SliceStore
 from tests.support.sandbox import OpenSandbox, Sandbox
 
 PARTITIONS = {"flights.events": 3}
@@ -82,7 +82,7 @@ def test_another_version_is_refused(generations: Generations) -> None:
 
 def test_another_number_of_partitions_is_refused(generations: Generations) -> None:
     generations.ensure("flights", 1, PARTITIONS, PARTS)
-    with pytest.raises(LogfoldError, match="never change in place"):
+    with pytest.raises(EventfoldError, match="never change in place"):
         generations.ensure("flights", 1, {"flights.events": 4}, PARTS)
 
 

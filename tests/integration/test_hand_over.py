@@ -16,7 +16,7 @@ from tests.support.sandbox import OpenSandbox, Sandbox
 @pytest.fixture(params=["consumer", "classic"])
 def grouped(open_sandbox: OpenSandbox, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """Four partitions, under either protocol of consumer groups."""
-    with open_sandbox(partitions=4, LOGFOLD_GROUP_PROTOCOL=request.param) as sandbox:
+    with open_sandbox(partitions=4, EVENTFOLD_GROUP_PROTOCOL=request.param) as sandbox:
         yield sandbox
 
 
@@ -64,7 +64,7 @@ def test_of_two_handlers_with_one_name_the_older_ends_and_says_why(sandbox: Sand
 
     eventually(ended_after_another, "the older handler has ended", 60)
     assert older.ended() == 1
-    assert "logfold: another instance took the transactional id" in older.log
+    assert "eventfold: another instance took the transactional id" in older.log
     assert "Traceback" not in older.log
     assert newer.runs
     last = next(numbers)

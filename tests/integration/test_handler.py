@@ -10,11 +10,11 @@ from contextlib import closing
 
 import pytest
 
-from processors.topics import Topics
-from producers.commands import Command
-from schemas.errors import UsageError
-from schemas.ids import derived_id
-from schemas.partitioner import partition_of
+from eventfold.kafka.topics import Topics
+from eventfold.producers.commands import Command
+from eventfold.schemas.errors import UsageError
+from eventfold.schemas.ids import derived_id
+from eventfold.schemas.partitioner import partition_of
 from tests.support import commands, flights, log
 from tests.support.deadline import eventually
 from tests.support.sandbox import OpenSandbox, Sandbox
@@ -63,7 +63,7 @@ def test_events_are_cloudevents_that_name_their_command(handled: Sandbox, number
         "ce_specversion": "1.0",
         "ce_id": derived_id(id_, "0"),
         "ce_type": "flights.FlightScheduled",
-        "ce_source": "/logfold/flights/handler",
+        "ce_source": "/eventfold/flights/handler",
         "ce_time": "2013-02-08T11:59:58.500Z",
         "ce_subject": flights.flight_id(number),
         "ce_sequence": "1",
@@ -169,10 +169,10 @@ def test_a_command_that_cannot_be_read_is_a_dead_letter_and_holds_nobody_up(hand
         if record.key == sent_key and record.value == value
         if dict(record.headers) == {name: v.decode() for name, v in headers.items()}  # type: ignore[union-attr]
     )
-    letters = [r for r in log.read(handled, "flights.dead-letters") if r.header("logfold-origin") == origin]
+    letters = [r for r in log.read(handled, "flights.dead-letters") if r.header("eventfold-origin") == origin]
     assert len(letters) == 1
     assert (letters[0].key, letters[0].value) == (sent_key, value)
-    assert letters[0].header("logfold-error")
+    assert letters[0].header("eventfold-error")
     assert origin in handled.daemons[0].log
 
 

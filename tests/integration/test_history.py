@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from processors.lookup.history import History
-from projections.past import Point
-from schemas.errors import LogError, NotFoundError, UsageError
-from schemas.position import Position
+from eventfold.processors.lookup.history import History
+from eventfold.projections.past import Point
+from eventfold.schemas.errors import LogError, NotFoundError, UsageError
+from eventfold.schemas.position import Position
 from tests.support import flights, log
 from tests.support.sandbox import OpenSandbox, Sandbox
 
@@ -52,7 +52,7 @@ class Looked:
 @pytest.fixture(scope="module", params=["scan", "index", "behind"])
 def looked(request: pytest.FixtureRequest, open_sandbox: OpenSandbox) -> Iterator[Looked]:
     """Of partition 0: a flight of 330 events, between those of another flight and facts without a version or an id."""
-    with open_sandbox(partitions=2, LOGFOLD_INDEXES="" if request.param == "scan" else "flights") as sandbox:
+    with open_sandbox(partitions=2, EVENTFOLD_INDEXES="" if request.param == "scan" else "flights") as sandbox:
         write(sandbox, 1, COUNT // 3)
         if request.param == "behind":
             index(sandbox)
@@ -184,7 +184,7 @@ def test_an_event_that_is_not_there(looked: Looked) -> None:
 
 def test_only_with_an_index_is_redis_asked(looked: Looked, open_sandbox: OpenSandbox) -> None:
     """With its index emptied, an answer is as before: it comes from a scan."""
-    with open_sandbox(topics_of=looked.sandbox, LOGFOLD_INDEXES="flights") as emptied:
+    with open_sandbox(topics_of=looked.sandbox, EVENTFOLD_INDEXES="flights") as emptied:
         assert len(emptied.installation.history.of_domain("flights", LONG).records) == COUNT
         assert emptied.installation.history.event(looked.of(FAR)[-1].header("ce_id")).key() == FAR.encode()
 
@@ -192,7 +192,7 @@ def test_only_with_an_index_is_redis_asked(looked: Looked, open_sandbox: OpenSan
 @pytest.fixture
 def indexed(open_sandbox: OpenSandbox) -> Iterator[Sandbox]:
     """Three events of one flight and one of another, all in the index."""
-    with open_sandbox(partitions=2, LOGFOLD_INDEXES="flights") as sandbox:
+    with open_sandbox(partitions=2, EVENTFOLD_INDEXES="flights") as sandbox:
         for version in (1, 2, 3):
             log.write_event(sandbox, "flights.FlightScheduled", LONG, flights.scheduled(1), sequence=version)
         log.write_event(sandbox, "flights.FlightScheduled", OTHER, flights.scheduled(2))

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 import pytest
 from confluent_kafka import Message as Record
 
-from projections.event import Event
-from projections.fold import Fold
-from projections.generations import Generations
-from projections.index import BLOCK, CHUNK, Indexed, LogIndex, index_of
-from projections.slices import Commit, Progress, SliceStore
-from schemas.names import Names
+from eventfold.projections.fold import Fold
+from eventfold.projections.index import BLOCK, CHUNK, Indexed, LogIndex, index_of
+from eventfold.schemas.event import Event
+from eventfold.schemas.names import Names
+from eventfold.store.generations import Generations
+from eventfold.store.slices import Commit, Progress, SliceStore
 from tests.support.sandbox import OpenSandbox, Sandbox
 
 TOPIC = "things.events"

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from logfold import Client
-from processors.lookup.changing import ConflictError
-from processors.lookup.loading import Loaded
-from producers.flights.decider import decider
-from schemas.errors import NotFoundError, TimedOutError, UsageError
-from schemas.message import Message
-from schemas.position import Position
+from eventfold import Client
+from eventfold.processors.lookup.changing import ConflictError
+from eventfold.processors.lookup.loading import Loaded
+from eventfold.schemas.errors import NotFoundError, TimedOutError, UsageError
+from eventfold.schemas.message import Message
+from eventfold.schemas.position import Position
+from flights.decider import decider
 from tests.support import commands, flights, log
 from tests.support.deadline import eventually
 from tests.support.sandbox import OpenSandbox, Sandbox

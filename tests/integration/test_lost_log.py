@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from confluent_kafka.admin import NewPartitions
 
-from processors.topics import Topics
+from eventfold.kafka.topics import Topics
 from tests.support import commands, flights, log
 from tests.support.deadline import eventually
 from tests.support.sandbox import Sandbox

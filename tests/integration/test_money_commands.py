@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from logfold import Client
-from processors.lookup.loading import Loaded
-from producers.outcomes import Outcome
+from eventfold import Client
+from eventfold.processors.lookup.loading import Loaded
+from eventfold.store.outcomes import Outcome
 from tests.support import log
 from tests.support.sandbox import OpenSandbox, Sandbox
 
@@ -21,7 +21,7 @@ ACCOUNT = "A-1"
 
 @pytest.fixture
 def bank(open_sandbox: OpenSandbox) -> Iterator[Sandbox]:
-    with open_sandbox(LOGFOLD_DOMAINS="accounts") as sandbox:
+    with open_sandbox(EVENTFOLD_DOMAINS="accounts") as sandbox:
         yield sandbox
 
 

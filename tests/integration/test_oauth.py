@@ -13,16 +13,16 @@ import pytest
 from joserfc.jwk import KeySet
 from structlog.testing import capture_logs
 
-import web.oauth.bearer
+import eventfold.web.oauth.bearer
+from eventfold.web.oauth.bearer import Bearer
+from eventfold.web.oauth.denied import DeniedError
+from eventfold.web.oauth.keys import IssuerKeys
+from eventfold.web.oauth.settings import OAuthSettings
+from eventfold.web.oauth.tokens import Caller
 from tests.support.forged import SUBJECT, forgeries, mint
 from tests.support.issuer import ACTOR_KEY, JWKS, RFC8414, Issuer, issuer
-from web.oauth.bearer import Bearer
-from web.oauth.denied import DeniedError
-from web.oauth.keys import IssuerKeys
-from web.oauth.settings import OAuthSettings
-from web.oauth.tokens import Caller
 
-BASE = "https://logfold.example"
+BASE = "https://eventfold.example"
 METADATA = f'resource_metadata="{BASE}/.well-known/oauth-protected-resource"'
 
 
@@ -83,7 +83,7 @@ def test_who_asked_is_kept_as_a_keyed_hash(it: Issuer, door: Door) -> None:
     assert door.admit(it.token("flights:write", client="board")).actor == expected
     assert door.admit(it.token(client="another")).actor != expected
     assert (
-        Door(it, LOGFOLD_ACTOR_KEY="another secret of these tests, as long").admit(it.token(client="board")).actor != expected
+        Door(it, EVENTFOLD_ACTOR_KEY="another secret of these tests, as long").admit(it.token(client="board")).actor != expected
     )
 
 
@@ -95,7 +95,7 @@ def test_every_forgery_is_refused_for_its_own_reason(it: Issuer, door: Door) -> 
         if (refused.status, refused.error) != (401, "invalid_token") or why not in refused.detail:
             wrong[name] = (refused.status, refused.detail)
         assert refused.challenge == (
-            f'Bearer realm="logfold", error="invalid_token", error_description="{refused.detail}", {METADATA}'
+            f'Bearer realm="eventfold", error="invalid_token", error_description="{refused.detail}", {METADATA}'
         )
         shown = f"{refused!r} {refused.headers} {refused.__cause__!r}"
         assert not any(part in shown for part in (*token.split("."), SUBJECT) if len(part) > 2), name
@@ -106,7 +106,7 @@ def test_every_forgery_is_refused_for_its_own_reason(it: Issuer, door: Door) -> 
 def test_without_a_token_no_error_is_named(door: Door, authorization: str | None) -> None:
     refused = door.refuse_header(authorization)
     assert (refused.status, refused.error) == (401, "")
-    assert refused.headers == {"www-authenticate": f'Bearer realm="logfold", {METADATA}'}
+    assert refused.headers == {"www-authenticate": f'Bearer realm="eventfold", {METADATA}'}
     assert "Authorization: Bearer" in refused.detail
 
 
@@ -173,7 +173,7 @@ def test_what_is_kept_does_not_outlive_the_token(it: Issuer, door: Door) -> None
 
 
 def test_of_many_tokens_the_last_ones_are_kept(it: Issuer, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web.oauth.bearer, "MOST_KEPT", 2)
+    monkeypatch.setattr(eventfold.web.oauth.bearer, "MOST_KEPT", 2)
     one, two, three = (mint(it) for _ in range(3))
     for token in (one, two, one, three):
         door.admit(token)
@@ -263,7 +263,7 @@ def test_while_the_issuer_is_away_its_keys_count_for_an_hour(it: Issuer, door: D
 
 
 def test_an_issuer_that_says_nothing_is_not_waited_for_long(it: Issuer, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("web.oauth.keys.WITHIN_S", 0.2)
+    monkeypatch.setattr("eventfold.web.oauth.keys.WITHIN_S", 0.2)
     token = mint(it)
     it.speaks.clear()
     started = time.monotonic()
@@ -358,7 +358,7 @@ def test_metadata_is_found_where_the_issuers_path_puts_it() -> None:
 
 def test_keys_may_be_named_by_the_settings(it: Issuer) -> None:
     it.answers.clear()
-    Door(it, LOGFOLD_OAUTH_JWKS_URL=f"{it.root}{JWKS}").admit(it.token())
+    Door(it, EVENTFOLD_OAUTH_JWKS_URL=f"{it.root}{JWKS}").admit(it.token())
     assert RFC8414 not in it.asked
 
 

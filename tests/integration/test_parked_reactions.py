@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from processors.dead_letters.letters import DISCARDED, PARKED, RETRIED
-from processors.process_manager import Emit, ProcessManager
-from processors.reactor.reparking import Mended, discard, open_of, retry
-from schemas.ids import derived_id
-from schemas.partitioner import partition_of
+from eventfold.processors.dead_letters.letters import DISCARDED, PARKED, RETRIED
+from eventfold.processors.reactor.reparking import Mended, discard, open_of, retry
+from eventfold.producers.process_manager import Emit, ProcessManager
+from eventfold.schemas.ids import derived_id
+from eventfold.schemas.partitioner import partition_of
 from tests.support import log
 from tests.support.daemon import Daemon
 from tests.support.deadline import eventually
@@ -48,7 +48,7 @@ def policies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Pat
 
 @pytest.fixture
 def own(open_sandbox: OpenSandbox, policies: dict[str, Path]) -> Iterator[Sandbox]:
-    with open_sandbox(LOGFOLD_DOMAINS="parcels", PYTHONPATH=python_path(policies["stop"])) as sandbox:
+    with open_sandbox(EVENTFOLD_DOMAINS="parcels", PYTHONPATH=python_path(policies["stop"])) as sandbox:
         yield sandbox
 
 
@@ -73,12 +73,12 @@ def depots(sandbox: Sandbox, key: str) -> list[str]:
 def letters(sandbox: Sandbox, key: str) -> list[log.Record]:
     """Those of the process manager; its timers, which are a projection, park what they cannot fold too."""
     found = log.read(sandbox, "parcels.dead-letters")
-    return [letter for letter in found if letter.key == key and letter.header("logfold-owner") == "returns"]
+    return [letter for letter in found if letter.key == key and letter.header("eventfold-owner") == "returns"]
 
 
 def letters_of(sandbox: Sandbox, key: str) -> list[tuple[str, str]]:
     return [
-        (letter.header("logfold-state"), letter.header("logfold-origin").removeprefix(sandbox.prefix))
+        (letter.header("eventfold-state"), letter.header("eventfold-origin").removeprefix(sandbox.prefix))
         for letter in letters(sandbox, key)
     ]
 
@@ -126,7 +126,7 @@ def test_park_puts_the_key_aside_in_order_until_it_is_retried(own: Sandbox, poli
     assert depots(own, OTHER) == ["goes on"]
     origins = [f"parcels.events/{BAD}@{offset}" for offset in (1, 2, 3)]
     assert letters_of(own, KEY) == [(PARKED, origin) for origin in origins]
-    errors = [letter.header("logfold-error") for letter in letters(own, KEY)]
+    errors = [letter.header("eventfold-error") for letter in letters(own, KEY)]
     assert "the body is not a parcels.ParcelReturned" in errors[0]
     assert errors[1:] == [f"an earlier record of this key is parked: {own.prefix}{origins[0]}"] * 2
     place = f"{own.topic('parcels.events')}/{BAD}"
@@ -165,7 +165,7 @@ def test_a_retry_uses_the_code_of_today_and_keeps_the_ids(own: Sandbox, policies
     ids = [came_back(own, key, "too long a key"), came_back(own, key, "behind")]
     own.caught_up("returns.process-manager")
     assert len(letters_of(own, key)) == 2
-    assert "is not an aggregate's id" in letters(own, key)[0].header("logfold-error")
+    assert "is not an aggregate's id" in letters(own, key)[0].header("eventfold-error")
     manager = ProcessManager(name="returns", domains=("parcels",))
     manager.on("parcels.ParcelReturned")(
         lambda event: [Emit("parcels.PostParcel", f"{event.key[:3]}-back", {"depot": event.data["reason"], "weight_g": 1})]

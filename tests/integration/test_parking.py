@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from processors.dead_letters.notices import Notices
-from processors.log_reader import LogReader
-from processors.projector.folding import Folding
-from processors.projector.reading import Reading
-from processors.topics import Topics
-from producers.settings import KafkaSettings
-from projections.slices import Progress
-from schemas.names import Names
+from eventfold.kafka.range_reader import RangeReader
+from eventfold.kafka.settings import KafkaSettings
+from eventfold.kafka.topics import Topics
+from eventfold.processors.dead_letters.notices import Notices
+from eventfold.processors.projector.folding import Folding
+from eventfold.processors.projector.reading import Reading
+from eventfold.schemas.names import Names
+from eventfold.store.slices import Progress
 from tests.support import log
 from tests.support.deadline import eventually
 from tests.support.sandbox import OpenSandbox
@@ -61,12 +61,12 @@ def test_what_fails_is_parked_with_all_that_follow_of_its_key_and_the_rest_is_fo
     assert projector.stop() == 0
 
     letters = wards.letters()
-    offsets = [int(letter.header("logfold-origin").rpartition("@")[2]) for letter in letters]
+    offsets = [int(letter.header("eventfold-origin").rpartition("@")[2]) for letter in letters]
     assert offsets == [1, 3, 5, 6]
-    assert {letter.header("logfold-owner") for letter in letters} == {"parcels"}
-    assert {letter.header("logfold-generation") for letter in letters} == {wards.sandbox.generation("parcels")}
-    assert "there is no such depot" in letters[0].header("logfold-error")
-    assert letters[1].header("logfold-error").startswith("it waits behind offset 1")
+    assert {letter.header("eventfold-owner") for letter in letters} == {"parcels"}
+    assert {letter.header("eventfold-generation") for letter in letters} == {wards.sandbox.generation("parcels")}
+    assert "there is no such depot" in letters[0].header("eventfold-error")
+    assert letters[1].header("eventfold-error").startswith("it waits behind offset 1")
     assert letters[1].header("ce_type") == "parcels.ParcelDelivered"
     assert [letter.partition for letter in letters] == [0] * 4
 
@@ -133,7 +133,7 @@ def test_rows_are_held_while_the_write_that_parks_is_under_way(wards: Wards) -> 
     kafka = KafkaSettings.from_environ(sandbox.environ)
     names, generation = Names(prefix=sandbox.prefix), wards.generations.ensure("parcels", 1, {wards.topic: 2}, [])
     folding = Folding(wards.projection, wards.store, Reading(wards.projection, wards.codec, names), 10, Notices(kafka, names))
-    place, reader = (wards.topic, 0), LogReader(kafka, names.topic("test"))
+    place, reader = (wards.topic, 0), RangeReader(kafka, names.topic("test"))
     folding.open(generation, {place: Progress(digests={})}, Topics(kafka))
     first = folding.fold(place, list(reader.scan({place: (0, 3)}, "")), None, lambda _: True)
     assert first is not None
@@ -172,7 +172,7 @@ def test_a_kill_between_the_notice_and_the_commit_leaves_one_letter_twice(wards:
     assert wards.origins() == {A: 1}
     letters = wards.letters()
     assert len(letters) == 2
-    assert len({(letter.header("logfold-generation"), letter.header("logfold-origin")) for letter in letters}) == 1
+    assert len({(letter.header("eventfold-generation"), letter.header("eventfold-origin")) for letter in letters}) == 1
     assert [(row["key"], row["events"]) for row in sandbox.json("dead-letters", "list")] == [(A, 1)]
 
 
@@ -193,7 +193,7 @@ def test_two_projectors_on_one_partition_park_each_event_once(wards: Wards) -> N
     """One of them is a zombie as soon as the other wrote."""
     keys = [key_on(0, number) for number in range(10)]
     for instance in ("left", "right"):
-        wards.sandbox.start("run", "projector", "parcels", "--partitions", "0,1", LOGFOLD_INSTANCE=instance)
+        wards.sandbox.start("run", "projector", "parcels", "--partitions", "0,1", EVENTFOLD_INSTANCE=instance)
     for daemon in wards.sandbox.daemons:
         daemon.wait_for_log("assigned")
     for number in range(400):

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from processors.process_manager import COMMANDS_LIVE_MS
-from producers.outcomes import Outcome
-from schemas.ids import derived_id
-from schemas.partitioner import partition_of
-from schemas.times import millis
+from eventfold.producers.process_manager import COMMANDS_LIVE_MS
+from eventfold.schemas.ids import derived_id
+from eventfold.schemas.partitioner import partition_of
+from eventfold.schemas.times import millis
+from eventfold.store.outcomes import Outcome
 from tests.support import log
 from tests.support.deadline import eventually
 from tests.support.parcels import importable, install_parcels, python_path
@@ -33,7 +33,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def own(open_sandbox: OpenSandbox, installed: Path) -> Iterator[Sandbox]:
-    with open_sandbox(partitions=PARTITIONS, PYTHONPATH=python_path(installed), LOGFOLD_DOMAINS="parcels") as sandbox:
+    with open_sandbox(partitions=PARTITIONS, PYTHONPATH=python_path(installed), EVENTFOLD_DOMAINS="parcels") as sandbox:
         yield sandbox
 
 
@@ -81,7 +81,7 @@ def test_an_event_and_a_refusal_lead_to_commands(own: Sandbox) -> None:
     assert {name: value for name, value in command.headers.items() if name not in ("content-type", "ce_specversion")} == {
         "ce_id": derived_id(cause.header("ce_id"), "returns:0"),
         "ce_type": "parcels.PostParcel",
-        "ce_source": "/logfold/process-managers/returns",
+        "ce_source": "/eventfold/process-managers/returns",
         "ce_time": cause.header("ce_time"),
         "ce_subject": "P-1-back",
         "ce_correlationid": cause.header("ce_correlationid"),
@@ -192,7 +192,7 @@ def test_what_is_older_than_a_command_lives_is_not_reacted_to_again(own: Sandbox
 
 @pytest.mark.parametrize("protocol", ["consumer", "classic"])
 def test_two_daemons_share_the_partitions_and_hand_them_over(open_sandbox: OpenSandbox, installed: Path, protocol: str) -> None:
-    settings = {"PYTHONPATH": python_path(installed), "LOGFOLD_DOMAINS": "parcels", "LOGFOLD_GROUP_PROTOCOL": protocol}
+    settings = {"PYTHONPATH": python_path(installed), "EVENTFOLD_DOMAINS": "parcels", "EVENTFOLD_GROUP_PROTOCOL": protocol}
     with open_sandbox(partitions=4, **settings) as sandbox:
         sandbox.handler(domain="parcels")
         sandbox.process_manager("returns", "left")
@@ -211,7 +211,7 @@ def test_two_daemons_share_the_partitions_and_hand_them_over(open_sandbox: OpenS
 
 def test_a_daemon_that_sleeps_while_its_partitions_move_is_fenced(open_sandbox: OpenSandbox, installed: Path) -> None:
     """What it still has at hand when it wakes up is committed by the other one, and by that one alone."""
-    with open_sandbox(partitions=2, PYTHONPATH=python_path(installed), LOGFOLD_DOMAINS="parcels") as sandbox:
+    with open_sandbox(partitions=2, PYTHONPATH=python_path(installed), EVENTFOLD_DOMAINS="parcels") as sandbox:
         sandbox.handler(domain="parcels")
         left = sandbox.process_manager("returns", "left")
         returned(sandbox, "P-0")

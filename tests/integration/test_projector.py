@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 
-from projections.digest import digest
+from eventfold.projections.digest import digest
 from tests.support import flights, log
 from tests.support.deadline import eventually
 from tests.support.expected import NUMBERS, month
@@ -47,8 +47,8 @@ def test_a_restart_goes_on_where_the_rows_are(empty: Sandbox) -> None:
 
 
 def test_two_projectors_on_the_same_partitions_leave_exact_numbers(empty: Sandbox) -> None:
-    first = empty.start("run", "projector", "punctuality", "--partitions", "0,1,2,3,4,5", LOGFOLD_INSTANCE="left")
-    second = empty.start("run", "projector", "punctuality", "--partitions", "5,4,3,2,1,0", LOGFOLD_INSTANCE="right")
+    first = empty.start("run", "projector", "punctuality", "--partitions", "0,1,2,3,4,5", EVENTFOLD_INSTANCE="left")
+    second = empty.start("run", "projector", "punctuality", "--partitions", "5,4,3,2,1,0", EVENTFOLD_INSTANCE="right")
     empty.caught_up("punctuality")
     assert_punctuality(empty)
     refused = [daemon.log.count("another writer was there") for daemon in (first, second)]
@@ -57,8 +57,8 @@ def test_two_projectors_on_the_same_partitions_leave_exact_numbers(empty: Sandbo
 
 
 def test_pinned_beside_a_group_leaves_exact_numbers(empty: Sandbox) -> None:
-    daemons = [empty.start("run", "projector", "punctuality", LOGFOLD_INSTANCE="group")]
-    daemons.append(empty.start("run", "projector", "punctuality", "--partitions", "0,1,2,3,4,5", LOGFOLD_INSTANCE="pinned"))
+    daemons = [empty.start("run", "projector", "punctuality", EVENTFOLD_INSTANCE="group")]
+    daemons.append(empty.start("run", "projector", "punctuality", "--partitions", "0,1,2,3,4,5", EVENTFOLD_INSTANCE="pinned"))
     empty.caught_up("punctuality")
     assert_punctuality(empty)
     assert [daemon.stop() for daemon in daemons] == [0, 0]
@@ -66,9 +66,9 @@ def test_pinned_beside_a_group_leaves_exact_numbers(empty: Sandbox) -> None:
 
 @pytest.mark.parametrize("protocol", ["consumer", "classic"])
 def test_two_projectors_of_a_group_share_the_partitions(open_sandbox: OpenSandbox, january: Sandbox, protocol: str) -> None:
-    with open_sandbox(topics_of=january, LOGFOLD_GROUP_PROTOCOL=protocol) as sandbox:
-        sandbox.projector("flights", LOGFOLD_INSTANCE="left")
-        right = sandbox.projector("flights", LOGFOLD_INSTANCE="right")
+    with open_sandbox(topics_of=january, EVENTFOLD_GROUP_PROTOCOL=protocol) as sandbox:
+        sandbox.projector("flights", EVENTFOLD_INSTANCE="left")
+        right = sandbox.projector("flights", EVENTFOLD_INSTANCE="right")
 
         eventually(lambda: sandbox.partitions_of("projector") == [3, 3], "each has three of six partitions", 60)
         assert right.stop() == 0

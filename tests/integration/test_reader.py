@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from projections.generations import Generations
-from projections.projection import Index, Projection, Table, sum_fields
-from projections.reader import Reader, Readers
-from projections.slices import Changes, Commit, Progress, SliceStore, member
-from schemas.errors import NotFoundError, TimedOutError, UsageError
-from schemas.names import Names
-from schemas.partitioner import partition_of
-from schemas.position import Position
+from eventfold.projections.projection import Index, Projection, Table, sum_fields
+from eventfold.projections.reader import Reader, Readers
+from eventfold.schemas.errors import NotFoundError, TimedOutError, UsageError
+from eventfold.schemas.names import Names
+from eventfold.schemas.partitioner import partition_of
+from eventfold.schemas.position import Position
+from eventfold.store.generations import Generations
+from eventfold.store.slices import Changes, Commit, Progress, SliceStore, member
 from tests.support.sandbox import OpenSandbox, Sandbox
 
 TOPIC = "things.events"
@@ -117,7 +117,7 @@ def test_waiting_for_what_it_does_not_fold_is_refused(reader: Reader, position: 
 
 def test_a_projection_that_was_never_built_says_how_to_build_it(corner: Sandbox) -> None:
     readers = Readers(corner.redis, Names(), [things])
-    with pytest.raises(NotFoundError, match="logfold run projector things"):
+    with pytest.raises(NotFoundError, match="eventfold run projector things"):
         readers.open("things")
     with pytest.raises(UsageError, match="there are: things"):
         readers.open("nothing")

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
-from schemas.catalog import Catalog
-from schemas.codec import Codec
-from schemas.errors import DecodeError, LogfoldError, UnavailableError, UsageError
-from schemas.registry.client import Registry
-from schemas.registry.framing import Confluent
-from schemas.registry.settings import RegistrySettings
+from eventfold.kafka.schema_registry import Registry
+from eventfold.schemas.catalog import Catalog
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.errors import DecodeError, EventfoldError, UnavailableError, UsageError
+from eventfold.schemas.registry.framing import Confluent
+from eventfold.schemas.registry.settings import RegistrySettings
 
 # Fetching the registry is part of the first start in a checkout.
 pytestmark = pytest.mark.timeout(600)
@@ -166,14 +166,16 @@ def test_a_version_that_cannot_read_what_is_registered_is_refused(own: Own) -> N
     own.codec().load()
     own.write(1, {"name": "new", "type": "string", "doc": "without a default"})
     with pytest.raises(
-        LogfoldError, match=rf"cannot register {own.type} version 1 \(\S+Made\.v1\.avsc\).*HTTP 409.*schemas check"
+        EventfoldError, match=rf"cannot register {own.type} version 1 \(\S+Made\.v1\.avsc\).*HTTP 409.*schemas check"
     ):
         own.codec().load()
 
 
 def test_what_is_missing_is_an_error_where_it_shall_not_be_registered(own: Own) -> None:
     own.write(1)
-    with pytest.raises(LogfoldError, match=rf"{own.type} version 1 is not in the schema registry.*logfold schemas register"):
+    with pytest.raises(
+        EventfoldError, match=rf"{own.type} version 1 is not in the schema registry.*eventfold schemas register"
+    ):
         own.codec(auto_register=False).load()
     assert own.type not in own.outside.get_subjects()
     own.codec().load()

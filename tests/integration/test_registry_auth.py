@@ -8,19 +8,19 @@ from contextlib import closing
 
 import pytest
 
-from schemas.catalog import Catalog
-from schemas.codec import Codec
-from schemas.errors import DecodeError, LogfoldError, UnavailableError
-from schemas.registry.client import Registry
-from schemas.registry.framing import Confluent
-from schemas.registry.settings import RegistrySettings
+from eventfold.kafka.schema_registry import Registry
+from eventfold.schemas.catalog import Catalog
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.errors import DecodeError, EventfoldError, UnavailableError
+from eventfold.schemas.registry.framing import Confluent
+from eventfold.schemas.registry.settings import RegistrySettings
 from tests.support.flights import scheduled
 from tests.support.guarded_registry import PASSWORD, Issuer, by_password, by_token
 from tests.support.local_stack import REPOSITORY
 
 # Fetching the registry is part of the first start in a checkout, which `registry_url` sees to.
 pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("registry_url")]
-LIBS = REPOSITORY / ".logfold" / "registry-libs"
+LIBS = REPOSITORY / ".eventfold" / "registry-libs"
 TYPE = "flights.FlightScheduled"
 
 
@@ -57,7 +57,7 @@ def written(**settings: str) -> bytes:
 
 
 def refused(status: int, **settings: str) -> str:
-    with pytest.raises(LogfoldError, match=rf"HTTP {status}\): see SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO and ") as raised:
+    with pytest.raises(EventfoldError, match=rf"HTTP {status}\): see SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO and ") as raised:
         written(**settings)
     assert not isinstance(raised.value, DecodeError | UnavailableError)
     assert PASSWORD not in str(raised.value)

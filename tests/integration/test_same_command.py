@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from processors.handler.decided_ids import TURN_MS
-from producers.commands import Command
-from producers.outcomes import Outcome
+from eventfold.producers.commands import Command
+from eventfold.store.decided_ids import TURN_MS
+from eventfold.store.outcomes import Outcome
 from tests.support import commands, flights, log
 from tests.support.deadline import eventually
 from tests.support.sandbox import OpenSandbox, Sandbox
@@ -106,7 +106,7 @@ def test_twice_in_one_batch_counts_once_and_answers_both(sandbox: Sandbox) -> No
 @pytest.mark.parametrize("protocol", ["consumer", "classic"])
 def test_again_after_the_partitions_moved_to_another_handler(open_sandbox: OpenSandbox, protocol: str) -> None:
     """The new owner decides by what it folded itself; the refused departure would pass by now."""
-    with open_sandbox(LOGFOLD_GROUP_PROTOCOL=protocol) as sandbox:
+    with open_sandbox(EVENTFOLD_GROUP_PROTOCOL=protocol) as sandbox:
         left = sandbox.handler("left")
         ids = [str(uuid.uuid4()) for _ in range(2)]
         first = [commands.schedule(sandbox, 1, id=ids[0]), commands.depart(sandbox, 2, id=ids[1])]
@@ -136,7 +136,7 @@ def at_once(sandbox: Sandbox, calls: list[tuple[str, ...]]) -> list[tuple[int, A
     """Exit code and JSON of each call, all of them processes that run at the same time."""
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "logfold", *call, "--timeout", "60"],
+            [sys.executable, "-m", "eventfold", *call, "--timeout", "60"],
             env=sandbox.environ,
             cwd=sandbox.folder,
             stdout=subprocess.PIPE,
@@ -191,7 +191,7 @@ def test_how_far_back_ids_reach_when_the_ledger_comes_from_the_log(sandbox: Sand
 @pytest.mark.parametrize("protocol", ["consumer", "classic"])
 def test_a_group_that_loses_its_offset_under_load_changes_nothing(open_sandbox: OpenSandbox, protocol: str) -> None:
     """A handler is killed amid a stream of commands, half of which are refused, and its group is deleted."""
-    with open_sandbox(LOGFOLD_GROUP_PROTOCOL=protocol) as sandbox:
+    with open_sandbox(EVENTFOLD_GROUP_PROTOCOL=protocol) as sandbox:
         handler = sandbox.handler()
         count = 1_500
         with ThreadPoolExecutor(1) as pool:

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from producers.flights.dataset import flights
-from producers.flights.decider import decider
-from producers.flights.importer import commands
-from projections.slices import SliceStore
-from schemas.catalog import Catalog
-from schemas.codec import Codec
-from schemas.message import Message
-from schemas.partitioner import partition_of
+from eventfold.schemas.catalog import Catalog
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.message import Message
+from eventfold.schemas.partitioner import partition_of
+from eventfold.store.slices import SliceStore
+from flights.dataset import flights
+from flights.decider import decider
+from flights.importer import commands
 from tests.support import log, truth
 from tests.support.flights import scheduled
 from tests.support.sandbox import OpenSandbox, Sandbox

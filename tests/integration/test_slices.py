@@ -12,8 +12,8 @@ from redis import Redis
 from redis.crc import key_slot
 from redis.exceptions import NoScriptError, ResponseError
 
-from projections.slices import Changes, Commit, Progress, SliceId, SliceStore
-from schemas.errors import LogfoldError
+from eventfold.schemas.errors import EventfoldError
+from eventfold.store.slices import Changes, Commit, Progress, SliceId, SliceStore
 from tests.support.deadline import eventually
 from tests.support.sandbox import OpenSandbox, Sandbox
 
@@ -226,7 +226,7 @@ def test_a_redis_without_the_script_is_noticed_and_the_next_commit_works(
 def test_a_slice_that_is_not_whole_is_an_error_not_a_beginning(store: SliceStore, redis: Redis, slice_: SliceId) -> None:
     written(store, slice_, 7, put(a=b"1"))
     redis.hdel(slice_.key("slice"), "offset")
-    with pytest.raises(LogfoldError, match="torn"):
+    with pytest.raises(EventfoldError, match="torn"):
         store.progress([slice_])
 
 
@@ -241,7 +241,7 @@ def test_a_write_that_fails_midway_leaves_a_torn_slice_that_nobody_takes_for_who
     commit = Commit(slice=slice_, before=progress, after=reaching(9), changes=changes)
     with pytest.raises(ResponseError, match="WRONGTYPE"):
         store.commit([commit])
-    with pytest.raises(LogfoldError, match="torn"):
+    with pytest.raises(EventfoldError, match="torn"):
         store.progress([slice_])
     assert store.commit([commit]) == [False]
     store.drop(slice_, [TABLE, INDEX])
@@ -313,7 +313,7 @@ def test_a_torn_slice_is_not_held(store: SliceStore, slice_: SliceId, redis: Red
     written(store, slice_, 7, put(a=b"1"))
     redis.hset(slice_.key("slice"), "revision", "torn")
     before = everything(redis, slice_)
-    with pytest.raises(LogfoldError, match="torn"):
+    with pytest.raises(EventfoldError, match="torn"):
         store.hold([slice_], 1_000)
     assert everything(redis, slice_) == before
 
@@ -344,7 +344,7 @@ def test_rows_are_read_with_the_offset_they_are_of(store: SliceStore, slice_: Sl
 
 
 def told(store: SliceStore, slice_: SliceId, offset: int, rows: bytes, kept: int = 10) -> Progress:
-    """Commit with an entry for the stream of changes, as projections.feed makes them."""
+    """Commit with an entry for the stream of changes, as eventfold.projections.feed makes them."""
     before = store.progress([slice_])[0]
     after = replace(reaching(offset), changed=f"{offset}-{before.revision + 1}")
     commit = Commit(slice=slice_, before=before, after=after, changes=put(a=rows), entry=rows, kept=kept)

@@ -89,7 +89,7 @@ class Stack:
 
 
 def clean_environment(changes: Mapping[str, str]) -> dict[str, str]:
-    ours = ("KAFKA_PORT", "REDIS_PORT", "REGISTRY_PORT", "LOGFOLD_STACK")
+    ours = ("KAFKA_PORT", "REDIS_PORT", "REGISTRY_PORT", "EVENTFOLD_STACK")
     return {**{key: value for key, value in os.environ.items() if key not in ours}, **changes}
 
 
@@ -380,7 +380,7 @@ def test_a_signal_whose_exception_got_lost_ends_an_up_all_the_same(fresh: Stack,
             with suppress(Interrupted):
                 signal.raise_signal(signal.SIGTERM)
 
-    fetched = DEPLOY.parent / ".logfold"
+    fetched = DEPLOY.parent / ".eventfold"
     made = stack_lifecycle.Stack(
         state=fresh.state,
         libs=fetched / "kafka-libs",

@@ -1,4 +1,4 @@
-"""`logfold tail`: a topic's records as they lie there, decoded, merged by time."""
+"""`eventfold tail`: a topic's records as they lie there, decoded, merged by time."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from schemas.position import Position
-from schemas.times import iso
+from eventfold.schemas.position import Position
+from eventfold.schemas.times import iso
 from tests.support import flights, log
 from tests.support.deadline import eventually
 from tests.support.sandbox import OpenSandbox, Sandbox
@@ -136,11 +136,11 @@ def test_following_shows_what_comes_until_ctrl_c(sandbox: Sandbox) -> None:
     assert following.stop(signal.SIGINT) == 130
     lines = following.log.splitlines()
     assert [json.loads(line)["version"] for line in lines[:2]] == [1, 3]
-    assert lines[-1] == "logfold: interrupted"
+    assert lines[-1] == "eventfold: interrupted"
 
 
 def test_following_ends_with_who_reads_it(sandbox: Sandbox) -> None:
-    args = [sys.executable, "-m", "logfold", "tail", "flights.events", "-f"]
+    args = [sys.executable, "-m", "eventfold", "tail", "flights.events", "-f"]
     process = subprocess.Popen(args, env=sandbox.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stderr is not None
 

@@ -1,4 +1,4 @@
-"""`logfold topics`: what is created, and how it is kept."""
+"""`eventfold topics`: what is created, and how it is kept."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from processors.topics import Topics
+from eventfold.kafka.topics import Topics
 from tests.support.sandbox import OpenSandbox, Sandbox
 
 DAY_MS = 24 * 3600 * 1000
@@ -56,4 +56,4 @@ def test_the_log_is_kept_for_ever_and_commands_for_a_week(corner: Sandbox) -> No
 
 def test_a_daemon_without_topics_says_what_to_do(corner: Sandbox) -> None:
     for args in (("run", "projector", "flights"), ("run", "handler", "flights")):
-        assert "logfold topics create" in corner.fails(1, *args)
+        assert "eventfold topics create" in corner.fails(1, *args)

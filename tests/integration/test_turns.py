@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from processors.turns import Turns
-from projections.slices import Changes, Commit, Progress, SliceId, SliceStore
+from eventfold.store.slices import Changes, Commit, Progress, SliceId, SliceStore
+from eventfold.store.turns import Turns
 from tests.support.sandbox import OpenSandbox
 
 TABLE = "rows"

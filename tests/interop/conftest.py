@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from stack_jars import Bundle, copy_dependencies, fetch
 
-from schemas.catalog import Catalog
-from schemas.codec import Codec
+from eventfold.schemas.catalog import Catalog
+from eventfold.schemas.codec import Codec
+from stack_jars import Bundle, copy_dependencies, fetch
 from tests.support.local_stack import REPOSITORY
 
 FOLDER = Path(__file__).parent
@@ -29,7 +29,7 @@ def codec() -> Codec:
 
 @pytest.fixture(scope="session")
 def java() -> Java:
-    libs = REPOSITORY / ".logfold" / "interop-libs"
+    libs = REPOSITORY / ".eventfold" / "interop-libs"
     pom = FOLDER / "pom.xml"
     wanted = hashlib.sha256(pom.read_bytes()).hexdigest()
     fill = partial(copy_dependencies, pom, what="Java's Avro library", made="avro-*.jar")

@@ -1,4 +1,4 @@
-"""The headers of logfold's records are read by the CloudEvents SDK, and records that it makes are folded."""
+"""The headers of eventfold's records are read by the CloudEvents SDK, and records that it makes are folded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary, to_binary
 from cloudevents.core.v1.event import CloudEvent
 
-from schemas.envelope import Envelope, as_mapping
+from eventfold.schemas.envelope import Envelope, as_mapping
 from tests.support import flights, log
 from tests.support.sandbox import Sandbox
 
@@ -26,7 +26,7 @@ class AsItIs:
         return data
 
 
-def test_the_sdk_reads_a_record_of_logfolds(sandbox: Sandbox) -> None:
+def test_the_sdk_reads_a_record_of_eventfolds(sandbox: Sandbox) -> None:
     sandbox.handler()
     sandbox.ok("flights", "schedule", "--number", "1", *flights.SCHEDULE_OPTIONS)
     (record,) = log.read(sandbox, "flights.events")

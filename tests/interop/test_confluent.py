@@ -1,4 +1,4 @@
-"""Messages of logfold are read by Confluent's AvroDeserializer, and those of its AvroSerializer are read and folded."""
+"""Messages of eventfold are read by Confluent's AvroDeserializer, and those of its AvroSerializer are read and folded."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from confluent_kafka.schema_registry import SchemaRegistryClient, record_subject
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext, SerializationError
 
-from schemas.catalog import Catalog, MessageSchema
-from schemas.codec import Codec
-from schemas.registry.client import Registry
-from schemas.registry.framing import Confluent
-from schemas.registry.settings import RegistrySettings
+from eventfold.kafka.schema_registry import Registry
+from eventfold.schemas.catalog import Catalog, MessageSchema
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.registry.framing import Confluent
+from eventfold.schemas.registry.settings import RegistrySettings
 from tests.support import flights, log
 from tests.support.avro import sample
 from tests.support.sandbox import OpenSandbox, Sandbox
@@ -83,7 +83,7 @@ def as_ours(data: dict[str, Any]) -> dict[str, Any]:
     return {name: plain(of) for name, of in data.items()}
 
 
-def test_confluents_deserializer_reads_every_message_of_logfold(
+def test_confluents_deserializer_reads_every_message_of_eventfold(
     codec: Codec, client: SchemaRegistryClient, messages: list[tuple[MessageSchema, dict[str, Any]]]
 ) -> None:
     read = AvroDeserializer(client)
@@ -98,7 +98,7 @@ def test_confluents_deserializer_reads_every_message_of_logfold(
         assert as_ours(found) == as_theirs(codec, schema, data), schema.type
 
 
-def test_logfold_reads_every_message_of_confluents_serializer(
+def test_eventfold_reads_every_message_of_confluents_serializer(
     codec: Codec, client: SchemaRegistryClient, messages: list[tuple[MessageSchema, dict[str, Any]]]
 ) -> None:
     for schema, data in messages:

@@ -1,4 +1,4 @@
-"""Messages of logfold are read by the Java Avro library, and those that it writes are read and folded by logfold."""
+"""Messages of eventfold are read by the Java Avro library, and those that it writes are read and folded by eventfold."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from schemas.catalog import Catalog, MessageSchema
-from schemas.codec import Codec
-from schemas.decimals import from_bytes, to_bytes
-from schemas.parsed import decimals
-from schemas.testing import written
+from eventfold.schemas.catalog import Catalog, MessageSchema
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.decimals import from_bytes, to_bytes
+from eventfold.schemas.parsed import decimals
+from eventfold.schemas.testing import written
 from tests.interop.conftest import Java
 from tests.support import flights, log
 from tests.support.avro import sample
@@ -55,7 +55,7 @@ def messages() -> list[tuple[MessageSchema, dict[str, Any]]]:
     return [(schema, sample(schema.schema, choice)) for schema in NEWEST for _ in range(EACH)]
 
 
-def test_java_reads_every_message_of_logfold(
+def test_java_reads_every_message_of_eventfold(
     codec: Codec, java: Java, messages: list[tuple[MessageSchema, dict[str, Any]]]
 ) -> None:
     asked = [("decode", schema.path, b64encode(codec.encode(schema.type, data)).decode()) for schema, data in messages]
@@ -71,7 +71,7 @@ def test_java_reads_an_older_version_as_the_newest(codec: Codec, java: Java) -> 
     assert from_json(second, json.loads(answer)) == codec.decode(value).data == {**data, "diverted_to": None}
 
 
-def test_logfold_reads_every_message_of_java(
+def test_eventfold_reads_every_message_of_java(
     codec: Codec, java: Java, messages: list[tuple[MessageSchema, dict[str, Any]]]
 ) -> None:
     asked = [("encode", schema.path, json.dumps(as_json(schema, data))) for schema, data in messages]

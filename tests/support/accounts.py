@@ -8,8 +8,8 @@ from typing import Any
 
 from confluent_kafka import Message as Record
 
-from projections.event import Event
-from schemas.message import Message
+from eventfold.schemas.event import Event
+from eventfold.schemas.message import Message
 
 
 def command(name: str, **data: Any) -> Message:

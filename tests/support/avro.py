@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from schemas.catalog import Catalog
-from schemas.upcasting import Upcaster
+from eventfold.schemas.catalog import Catalog
+from eventfold.schemas.upcasting import Upcaster
 
 
 def sample(schema: Any, choice: random.Random) -> Any:  # noqa: C901

@@ -13,13 +13,13 @@ from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from processors.accounts.transfers import transfers
-from processors.process_manager import Emit, Refused
-from producers.accounts.decider import decider
-from producers.decider import Refusal, State
-from projections.event import Event
-from schemas.message import Message
-from schemas.partitioner import partition_of
+from accounts.decider import decider
+from accounts.transfers import transfers
+from eventfold.producers.decider import Refusal, State
+from eventfold.producers.process_manager import Emit, Refused
+from eventfold.schemas.event import Event
+from eventfold.schemas.message import Message
+from eventfold.schemas.partitioner import partition_of
 
 PARTITIONS = 3
 MONEY = {"accounts.MoneyDeposited": 1, "accounts.MoneyWithdrawn": -1}

@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, ViewportSize, sync_playwright
-from stack_redis import apt, installing
 
+from stack_redis import apt, installing
 from tests.support.local_stack import REPOSITORY
 
-SCREENSHOTS = REPOSITORY / ".logfold" / "screenshots"
+SCREENSHOTS = REPOSITORY / ".eventfold" / "screenshots"
 DESKTOP = ViewportSize(width=1440, height=900)
 PHONE = ViewportSize(width=390, height=844)
 _QUIET = [

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from producers.commands import Command
-from producers.outcomes import Outcome
+from eventfold.producers.commands import Command
+from eventfold.store.outcomes import Outcome
 from tests.support import flights
 from tests.support.sandbox import Sandbox
 

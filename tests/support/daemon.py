@@ -1,4 +1,4 @@
-"""A daemon of logfold as a process, with its log in a file."""
+"""A daemon of eventfold as a process, with its log in a file."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.support.deadline import DEADLINE_S, eventually
 
 
 class Daemon:
-    """`logfold <args>`, from its start to its end."""
+    """`eventfold <args>`, from its start to its end."""
 
     def __init__(self, args: Sequence[str], environ: Mapping[str, str], log_file: Path) -> None:
         self.name = " ".join(args)
         self.log_file = log_file
         with log_file.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "logfold", *args],
+                [sys.executable, "-m", "eventfold", *args],
                 env=dict(environ),
                 cwd=log_file.parent,
                 stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""What January must come to, counted from the CSV in plain Python and with nothing of logfold."""
+"""What January must come to, counted from the CSV in plain Python and with nothing of eventfold."""
 
 from __future__ import annotations
 

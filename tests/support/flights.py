@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from schemas.partitioner import partition_of
+from eventfold.schemas.partitioner import partition_of
 
 MINUTE_MS = 60_000
 DAY = 15_744  # 2013-02-08, in days since 1970

@@ -1,4 +1,4 @@
-"""Tokens that an issuer would never give for logfold, each wrong in one way."""
+"""Tokens that an issuer would never give for eventfold, each wrong in one way."""
 
 from __future__ import annotations
 

@@ -19,12 +19,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from schemas.catalog import Catalog, installed
-from schemas.codec import Codec
-from schemas.errors import DecodeError
-from schemas.framing import MARKER
-from schemas.parsed import fingerprint, parse
-from schemas.writing import Writer
+from eventfold.schemas.catalog import Catalog, installed
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.errors import DecodeError
+from eventfold.schemas.framing import MARKER
+from eventfold.schemas.parsed import fingerprint, parse
+from eventfold.schemas.writing import Writer
 from tests.support.avro import sample
 
 MEMORY = 256 << 20
@@ -62,7 +62,7 @@ _KINDS: dict[str, tuple[Any, Any]] = {
 
 
 def codec_and_messages(choice: random.Random) -> tuple[Codec, list[bytes]]:
-    """A codec of logfold's own domains and of one with every kind of type, and whole messages in all their versions."""
+    """A codec of eventfold's own domains and of one with every kind of type, and whole messages in all their versions."""
     with tempfile.TemporaryDirectory() as name:
         catalog = _catalog(Path(name))
         codec = Codec(catalog)

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
-import stack_registry
 from joserfc import jwt
 from joserfc.jwk import RSAKey
-from stack_plan import REGISTRY_API, Plan
 
+import stack_registry
+from stack_plan import REGISTRY_API, Plan
 from tests.support.deadline import eventually
 
 ROLES = {"writer": "sr-developer", "reader": "sr-readonly"}

@@ -1,6 +1,6 @@
 """A real OAuth2 issuer on loopback, made with authlib: client credentials in, JWT access tokens (RFC 9068) out.
 
-`with issuer() as it: it.token(scope="flights:read", client="board")`; what logfold must be set to for it is `it.environ()`.
+`with issuer() as it: it.token(scope="flights:read", client="board")`; what eventfold must be set to for it is `it.environ()`.
 Tokens that it would never issue are made by tests/support/forged.py.
 """
 
@@ -24,7 +24,7 @@ from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 from authlib.oauth2.rfc9068 import JWTBearerTokenGenerator
 from joserfc.jwk import Key, KeySet, generate_key
 
-AUDIENCE = "https://logfold.example"
+AUDIENCE = "https://eventfold.example"
 ACTOR_KEY = "a secret of these tests, long enough"
 RFC8414 = "/.well-known/oauth-authorization-server"
 OPENID = "/.well-known/openid-configuration"
@@ -78,8 +78,12 @@ class Issuer:
             self._server.server_close()
 
     def environ(self, **more: str) -> dict[str, str]:
-        """The settings by which logfold takes its tokens."""
-        named = {"LOGFOLD_OAUTH_ISSUER": self.url, "LOGFOLD_OAUTH_AUDIENCE": self.audience, "LOGFOLD_ACTOR_KEY": ACTOR_KEY}
+        """The settings by which eventfold takes its tokens."""
+        named = {
+            "EVENTFOLD_OAUTH_ISSUER": self.url,
+            "EVENTFOLD_OAUTH_AUDIENCE": self.audience,
+            "EVENTFOLD_ACTOR_KEY": ACTOR_KEY,
+        }
         return {**named, **more}
 
     def token(self, scope: str = "", client: str = "board") -> str:

@@ -84,13 +84,13 @@ class _Made:
             name = branch if isinstance(branch, str) else branch.get("name", branch["type"])
             found.setdefault(name.removeprefix("shop."), branch)
         if "Two" in found:
-            # The codec takes the bytes of a fixed beside a decimal for one (schemas.resolution).
+            # The codec takes the bytes of a fixed beside a decimal for one (eventfold.schemas.resolution).
             found = {name: of for name, of in found.items() if name != "bytes"}
         return list(found.values())
 
     def _plain(self, kind: str, depth: int) -> Any:
         if kind == "array":
-            # Of what takes bytes: of anything else a few bytes could claim any number (see schemas.bounds).
+            # Of what takes bytes: of anything else a few bytes could claim any number (see eventfold.schemas.bounds).
             return {"type": "array", "items": {"type": "map", "values": self._type(depth - 1)}}
         if kind == "map":
             return {"type": "map", "values": self._type(depth - 1)}

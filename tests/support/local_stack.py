@@ -14,17 +14,17 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STACK = REPOSITORY / "deploy" / "stack.py"
-_OURS = ("KAFKA_", "REDIS_", "REGISTRY_", "LOGFOLD_", "SCHEMA_REGISTRY_")
+_OURS = ("KAFKA_", "REDIS_", "REGISTRY_", "EVENTFOLD_", "SCHEMA_REGISTRY_")
 
 
 def clean_environ() -> dict[str, str]:
-    """This process's environment without any setting of logfold or of the stack."""
+    """This process's environment without any setting of eventfold or of the stack."""
     return {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
 
 
 def missing_tools() -> list[str]:
     """What a stack needs and this machine lacks."""
-    libs = REPOSITORY / ".logfold" / "kafka-libs" / "pom.sha256"
+    libs = REPOSITORY / ".eventfold" / "kafka-libs" / "pom.sha256"
     can_install = shutil.which("apt-get") is not None and os.geteuid() == 0
     needed = {"java": False, "mvn": libs.exists(), "redis-server": can_install}
     return [tool for tool, dispensable in needed.items() if not dispensable and shutil.which(tool) is None]

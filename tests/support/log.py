@@ -1,4 +1,4 @@
-"""Reading a topic to its end, and writing to it past logfold's own producers."""
+"""Reading a topic to its end, and writing to it past eventfold's own producers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import NewTopic
 
-from processors.topics import Topics
-from schemas.envelope import Envelope, Headers
+from eventfold.kafka.topics import Topics
+from eventfold.schemas.envelope import Envelope, Headers
 from tests.support.deadline import eventually
 from tests.support.sandbox import Sandbox
 

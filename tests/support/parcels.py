@@ -1,4 +1,4 @@
-"""The domain of one's own in tests/parcels, installed into a folder as a user would install it."""
+"""The domain of one's own in examples/parcels, installed into a folder as a user would install it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.support.local_stack import REPOSITORY, clean_environ
 
-PACKAGE = REPOSITORY / "tests" / "parcels"
+PACKAGE = REPOSITORY / "examples" / "parcels"
 
 
 def install_parcels(folder: Path, edit: Callable[[Path], None] = lambda _: None) -> Path:

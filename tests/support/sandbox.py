@@ -16,10 +16,11 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from redis import Redis
 
-from logfold import Client, Installation
-from processors.heartbeat import daemons
-from processors.lag import lags
-from projections.reader import Reader
+from eventfold import Client
+from eventfold.installation import Installation
+from eventfold.projections.reader import Reader
+from eventfold.store.heartbeats import daemons
+from eventfold.tools.lag import lags
 from tests.support.daemon import Daemon
 from tests.support.deadline import eventually
 from tests.support.local_stack import LocalStack, clean_environ
@@ -30,7 +31,7 @@ _LEAVE_S = 15
 
 
 class Sandbox:
-    """Everything under one `LOGFOLD_TOPIC_PREFIX` and one Redis database.
+    """Everything under one `EVENTFOLD_TOPIC_PREFIX` and one Redis database.
 
     prefix: of an existing sandbox, to read its topics from a Redis of one's own.
     """
@@ -43,9 +44,9 @@ class Sandbox:
             **clean_environ(),
             "KAFKA_BOOTSTRAP_SERVERS": stack.bootstrap,
             "REDIS_URL": stack.redis_url(database),
-            "LOGFOLD_TOPIC_PREFIX": prefix,
-            "LOGFOLD_INSTANCE": "one",
-            "LOGFOLD_DOMAINS": "flights",
+            "EVENTFOLD_TOPIC_PREFIX": prefix,
+            "EVENTFOLD_INSTANCE": "one",
+            "EVENTFOLD_DOMAINS": "flights",
             **settings,
         }
         self.redis = Redis.from_url(self.environ["REDIS_URL"])
@@ -56,9 +57,9 @@ class Sandbox:
     # -- the command line ----------------------------------------------------------------------------------------------
 
     def run(self, *args: str, stdin: str = "", environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        """`logfold <args>` to its end."""
+        """`eventfold <args>` to its end."""
         return subprocess.run(
-            [sys.executable, "-m", "logfold", *args],
+            [sys.executable, "-m", "eventfold", *args],
             env={**self.environ, **(environ or {})},
             cwd=self.folder,
             input=stdin,
@@ -71,7 +72,7 @@ class Sandbox:
     def ok(self, *args: str, stdin: str = "") -> str:
         """What a command that must succeed prints."""
         done = self.run(*args, stdin=stdin)
-        assert done.returncode == 0, f"logfold {' '.join(args)}: {done.returncode}\n{done.stdout}{done.stderr}"
+        assert done.returncode == 0, f"eventfold {' '.join(args)}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
 
     def json(self, *args: str) -> Any:
@@ -88,7 +89,7 @@ class Sandbox:
     # -- daemons -------------------------------------------------------------------------------------------------------
 
     def start(self, *args: str, **environ: str) -> Daemon:
-        """`logfold <args>` as a daemon; it is killed at the end of the test, if it still runs."""
+        """`eventfold <args>` as a daemon; it is killed at the end of the test, if it still runs."""
         log_file = self.folder / f"{next(_NUMBERS)}-{'-'.join(args).replace('/', '_')}.log"
         daemon = Daemon(args, {**self.environ, **environ}, log_file)
         self.daemons.append(daemon)
@@ -131,7 +132,7 @@ class Sandbox:
         return self.new_producer()
 
     def new_producer(self, **more: Any) -> Producer:
-        """A producer of no part of logfold, which partitions as Java's does."""
+        """A producer of no part of eventfold, which partitions as Java's does."""
         return Producer({"bootstrap.servers": self.stack.bootstrap, "partitioner": "murmur2_random", "log_level": 0, **more})
 
     def create_topics(self, partitions: int = 2) -> None:
@@ -162,7 +163,7 @@ class Sandbox:
         eventually(lambda: not behind(), f"{names} have caught up", timeout_s, 0.2)
 
     def caught_up_by_command(self, *names: str) -> None:
-        """The same as `logfold lag` tells it, for domains that this process does not have."""
+        """The same as `eventfold lag` tells it, for domains that this process does not have."""
         eventually(
             lambda: all(row["lag"] == 0 for row in self.json("lag") if row["name"] in names), f"{names} have caught up", 60
         )

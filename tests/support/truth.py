@@ -1,4 +1,4 @@
-"""What a read model must be: the log, folded in plain Python with nothing of logfold but the codec and the declared steps."""
+"""What a read model must be: the log, folded in plain Python with nothing of eventfold but the codec and the declared steps."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 from xxhash import xxh3_128_intdigest
 
-from projections.event import Event
-from projections.projection import Projection
-from schemas.codec import Codec
+from eventfold.projections.projection import Projection
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.event import Event
 from tests.support import log
 from tests.support.sandbox import Sandbox
 

@@ -14,17 +14,17 @@ from typing import Any
 
 import pytest
 
-from processors.runtime import Runtime
-from producers.settings import KafkaSettings
-from projections.generations import Generations
-from projections.parked import Mark, marks, shown
-from projections.projection import Projection
-from projections.reader import Reader
-from projections.slices import SliceStore
-from schemas.catalog import Catalog
-from schemas.codec import Codec
-from schemas.names import Names
-from schemas.partitioner import partition_of
+from eventfold.kafka.settings import KafkaSettings
+from eventfold.processors.runtime import Runtime
+from eventfold.projections.projection import Projection
+from eventfold.projections.reader import Reader
+from eventfold.schemas.catalog import Catalog
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.names import Names
+from eventfold.schemas.partitioner import partition_of
+from eventfold.store.generations import Generations
+from eventfold.store.parked import Mark, marks, shown
+from eventfold.store.slices import SliceStore
 from tests.support import log, truth
 from tests.support.parcels import PACKAGE, install_parcels, python_path
 from tests.support.sandbox import OpenSandbox, Sandbox
@@ -36,8 +36,8 @@ _SOURCE = '''
 
 from pathlib import Path
 
-from projections.projection import Index, Param, Projection, Table, sum_fields
-from schemas.failure import Park, Retry, Stop
+from eventfold.projections.projection import Index, Param, Projection, Table, sum_fields
+from eventfold.schemas.failure import Park, Retry, Stop
 
 MENDED = False
 BROKEN = Path("broken")
@@ -240,7 +240,7 @@ def opener(open_sandbox: OpenSandbox, tmp_path_factory: pytest.TempPathFactory) 
 
     @contextmanager
     def opened(policy: str = PARK) -> Iterator[Wards]:
-        with open_sandbox(partitions=PARTITIONS, PYTHONPATH=path(policy, False), LOGFOLD_DOMAINS="parcels") as sandbox:
+        with open_sandbox(partitions=PARTITIONS, PYTHONPATH=path(policy, False), EVENTFOLD_DOMAINS="parcels") as sandbox:
             yield Wards(sandbox, source, path(PARK, True))
 
     opened.path = path  # type: ignore[attr-defined]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from producers.flights.dataset import flights
-from producers.flights.decider import decider
-from producers.flights.importer import commands
-from projections.event import Event
-from schemas.catalog import Catalog
-from schemas.codec import Codec
+from eventfold.schemas.catalog import Catalog
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.event import Event
+from flights.dataset import flights
+from flights.decider import decider
+from flights.importer import commands
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
-from producers.accounts.decider import decider
-from producers.decider import Refusal, State
-from producers.testing import Given, given
-from schemas.accounts.money import LARGEST
-from schemas.codec import Codec
-from schemas.message import Message
+from accounts.decider import decider
+from accounts.money import LARGEST
+from eventfold.producers.decider import Refusal, State
+from eventfold.producers.testing import Given, given
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.message import Message
 from tests.support.accounts import command, event, moved, route
 
 OPENED = event("AccountOpened", owner="Ada Lovelace", currency="EUR")

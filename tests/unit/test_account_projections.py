@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from projections.accounts import accounts, projections, statements, totals, transfers
-from projections.event import Event
-from projections.fold import FoldError
-from projections.paging import PageGoneError
-from projections.past import PastReader
-from projections.projection import Projection
-from projections.testing import assert_folds_alike, folded
-from schemas.codec import Codec
-from schemas.errors import UsageError
+from accounts.projections import accounts, projections, statements, totals, transfers
+from eventfold.projections.fold import FoldError
+from eventfold.projections.paging import PageGoneError
+from eventfold.projections.past import PastReader
+from eventfold.projections.projection import Projection
+from eventfold.projections.testing import assert_folds_alike, folded
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.errors import UsageError
+from eventfold.schemas.event import Event
 from tests.support.accounts import as_events, event, moved, numbered, route
 from tests.support.bank import Bank
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from schemas.catalog import Catalog
-from schemas.codec import Codec
-from schemas.errors import LogfoldError, UsageError
+from eventfold.schemas.catalog import Catalog
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.errors import EventfoldError, UsageError
 
 INSTALLED = Catalog.installed(["flights", "accounts"])
 
@@ -30,12 +30,12 @@ def read(folder: Path) -> Catalog:
     return Catalog({"shop": folder})
 
 
-def test_the_flights_and_logfolds_own_messages_are_there() -> None:
+def test_the_flights_and_eventfolds_own_messages_are_there() -> None:
     names = ("FlightArrived", "FlightCancelled", "FlightDeparted", "FlightDiverted", "FlightScheduled")
     assert INSTALLED.types("flights", "events") == [f"flights.{name}" for name in names]
     verbs = ("Arrive", "Cancel", "Depart", "Divert", "Schedule")
     assert INSTALLED.types("flights", "commands") == [f"flights.{verb}Flight" for verb in verbs]
-    assert INSTALLED.types("logfold", "events") == ["logfold.CommandRefused"]
+    assert INSTALLED.types("eventfold", "events") == ["eventfold.CommandRefused"]
 
 
 def test_the_newest_version_is_written_and_every_one_becomes_it(folder: Path) -> None:
@@ -60,7 +60,7 @@ def test_the_newest_version_is_written_and_every_one_becomes_it(folder: Path) ->
 def test_two_versions_that_no_header_tells_apart_are_an_error(folder: Path) -> None:
     (folder / "events" / "Sold.v1.avsc").write_text(avsc("Sold", {"name": "sku", "type": "string"}))
     (folder / "events" / "Sold.v2.avsc").write_text(avsc("Sold", {"name": "sku", "type": "string", "default": ""}))
-    with pytest.raises(LogfoldError, match=r"Sold\.v2\.avsc and .*Sold\.v1\.avsc have the same fingerprint"):
+    with pytest.raises(EventfoldError, match=r"Sold\.v2\.avsc and .*Sold\.v1\.avsc have the same fingerprint"):
         Codec(read(folder))
 
 
@@ -82,18 +82,18 @@ def test_an_unknown_type_is_a_usage_error() -> None:
 )
 def test_a_bad_file_is_an_error_with_its_name(folder: Path, file: str, text: str, says: str) -> None:
     (folder / "events" / file).write_text(text)
-    with pytest.raises(LogfoldError, match=f"{file}.*{says}"):
+    with pytest.raises(EventfoldError, match=f"{file}.*{says}"):
         read(folder)
 
 
 def test_a_message_that_is_command_and_event_is_an_error(folder: Path) -> None:
     for kind in ("commands", "events"):
         (folder / kind / "Sold.v1.avsc").write_text(avsc("Sold"))
-    with pytest.raises(LogfoldError, match=r"shop\.Sold version 1 stands in .*commands"):
+    with pytest.raises(EventfoldError, match=r"shop\.Sold version 1 stands in .*commands"):
         read(folder)
 
 
 def test_what_is_no_avro_schema_is_an_error_with_its_file(folder: Path) -> None:
     (folder / "events" / "Sold.v1.avsc").write_text(avsc("Sold", {"name": "sku", "type": "strng"}))
-    with pytest.raises(LogfoldError, match=r"Sold\.v1\.avsc.*not an Avro schema"):
+    with pytest.raises(EventfoldError, match=r"Sold\.v1\.avsc.*not an Avro schema"):
         Codec(read(folder))

@@ -12,10 +12,10 @@ from typing import Any
 import fastavro
 import pytest
 
-from schemas.catalog import Catalog
-from schemas.codec import Codec
-from schemas.errors import DecodeError, UsageError
-from schemas.framing import MARKER
+from eventfold.schemas.catalog import Catalog
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.errors import DecodeError, UsageError
+from eventfold.schemas.framing import MARKER
 from tests.support.avro import sample
 
 CATALOG = Catalog.installed(["flights", "accounts"])

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from processors.gate.samples import History
-from processors.log.saved import saved
-from schemas import container
-from schemas.errors import LogfoldError
+from eventfold.schemas import container
+from eventfold.schemas.errors import EventfoldError
+from eventfold.tools.history_check.samples import History
+from eventfold.tools.log.saved import saved
 
 ABOUT = {"topic": "t", "partition": "0"}
 RECORDS = [
@@ -78,12 +78,12 @@ def test_a_file_that_lacks_whole_blocks(tmp_path: Path) -> None:
     blocks = whole.split(marker)
     assert len(blocks) > 4
     path.write_bytes(marker.join(blocks[:-2]) + marker)
-    with pytest.raises(LogfoldError, match=r"t-0\.avro is cut or damaged: it has \d+ records, and says that there are 500"):
+    with pytest.raises(EventfoldError, match=r"t-0\.avro is cut or damaged: it has \d+ records, and says that there are 500"):
         read(path)
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(LogfoldError, match=r"t-0\.avro cannot be written: No such file or directory"):
+    with pytest.raises(EventfoldError, match=r"t-0\.avro cannot be written: No such file or directory"):
         container.save(tmp_path / "nowhere" / "t-0.avro", RECORDS, lambda: ABOUT)
 
 
@@ -99,5 +99,5 @@ def test_schemas_in_the_metadata_that_cannot_be_read_name_the_file(tmp_path: Pat
     path, about = tmp_path / "t-0.avro", {**ABOUT, "topic_id": "i", "partitions": "1", "schemas": wrong}
     container.save(path, [], lambda: about)
     for reads in (lambda: container.schemas_of(path, about), lambda: saved(tmp_path), lambda: History.read(tmp_path)):
-        with pytest.raises(LogfoldError, match=r"t-0\.avro: its metadata has schemas that cannot be read"):
+        with pytest.raises(EventfoldError, match=r"t-0\.avro: its metadata has schemas that cannot be read"):
             reads()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from producers.flights.dataset import Flight, count, flights, midnight
-from schemas.times import day, iso
+from eventfold.schemas.times import day, iso
+from flights.dataset import Flight, count, flights, midnight
 
 
 @pytest.fixture(scope="module")

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from confluent_kafka import Message as Record
 
-from processors.handler.asked import read
-from processors.handler.decide import UNDECODABLE, Decided, Rules, decide
-from producers.commands import NO_REPLY
-from producers.decider import Decider, Refusal, State
-from producers.flights.decider import decider
-from producers.outcomes import Outcome
-from schemas.codec import Codec
-from schemas.envelope import Envelope
-from schemas.message import Message
-from schemas.partitioner import partition_of
+from eventfold.processors.handler.asked import read
+from eventfold.processors.handler.decide import UNDECODABLE, Decided, Rules, decide
+from eventfold.producers.commands import NO_REPLY
+from eventfold.producers.decider import Decider, Refusal, State
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.envelope import Envelope
+from eventfold.schemas.message import Message
+from eventfold.schemas.partitioner import partition_of
+from eventfold.store.outcomes import Outcome
+from flights.decider import decider
 from tests.support.flights import arriving, departing, flight_id, scheduled
 
 PARTITIONS = 6

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.envelope import Envelope, as_mapping, header
-from schemas.errors import DecodeError
+from eventfold.schemas.envelope import Envelope, as_mapping, header
+from eventfold.schemas.errors import DecodeError
 
-LEAST = Envelope(id="1b4e28ba-2fa1-11d2-883f-0016d3cca427", type="flights.X", source="/logfold/cli", time=0, subject="UA1")
+LEAST = Envelope(id="1b4e28ba-2fa1-11d2-883f-0016d3cca427", type="flights.X", source="/eventfold/cli", time=0, subject="UA1")
 WHOLE = Envelope(
     id="1b4e28ba-2fa1-11d2-883f-0016d3cca427",
     type="flights.FlightDeparted",
-    source="/logfold/flights/handler",
+    source="/eventfold/flights/handler",
     time=1357034400123,
     subject="UA1545:2013-01-01:EWR",
     sequence=2,
@@ -35,7 +35,7 @@ def test_the_headers_are_those_of_the_kafka_binding() -> None:
         "ce_specversion": b"1.0",
         "ce_id": b"1b4e28ba-2fa1-11d2-883f-0016d3cca427",
         "ce_type": b"flights.FlightDeparted",
-        "ce_source": b"/logfold/flights/handler",
+        "ce_source": b"/eventfold/flights/handler",
         "ce_time": b"2013-01-01T10:00:00.123Z",
         "ce_subject": b"UA1545:2013-01-01:EWR",
         "ce_sequence": b"2",

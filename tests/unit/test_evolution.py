@@ -10,9 +10,9 @@ from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibi
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.catalog import MessageSchema
-from schemas.gate.difference import differences
-from schemas.gate.evolution import apache, unreadable
+from eventfold.schemas.catalog import MessageSchema
+from eventfold.schemas.compatibility.difference import differences
+from eventfold.schemas.compatibility.evolution import apache, unreadable
 
 MILLIS, MICROS = ({"type": "long", "logicalType": f"timestamp-{unit}"} for unit in ("millis", "micros"))
 DATE = {"type": "int", "logicalType": "date"}

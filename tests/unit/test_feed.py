@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from projections.feed import MOST_ROWS, Changed, changed, fed
-from projections.fold import Fold
-from projections.projection import Index, Projection, Row, Table
-from projections.slices import Changes, Commit, Progress, SliceId
-from schemas.message import Message
+from eventfold.projections.feed import MOST_ROWS, Changed, changed, fed
+from eventfold.projections.fold import Fold
+from eventfold.projections.projection import Index, Projection, Row, Table
+from eventfold.schemas.message import Message
+from eventfold.store.slices import Changes, Commit, Progress, SliceId
 from tests.support.accounts import as_events
 
 SLICE = SliceId(owner="boards", generation="g", topic="t", partition=0)

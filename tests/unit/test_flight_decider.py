@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from producers.decider import Refusal
-from producers.flights.decider import decider
-from producers.testing import given
-from schemas.codec import Codec
-from schemas.message import Message
+from eventfold.producers.decider import Refusal
+from eventfold.producers.testing import given
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.message import Message
+from flights.decider import decider
 
 MINUTE = 60_000
 DEPARTURE, ARRIVAL = 1_360_324_800_000, 1_360_346_400_000

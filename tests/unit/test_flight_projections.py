@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projections.event import Event
-from projections.flights import aircraft, board, flights, projections, punctuality
-from projections.flights.punctuality import percentile
-from projections.fold import FoldError
-from projections.projection import Projection
-from projections.testing import assert_folds_alike, folded
-from schemas.codec import Codec
+from eventfold.projections.fold import FoldError
+from eventfold.projections.projection import Projection
+from eventfold.projections.testing import assert_folds_alike, folded
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.event import Event
+from flights.projections import aircraft, board, flights, projections, punctuality
+from flights.projections.punctuality import percentile
 from tests.support.expected import month
 from tests.support.flights import ARRIVAL, DEPARTURE, MINUTE_MS, departed, scheduled
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from confluent_kafka import Message as Record
 
-from projections.event import Event
-from projections.fold import Fold, FoldError, Rows, to_json
-from projections.projection import Index, Projection, Row, Table, sum_fields
-from schemas.errors import DecodeError, UsageError
-from schemas.position import Position
+from eventfold.projections.fold import Fold, FoldError, Rows, to_json
+from eventfold.projections.projection import Index, Projection, Row, Table, sum_fields
+from eventfold.schemas.errors import DecodeError, UsageError
+from eventfold.schemas.event import Event
+from eventfold.schemas.position import Position
 
 Stored = dict[str, bytes]
 

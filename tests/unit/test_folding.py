@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import Message as Record
 
-from processors.projector.one_by_one import decoded
-from projections.event import Event
-from schemas.codec import Codec
-from schemas.errors import DecodeError
+from eventfold.processors.projector.one_by_one import decoded
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.errors import DecodeError
+from eventfold.schemas.event import Event
 from tests.support.flights import departed
 
 DEPARTED = "flights.FlightDeparted"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from projections.feed import Changed
-from projections.flights.board import board
-from projections.http.followers import MOST_WAITING, Filter, Follower, Standing
+from eventfold.projections.feed import Changed
+from eventfold.web.queries.followers import MOST_WAITING, Filter, Follower, Standing
+from flights.projections.board import board
 
 FIRST = Standing(generation="g1", entries=("1-1", ""))
 

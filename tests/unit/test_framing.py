@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from schemas.catalog import Catalog, MessageSchema
-from schemas.codec import Codec
-from schemas.errors import DecodeError, TimedOutError
-from schemas.framing import SingleObject
-from schemas.parsed import parse
-from schemas.testing import written
-from schemas.upcasting import Upcaster
-from schemas.writing import Writer
+from eventfold.schemas.catalog import Catalog, MessageSchema
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.errors import DecodeError, TimedOutError
+from eventfold.schemas.framing import SingleObject
+from eventfold.schemas.parsed import parse
+from eventfold.schemas.testing import written
+from eventfold.schemas.upcasting import Upcaster
+from eventfold.schemas.writing import Writer
 from tests.support.avro import catalog_of
 
 SKU, COUNT = {"name": "sku", "type": "string"}, {"name": "count", "type": "int", "default": 1}

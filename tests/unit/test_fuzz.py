@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.codec import Codec
-from schemas.errors import DecodeError
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.errors import DecodeError
 from tests.support.avro import catalog_of
 from tests.support.fuzz import MEMORY, outcome
 from tests.support.local_stack import REPOSITORY
@@ -27,8 +27,8 @@ _TIMEOUT_S = 280
 
 
 def test_noise_and_changed_messages() -> None:
-    """A process of its own: its memory is limited, and it is ended when it hangs. LOGFOLD_SOAK=1 takes a million values."""
-    seed, count = random.randrange(2**32), LONG if os.environ.get("LOGFOLD_SOAK") else SHORT
+    """A process of its own: its memory is limited, and it is ended when it hangs. EVENTFOLD_SOAK=1 takes a million values."""
+    seed, count = random.randrange(2**32), LONG if os.environ.get("EVENTFOLD_SOAK") else SHORT
     command = [sys.executable, "-m", "tests.support.fuzz", str(seed), str(count)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
     print(f"seed={seed}\n{done.stdout}{done.stderr}")

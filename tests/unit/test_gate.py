@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from schemas.catalog import installed
-from schemas.errors import LogfoldError
-from schemas.gate.contract import Contract
-from schemas.upcasting import Upcaster
+from eventfold.schemas.catalog import installed
+from eventfold.schemas.compatibility.contract import Contract
+from eventfold.schemas.errors import EventfoldError
+from eventfold.schemas.upcasting import Upcaster
 from tests.support.parcels import PACKAGE
 
 SIGNED = "events/ParcelDelivered.v2.avsc"
@@ -140,7 +140,7 @@ def test_a_new_version_is_not_released_until_it_is(copy: Copy) -> None:
     before = (copy.folder / "released.txt").read_text()
     new = {"name": "at", "type": ["null", "string"], "default": None, "doc": "At which door."}
     copy.edit(SIGNED, lambda schema: schema["fields"].append(new), "events/ParcelDelivered.v3.avsc")
-    says = "it is not released: run `logfold schemas release` before anything is written with it"
+    says = "it is not released: run `eventfold schemas release` before anything is written with it"
     assert copy.problems() == [f"events/ParcelDelivered.v3.avsc: {says}"]
     assert copy.contract().release("parcels") == ["events/ParcelDelivered.v3"]
     assert copy.problems() == []
@@ -161,11 +161,11 @@ def test_a_list_that_cannot_be_read_or_written(copy: Copy) -> None:
     ]
     listed.unlink()
     listed.mkdir()
-    with pytest.raises(LogfoldError, match=r"released\.txt cannot be read: "):
+    with pytest.raises(EventfoldError, match=r"released\.txt cannot be read: "):
         copy.contract().release("parcels")
     listed.rmdir()
     listed.symlink_to(copy.folder / "nowhere" / "released.txt")
-    with pytest.raises(LogfoldError, match=r"released\.txt cannot be written \(.*\): release where the sources are"):
+    with pytest.raises(EventfoldError, match=r"released\.txt cannot be written \(.*\): release where the sources are"):
         copy.contract().release("parcels")
 
 

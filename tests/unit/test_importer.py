@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from producers.flights.cli import parse_months
-from producers.flights.dataset import Flight, flights
-from producers.flights.importer import commands
-from projections.event import Event
-from schemas.codec import Codec
-from schemas.errors import UsageError
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.errors import UsageError
+from eventfold.schemas.event import Event
+from flights.cli import parse_months
+from flights.dataset import Flight, flights
+from flights.importer import commands
 from tests.support.expected import month
 
 

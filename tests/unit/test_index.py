@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from confluent_kafka import Message as Record
 
-from projections.event import Event
-from projections.index import BLOCK, CHUNK, index_of
-from projections.testing import assert_folds_alike, folded
-from schemas.errors import UsageError
+from eventfold.projections.index import BLOCK, CHUNK, index_of
+from eventfold.projections.testing import assert_folds_alike, folded
+from eventfold.schemas.errors import UsageError
+from eventfold.schemas.event import Event
 
 shop = index_of("shop", ["shop.Put", "shop.Sold"])
 

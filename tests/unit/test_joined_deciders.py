@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from producers.decider import Decider, Decision, Kind, Refusal, State, joined
-from producers.testing import given
-from schemas.message import Message
+from eventfold.producers.decider import Decider, Decision, Kind, Refusal, State, joined
+from eventfold.producers.testing import given
+from eventfold.schemas.message import Message
 
 
 def counter(kind: str) -> Kind:

@@ -20,11 +20,11 @@ from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 from jsonschema.protocols import Validator
 from jsonschema.validators import extend
 
-from schemas.catalog import Catalog
-from schemas.codec import Codec
-from schemas.errors import UsageError
-from schemas.faults import MOST, WrongDataError
-from schemas.json_schema import json_schema
+from eventfold.schemas.catalog import Catalog
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.errors import UsageError
+from eventfold.schemas.faults import MOST, WrongDataError
+from eventfold.schemas.json_schema import json_schema
 from tests.support.avro import catalog_of
 from tests.support.json_forms import fitting, near, records
 
@@ -32,7 +32,7 @@ CATALOG = Catalog.installed(["flights", "accounts"])
 CODEC = Codec(CATALOG)
 TYPES = sorted({schema.type for schema in CATALOG.schemas})
 FORMATS = FormatChecker(["date", "uuid"])
-EXAMPLES = 20_000 if os.environ.get("LOGFOLD_SOAK") else 400
+EXAMPLES = 20_000 if os.environ.get("EVENTFOLD_SOAK") else 400
 DEPARTED = "2013-01-01T10:17:00Z"
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from processors.handler.decided_ids import TURN_MS, Known
-from processors.handler.ledger import AGGREGATES
-from projections.slices import Changes
+from eventfold.processors.handler.ledger import AGGREGATES
+from eventfold.store.decided_ids import TURN_MS, Known
+from eventfold.store.slices import Changes
 
 EVEN, ODD = "ids_even", "ids_odd"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from processors.log_reader import _NEAR, _runs
+from eventfold.kafka.range_reader import _NEAR, _runs
 
 
 @pytest.mark.parametrize(

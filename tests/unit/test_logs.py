@@ -9,7 +9,7 @@ import sys
 # In a process of its own: it sets up logging for all of one.
 _ASK = """
 import http.server, threading
-from processors.logs import configure
+from eventfold.tools.logs import configure
 configure({})
 class Answers(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
@@ -19,8 +19,8 @@ class Answers(http.server.BaseHTTPRequestHandler):
         pass
 server = http.server.HTTPServer(("127.0.0.1", 0), Answers)
 threading.Thread(target=server.serve_forever, daemon=True).start()
-from schemas.registry.client import Registry
-from schemas.registry.settings import RegistrySettings
+from eventfold.kafka.schema_registry import Registry
+from eventfold.schemas.registry.settings import RegistrySettings
 print(Registry(RegistrySettings(url=f"http://127.0.0.1:{server.server_port}")).mode("flights.FlightArrived"))
 """
 

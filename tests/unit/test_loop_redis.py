@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import redis.asyncio
 
-from web.loop_redis import Pipelines
+from eventfold.store.loop_redis import Pipelines
 
 
 class _Answering:

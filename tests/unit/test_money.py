@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.accounts.money import AMOUNT, LARGEST, exponent, parse, text, too_fine
-from schemas.errors import UsageError
+from accounts.money import AMOUNT, LARGEST, exponent, parse, text, too_fine
+from eventfold.schemas.errors import UsageError
 
 
 @pytest.mark.parametrize(

@@ -13,57 +13,59 @@ from hypothesis import strategies as st
 from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
-from schemas.errors import UsageError
+from eventfold.schemas.errors import UsageError
+from eventfold.web.oauth.algorithms import public_keys
+from eventfold.web.oauth.bearer import Bearer, Open
+from eventfold.web.oauth.denied import DeniedError
+from eventfold.web.oauth.metadata import metadata, metadata_url
+from eventfold.web.oauth.settings import OAuthSettings, is_loopback, is_safe
+from eventfold.web.oauth.tokens import Caller
 from tests.support.forged import REQUIRED, assembled
-from web.oauth.algorithms import public_keys
-from web.oauth.bearer import Bearer, Open
-from web.oauth.denied import DeniedError
-from web.oauth.metadata import metadata, metadata_url
-from web.oauth.settings import OAuthSettings, is_loopback, is_safe
-from web.oauth.tokens import Caller
 
 KEY = "0123456789abcdef0123456789abcdef"
 GOOD = {
-    "LOGFOLD_OAUTH_ISSUER": "https://issuer.example/realms/one",
-    "LOGFOLD_OAUTH_AUDIENCE": "https://logfold.example",
-    "LOGFOLD_ACTOR_KEY": KEY,
+    "EVENTFOLD_OAUTH_ISSUER": "https://issuer.example/realms/one",
+    "EVENTFOLD_OAUTH_AUDIENCE": "https://eventfold.example",
+    "EVENTFOLD_ACTOR_KEY": KEY,
 }
 
 
 def settings(**changed: str) -> OAuthSettings | None:
-    return OAuthSettings.from_environ({**GOOD, **{f"LOGFOLD_{name}": value for name, value in changed.items()}})
+    return OAuthSettings.from_environ({**GOOD, **{f"EVENTFOLD_{name}": value for name, value in changed.items()}})
 
 
 def test_settings_are_read_from_the_environment() -> None:
     found = settings(OAUTH_JWKS_URL="https://keys.example/jwks?v=1")
     assert found is not None
-    assert (found.issuer, found.audience) == ("https://issuer.example/realms/one", "https://logfold.example")
+    assert (found.issuer, found.audience) == ("https://issuer.example/realms/one", "https://eventfold.example")
     assert (found.jwks_url, found.actor_key) == ("https://keys.example/jwks?v=1", KEY.encode())
     assert KEY not in repr(found)
 
 
 def test_off_must_be_said() -> None:
-    assert OAuthSettings.from_environ({"LOGFOLD_OAUTH": "off"}) is None
-    assert OAuthSettings.from_environ({"LOGFOLD_OAUTH": "off", "LOGFOLD_ACTOR_KEY": KEY}) is None
-    with pytest.raises(UsageError, match=r"LOGFOLD_OAUTH_ISSUER, LOGFOLD_OAUTH_AUDIENCE, LOGFOLD_ACTOR_KEY must be set.*=off"):
+    assert OAuthSettings.from_environ({"EVENTFOLD_OAUTH": "off"}) is None
+    assert OAuthSettings.from_environ({"EVENTFOLD_OAUTH": "off", "EVENTFOLD_ACTOR_KEY": KEY}) is None
+    with pytest.raises(
+        UsageError, match=r"EVENTFOLD_OAUTH_ISSUER, EVENTFOLD_OAUTH_AUDIENCE, EVENTFOLD_ACTOR_KEY must be set.*=off"
+    ):
         OAuthSettings.from_environ({})
 
 
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"OAUTH": "off"}, "LOGFOLD_OAUTH=off and LOGFOLD_OAUTH_ISSUER exclude"),
-        ({"OAUTH": "no"}, "LOGFOLD_OAUTH can only be off"),
-        ({"OAUTH_AUDIENCE": " "}, "LOGFOLD_OAUTH_AUDIENCE must be set"),
-        ({"ACTOR_KEY": ""}, "LOGFOLD_ACTOR_KEY must be set"),
-        ({"ACTOR_KEY": KEY[:31]}, "LOGFOLD_ACTOR_KEY is shorter than 32"),
-        ({"OAUTH_ISSUER": "http://issuer.example"}, "LOGFOLD_OAUTH_ISSUER must be a URL that begins with https://"),
-        ({"OAUTH_ISSUER": "issuer.example"}, "LOGFOLD_OAUTH_ISSUER must be a URL"),
+        ({"OAUTH": "off"}, "EVENTFOLD_OAUTH=off and EVENTFOLD_OAUTH_ISSUER exclude"),
+        ({"OAUTH": "no"}, "EVENTFOLD_OAUTH can only be off"),
+        ({"OAUTH_AUDIENCE": " "}, "EVENTFOLD_OAUTH_AUDIENCE must be set"),
+        ({"ACTOR_KEY": ""}, "EVENTFOLD_ACTOR_KEY must be set"),
+        ({"ACTOR_KEY": KEY[:31]}, "EVENTFOLD_ACTOR_KEY is shorter than 32"),
+        ({"OAUTH_ISSUER": "http://issuer.example"}, "EVENTFOLD_OAUTH_ISSUER must be a URL that begins with https://"),
+        ({"OAUTH_ISSUER": "issuer.example"}, "EVENTFOLD_OAUTH_ISSUER must be a URL"),
         ({"OAUTH_ISSUER": "https://issuer.example?tenant=1"}, "no query"),
-        ({"OAUTH_ISSUER": "https://issuer.example:port"}, "LOGFOLD_OAUTH_ISSUER must be a URL"),
-        ({"OAUTH_JWKS_URL": "http://127.0.0.1.example/jwks"}, "LOGFOLD_OAUTH_JWKS_URL must be a URL"),
-        ({"OAUTH_JWKS_URL": "https://me:secret-word@issuer.example/jwks"}, "LOGFOLD_OAUTH_JWKS_URL is no plain URL"),
-        ({"OAUTH_JWKS_URL": "https://issuer.example/a b"}, "LOGFOLD_OAUTH_JWKS_URL is no plain URL"),
+        ({"OAUTH_ISSUER": "https://issuer.example:port"}, "EVENTFOLD_OAUTH_ISSUER must be a URL"),
+        ({"OAUTH_JWKS_URL": "http://127.0.0.1.example/jwks"}, "EVENTFOLD_OAUTH_JWKS_URL must be a URL"),
+        ({"OAUTH_JWKS_URL": "https://me:secret-word@issuer.example/jwks"}, "EVENTFOLD_OAUTH_JWKS_URL is no plain URL"),
+        ({"OAUTH_JWKS_URL": "https://issuer.example/a b"}, "EVENTFOLD_OAUTH_JWKS_URL is no plain URL"),
     ],
 )
 def test_what_is_wrong_is_named(changed: dict[str, str], says: str) -> None:
@@ -90,26 +92,26 @@ def test_when_off_everybody_is_nobody_and_may() -> None:
 
 
 def test_where_the_address_is_not_known_no_metadata_is_named() -> None:
-    assert DeniedError(401, "a token is needed").challenge == 'Bearer realm="logfold"'
+    assert DeniedError(401, "a token is needed").challenge == 'Bearer realm="eventfold"'
 
 
 def test_the_metadata_names_the_issuer() -> None:
     found = settings()
     assert found is not None
-    assert metadata(found, "https://logfold.example", {"flights:write", "flights:read"}) == {
-        "resource": "https://logfold.example",
+    assert metadata(found, "https://eventfold.example", {"flights:write", "flights:read"}) == {
+        "resource": "https://eventfold.example",
         "authorization_servers": ["https://issuer.example/realms/one"],
         "scopes_supported": ["flights:read", "flights:write"],
         "bearer_methods_supported": ["header"],
-        "resource_name": "logfold",
+        "resource_name": "eventfold",
     }
 
 
 @pytest.mark.parametrize(
     ("base", "url"),
     [
-        ("https://logfold.example", "https://logfold.example/.well-known/oauth-protected-resource"),
-        ("https://logfold.example/", "https://logfold.example/.well-known/oauth-protected-resource"),
+        ("https://eventfold.example", "https://eventfold.example/.well-known/oauth-protected-resource"),
+        ("https://eventfold.example/", "https://eventfold.example/.well-known/oauth-protected-resource"),
         ("https://example:8443/log/", "https://example:8443/.well-known/oauth-protected-resource/log"),
     ],
 )
@@ -168,7 +170,7 @@ def admitted(authorization: str) -> bool:
 def test_whatever_a_signed_token_holds_it_is_admitted_or_denied(header: dict[str, object], claims: dict[str, object]) -> None:
     now = int(time.time())
     good = dict.fromkeys(REQUIRED, "x") | {
-        "iss": GOOD["LOGFOLD_OAUTH_ISSUER"], "aud": GOOD["LOGFOLD_OAUTH_AUDIENCE"], "iat": now, "exp": now + 60,
+        "iss": GOOD["EVENTFOLD_OAUTH_ISSUER"], "aud": GOOD["EVENTFOLD_OAUTH_AUDIENCE"], "iat": now, "exp": now + 60,
     }  # fmt: skip
     payload = json.dumps({**good, **claims}).encode()
     token = assembled(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import Message as Record
 
-from processors.slices import OpenSlice
-from projections.slices import Progress, SliceId
-from schemas.errors import LogError
+from eventfold.processors.open_slice import OpenSlice
+from eventfold.schemas.errors import LogError
+from eventfold.store.slices import Progress, SliceId
 
 SLICE = SliceId(owner="board", generation="g1", topic="flights.events", partition=3)
 STOOD = Progress(offset=12, revision=4, topic_id="t", last_offset=9, last_id="nine")

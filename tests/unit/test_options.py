@@ -6,14 +6,14 @@ import orjson
 import pytest
 from click import BadParameter
 
-from processors.cli import _numbers
-from processors.projector.projecting import _places
-from producers.accounts.cli import AMOUNT, CODE, ID
-from producers.cli import TIME
-from producers.flights.cli import Code, FlightId
-from producers.outcomes import Outcome
-from schemas.errors import UsageError
-from schemas.position import Position
+from accounts.cli import AMOUNT, CODE, ID
+from eventfold.processors.projector.projecting import _places
+from eventfold.producers.cli import TIME
+from eventfold.schemas.errors import UsageError
+from eventfold.schemas.position import Position
+from eventfold.store.outcomes import Outcome
+from eventfold.tools.run_cli import _numbers
+from flights.cli import Code, FlightId
 
 
 def test_partitions_to_pin() -> None:

@@ -8,9 +8,9 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from schemas.errors import UsageError
-from web import pages
-from web.pages import page_folders, page_routes
+from eventfold.schemas.errors import UsageError
+from eventfold.web import pages
+from eventfold.web.pages import page_folders, page_routes
 
 
 @pytest.fixture
@@ -85,5 +85,5 @@ def test_the_installed_domains_that_have_pages() -> None:
 
 def test_a_package_without_a_page_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "load", lambda group, domain: pytest)
-    with pytest.raises(UsageError, match=r"'own' declares logfold\.pages"):
+    with pytest.raises(UsageError, match=r"'own' declares eventfold\.pages"):
         page_folders(["own"])

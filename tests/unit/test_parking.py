@@ -7,17 +7,17 @@ from functools import partial
 import pytest
 from confluent_kafka import Message as Record
 
-from processors.attempts import Attempts
-from processors.dead_letters.letters import DISCARDED, RETRIED, Letter, open_letters, parked, read
-from processors.projector.one_by_one import OneByOne, decoded
-from processors.projector.parking import Parking, key_of
-from projections.event import Event
-from projections.fold import Fold, FoldError
-from projections.parked import Mark, shown, unlike, written
-from projections.projection import Index, Projection, Row, Table
-from projections.slices import PARKED, PARKED_EVENTS, Changes
-from schemas.failure import Park, Policy, Retry, Stop, may_park
-from schemas.position import Position
+from eventfold.processors.attempts import Attempts
+from eventfold.processors.dead_letters.letters import DISCARDED, RETRIED, Letter, open_letters, parked, read
+from eventfold.processors.projector.one_by_one import OneByOne, decoded
+from eventfold.processors.projector.parking import Parking, key_of
+from eventfold.projections.fold import Fold, FoldError
+from eventfold.projections.projection import Index, Projection, Row, Table
+from eventfold.schemas.event import Event
+from eventfold.schemas.failure import Park, Policy, Retry, Stop, may_park
+from eventfold.schemas.position import Position
+from eventfold.store.parked import Mark, shown, unlike, written
+from eventfold.store.slices import PARKED, PARKED_EVENTS, Changes
 
 PLACE = ("shop.events", 2)
 
@@ -138,7 +138,7 @@ def test_a_letter_is_read_back_as_it_was() -> None:
 
 
 def test_a_letter_of_an_earlier_handler_is_its_own() -> None:
-    headers = [("ce_id", b"1"), ("logfold-origin", b"shop.commands/1@5"), ("logfold-error", b"?")]
+    headers = [("ce_id", b"1"), ("eventfold-origin", b"shop.commands/1@5"), ("eventfold-error", b"?")]
     old = Record(topic="shop.dead-letters", partition=1, offset=0, key=b"a", value=b"v", headers=headers)
     letter = read(old, "shop.handler")
     assert (letter.owner, letter.state, letter.origin) == ("shop.handler", "parked", Position("shop.commands", 1, 5))

@@ -9,14 +9,14 @@ import pytest
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
 from confluent_kafka import Message as Record
 
-from projections.event import Event
-from projections.flights import board, flights
-from projections.fold import FoldError
-from projections.past import Aggregate, PastReader, Point, answer_as_of
-from projections.projection import Index, Param, Projection, Row, Table, sum_fields
-from schemas.errors import DecodeError, LogfoldError, NotFoundError, UsageError
-from schemas.position import Position
-from schemas.times import iso, millis
+from eventfold.projections.fold import FoldError
+from eventfold.projections.past import Aggregate, PastReader, Point, answer_as_of
+from eventfold.projections.projection import Index, Param, Projection, Row, Table, sum_fields
+from eventfold.schemas.errors import DecodeError, EventfoldError, NotFoundError, UsageError
+from eventfold.schemas.event import Event
+from eventfold.schemas.position import Position
+from eventfold.schemas.times import iso, millis
+from flights.projections import board, flights
 
 KEY = "a"
 TOPIC = "t.shop.events"
@@ -121,7 +121,7 @@ def test_events_up_to_a_point_in_the_log_s_order(point: Point, found: list[int])
     ],
     ids=str,
 )
-def test_a_point_at_which_there_is_nothing(point: Point, error: type[LogfoldError], says: str) -> None:
+def test_a_point_at_which_there_is_nothing(point: Point, error: type[EventfoldError], says: str) -> None:
     with pytest.raises(error) as raised:
         versions(point)
     assert says in str(raised.value)
@@ -153,7 +153,7 @@ def test_the_query_runs_on_what_was_folded_up_to_there() -> None:
 
 
 def test_a_step_that_lacks_an_event_which_happened_later_says_what_else_to_ask() -> None:
-    with pytest.raises(LogfoldError, match=r"an event before it in the log is left out.*--as-of-version") as raised:
+    with pytest.raises(EventfoldError, match=r"an event before it in the log is left out.*--as-of-version") as raised:
         answer_as_of(stock, {"key": KEY}, Point(happened=DAY + 200), Shelf())
     assert not isinstance(raised.value, FoldError)
 

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from fastavro import parse_schema, schemaless_reader
 
-from schemas.catalog import Catalog
-from schemas.codec import Codec
-from schemas.errors import DecodeError, UsageError
-from schemas.parsed import parse
-from schemas.pattern import LIMIT, Patterns, Remembered, integer, text
+from eventfold.schemas.catalog import Catalog
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.errors import DecodeError, UsageError
+from eventfold.schemas.parsed import parse
+from eventfold.schemas.pattern import LIMIT, Patterns, Remembered, integer, text
 from tests.support.avro import sample
 
 DECIMAL = {"type": "bytes", "logicalType": "decimal", "precision": 18, "scale": 4}

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-import logfold
-from logfold import Installation
-from schemas import plugins
-from schemas.errors import UsageError
+import eventfold
+from eventfold.installation import Installation
+from eventfold.schemas import plugins
+from eventfold.schemas.errors import UsageError
 
 Install = Callable[..., None]
 PROJECTION = """
-from projections.projection import Projection, Table
+from eventfold.projections.projection import Projection, Table
 found = [Projection(name={!r}, version=1, topics=("t",), tables=(Table(name="t"),))]
 """
 
@@ -34,13 +34,13 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1\n")
         declared = {"schemas": module, **points}
-        text = "".join(f"[logfold.{room}]\n{name} = {target}\n" for room, target in declared.items())
+        text = "".join(f"[eventfold.{room}]\n{name} = {target}\n" for room, target in declared.items())
         (info / "entry_points.txt").write_text(text)
 
     monkeypatch.syspath_prepend(str(tmp_path))
-    logfold._installation.cache_clear()
+    eventfold._installation.cache_clear()
     yield made
-    logfold._installation.cache_clear()
+    eventfold._installation.cache_clear()
     for pack in packs:
         sys.modules.pop(pack, None)
 
@@ -57,19 +57,21 @@ def test_a_package_of_ones_own_is_found(install: Install) -> None:
     own = {"accounts", "aircraft", "board", "flights", "punctuality", "statements", "totals", "transfers", "transfers-timers"}
     assert set(installation.projections) == {*own, "stock"}
     assert set(installation.domains) == {"accounts", "flights"}
-    assert set(Installation({"LOGFOLD_DOMAINS": "shop"}).projections) == {"stock"}
+    assert set(Installation({"EVENTFOLD_DOMAINS": "shop"}).projections) == {"stock"}
 
 
 @pytest.mark.parametrize(
     ("environ", "names"),
-    [({}, None), ({"LOGFOLD_DOMAINS": " "}, None), ({"LOGFOLD_DOMAINS": "b, a,"}, ["b", "a"])],
+    [({}, None), ({"EVENTFOLD_DOMAINS": " "}, None), ({"EVENTFOLD_DOMAINS": "b, a,"}, ["b", "a"])],
 )
 def test_enabled_domains(environ: dict[str, str], names: list[str] | None) -> None:
     assert plugins.enabled(environ) == names
 
 
 def test_a_domain_that_is_not_installed_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match="LOGFOLD_DOMAINS names 'shop', which is not installed; there are: accounts, flights"):
+    with pytest.raises(
+        UsageError, match="EVENTFOLD_DOMAINS names 'shop', which is not installed; there are: accounts, flights"
+    ):
         plugins.domains(["shop"])
 
 
@@ -80,10 +82,10 @@ def test_two_packages_with_one_domain_are_a_usage_error(install: Install) -> Non
         plugins.domains(None)
 
 
-def test_a_domain_called_logfold_is_a_usage_error(install: Install) -> None:
+def test_a_domain_called_eventfold_is_a_usage_error(install: Install) -> None:
     """Its schemas would replace those of the refusals."""
-    install("logfold")
-    with pytest.raises(UsageError, match="logfold_pack declares a domain called 'logfold'"):
+    install("eventfold")
+    with pytest.raises(UsageError, match="eventfold_pack declares a domain called 'eventfold'"):
         plugins.domains(None)
 
 
@@ -96,8 +98,8 @@ def test_a_name_that_cannot_be_part_of_a_topic_is_a_usage_error(install: Install
 @pytest.mark.parametrize("word", ["run", "query", "lag", "status", "topics", "doctor", "publish", "history", "event"])
 def test_a_domain_called_like_a_command_is_a_usage_error(install: Install, word: str) -> None:
     install(word)
-    with pytest.raises(UsageError, match=f"a domain cannot be called '{word}': that is a command of logfold"):
-        logfold.front_door.main(["status"], standalone_mode=False)
+    with pytest.raises(UsageError, match=f"a domain cannot be called '{word}': that is a command of eventfold"):
+        eventfold.front_door.main(["status"], standalone_mode=False)
 
 
 def test_a_projections_name_used_twice_is_a_usage_error(install: Install) -> None:
@@ -108,7 +110,7 @@ def test_a_projections_name_used_twice_is_a_usage_error(install: Install) -> Non
 
 def test_an_index_is_a_projection_of_the_domains_that_want_one() -> None:
     assert not any(name.endswith("-index") for name in Installation({}).projections)
-    index = Installation({"LOGFOLD_INDEXES": " flights, flights,"}).projections["flights-index"]
+    index = Installation({"EVENTFOLD_INDEXES": " flights, flights,"}).projections["flights-index"]
     assert set(index.routes) == {
         f"flights.Flight{name}" for name in ("Arrived", "Cancelled", "Departed", "Diverted", "Scheduled")
     }
@@ -116,8 +118,8 @@ def test_an_index_is_a_projection_of_the_domains_that_want_one() -> None:
 
 def test_an_index_of_a_domain_that_is_not_enabled_is_a_usage_error(install: Install) -> None:
     install("shop")
-    installation = Installation({"LOGFOLD_DOMAINS": "shop", "LOGFOLD_INDEXES": "flights"})
-    with pytest.raises(UsageError, match="LOGFOLD_INDEXES names 'flights', which is not enabled; there are: shop"):
+    installation = Installation({"EVENTFOLD_DOMAINS": "shop", "EVENTFOLD_INDEXES": "flights"})
+    with pytest.raises(UsageError, match="EVENTFOLD_INDEXES names 'flights', which is not enabled; there are: shop"):
         _ = installation.projections
 
 
@@ -125,13 +127,13 @@ def test_a_projection_called_like_an_index_is_a_usage_error(install: Install) ->
     install("shop", PROJECTION.format("flights-index"), projections="shop_pack:found")
     assert "flights-index" in Installation({}).projections
     with pytest.raises(UsageError, match="two projections are called 'flights-index': the index of 'flights' is"):
-        _ = Installation({"LOGFOLD_INDEXES": "flights"}).projections
+        _ = Installation({"EVENTFOLD_INDEXES": "flights"}).projections
 
 
 MANAGER = """
-from processors.domain import Domain
-from processors.process_manager import ProcessManager
-from producers.flights.decider import decider
+from eventfold.producers.domain import Domain
+from eventfold.producers.process_manager import ProcessManager
+from flights.decider import decider
 manager = ProcessManager(name={!r}, domains=("shop",))
 manager.deadline("late", starts="shop.Sold", ends="shop.Paid", due="by")(lambda event: [])
 found = Domain(name={!r}, decider=decider, process_managers=(manager,))
@@ -163,15 +165,15 @@ def test_a_projection_called_like_timers_is_a_usage_error(install: Install) -> N
 @pytest.mark.parametrize(
     ("points", "says"),
     [
-        ({"projections": "shop_pack:absent"}, r"cannot be loaded: logfold\.projections = shop_pack:absent"),
-        ({"projections": "absent_pack:found"}, r"cannot be loaded: logfold\.projections = absent_pack:found"),
+        ({"projections": "shop_pack:absent"}, r"cannot be loaded: eventfold\.projections = shop_pack:absent"),
+        ({"projections": "absent_pack:found"}, r"cannot be loaded: eventfold\.projections = absent_pack:found"),
         ({"projections": "shop_pack:numbers"}, "must name a list of projections"),
         ({"processors": "shop_pack:numbers"}, r"must name a processors\.domain\.Domain called 'shop'"),
         ({"processors": "shop_pack:other"}, r"must name a processors\.domain\.Domain called 'shop'"),
     ],
 )
 def test_what_is_not_of_the_kind_declared_is_a_usage_error(install: Install, points: dict[str, str], says: str) -> None:
-    install("shop", "numbers = [1]\nfrom processors.flights import domain as other\n", **points)
+    install("shop", "numbers = [1]\nfrom flights.domain import domain as other\n", **points)
     installation = Installation({})
     with pytest.raises(UsageError, match=says):
         _ = installation.projections, installation.domains
@@ -180,8 +182,8 @@ def test_what_is_not_of_the_kind_declared_is_a_usage_error(install: Install, poi
 @pytest.mark.parametrize("source", ["1 / 0", "raise SystemExit(0)", "import nothing_of_that_name", "def"])
 def test_a_package_that_cannot_be_imported_is_a_usage_error(install: Install, source: str) -> None:
     install("shop", source, producers="shop_pack:group")
-    with pytest.raises(UsageError, match=r"'shop' cannot be loaded: logfold\.producers = shop_pack:group: \w+"):
-        logfold.front_door.main(["--help"], standalone_mode=False)
+    with pytest.raises(UsageError, match=r"'shop' cannot be loaded: eventfold\.producers = shop_pack:group: \w+"):
+        eventfold.front_door.main(["--help"], standalone_mode=False)
 
 
 def test_schemas_that_are_no_package_are_a_usage_error(install: Install) -> None:

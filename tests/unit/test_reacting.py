@@ -9,19 +9,18 @@ from typing import Any
 import pytest
 from confluent_kafka import Message as Record
 
-from processors.patience import Transient
-from processors.process_manager import COMMANDS_LIVE_MS, Emit, ProcessManager, Refused
-from processors.reactor.emitting import Emitted, Emitter
-from processors.reactor.reacting import ReactionError, Reactions, check_declared
-from processors.reactor.timers import due_text, index_name, timers_of
-from projections.event import Event
-from projections.testing import assert_folds_alike, folded, given
-from schemas.codec import Codec
-from schemas.envelope import Envelope
-from schemas.errors import NotFoundError, UsageError
-from schemas.ids import derived_id
-from schemas.names import Names
-from schemas.partitioner import partition_of
+from eventfold.processors.reactor.emitting import Emitted, Emitter
+from eventfold.processors.reactor.reacting import ReactionError, Reactions, check_declared
+from eventfold.processors.reactor.timers import due_text, index_name, timers_of
+from eventfold.producers.process_manager import COMMANDS_LIVE_MS, Emit, ProcessManager, Refused
+from eventfold.projections.testing import assert_folds_alike, folded, given
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.envelope import Envelope
+from eventfold.schemas.errors import NotFoundError, Transient, UsageError
+from eventfold.schemas.event import Event
+from eventfold.schemas.ids import derived_id
+from eventfold.schemas.names import Names
+from eventfold.schemas.partitioner import partition_of
 from tests.support.flights import DEPARTURE, departed, flight_id, scheduled
 
 PARTITIONS, NOW = 6, 1_700_000_000_000
@@ -68,8 +67,8 @@ def record(topic: str, key: str | None, value: bytes | None, type_: str, without
 
 def refusal(codec: Codec, process_id: str | None, command: str = "flights.CancelFlight", value: bytes | None = None) -> Record:
     data = {"command_id": "x", "command_type": command, "code": "no", "message": "no", "version": 1}
-    encoded = codec.encode("logfold.CommandRefused", data) if value is None else value
-    return record("x.flights.refusals", OTHER, encoded, "logfold.CommandRefused", process_id=process_id)
+    encoded = codec.encode("eventfold.CommandRefused", data) if value is None else value
+    return record("x.flights.refusals", OTHER, encoded, "eventfold.CommandRefused", process_id=process_id)
 
 
 def envelopes(emitted: Sequence[Emitted]) -> list[Envelope]:
@@ -88,7 +87,7 @@ def test_a_command_follows_from_its_event_alone(codec: Codec) -> None:
         Envelope(
             id=derived_id(id_, "rebooking:0"),
             type="flights.CancelFlight",
-            source="/logfold/process-managers/rebooking",
+            source="/eventfold/process-managers/rebooking",
             time=NOW,
             subject=OTHER,
             correlation_id="c",

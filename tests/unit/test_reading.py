@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from confluent_kafka import Message as Record
 
-from processors.projector.reading import Keyed, Reading, is_of
-from projections.event import Event
-from projections.foreign import Bare, Foreign
-from projections.projection import Projection, Table
-from schemas.codec import Codec
-from schemas.errors import DecodeError, UsageError
-from schemas.failure import Park, Policy, Retry, Stop
-from schemas.names import Names
+from eventfold.processors.projector.reading import Keyed, Reading, is_of
+from eventfold.projections.foreign import Bare, Foreign
+from eventfold.projections.projection import Projection, Table
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.errors import DecodeError, UsageError
+from eventfold.schemas.event import Event
+from eventfold.schemas.failure import Park, Policy, Retry, Stop
+from eventfold.schemas.names import Names
 from tests.support.avro import catalog_of
 
 SOLD = "shop.Sold"

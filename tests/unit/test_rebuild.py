@@ -8,13 +8,13 @@ import threading
 import orjson
 import pytest
 
-from processors.rebuild.builder import Throttle
-from processors.rebuild.workers import shared
-from projections.difference import CHANGED, EXTRA, MISSING, between
-from projections.digest import MODULUS, moved, row_digest
-from projections.event import Event
-from projections.fold import Fold
-from projections.projection import Projection, Row, Table
+from eventfold.processors.rebuild.builder import Throttle
+from eventfold.processors.rebuild.workers import shared
+from eventfold.projections.difference import CHANGED, EXTRA, MISSING, between
+from eventfold.projections.fold import Fold
+from eventfold.projections.projection import Projection, Row, Table
+from eventfold.schemas.event import Event
+from eventfold.store.digests import MODULUS, moved, row_digest
 
 
 def counting() -> Projection:

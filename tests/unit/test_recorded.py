@@ -13,23 +13,23 @@ import pytest
 from avro.datafile import DataFileReader
 from avro.io import DatumReader
 
-import processors.accounts
-import processors.flights
-import projections.accounts
-import projections.flights
-from processors.domain import Domain
-from processors.gate.recording import Recording
-from processors.gate.replay import Today, replay, uncovered
-from processors.gate.results import Recorded
-from processors.gate.samples import History
-from processors.process_manager import Emit, ProcessManager
-from processors.reactor.timers import timers_of
-from projections.projection import Event, Projection, Row, Table
-from schemas import container
-from schemas.catalog import Catalog
-from schemas.codec import Codec
-from schemas.errors import LogfoldError, UsageError
-from schemas.upcasting import Upcaster
+import accounts.domain
+import accounts.projections
+import flights.domain
+import flights.projections
+from eventfold.processors.reactor.timers import timers_of
+from eventfold.producers.domain import Domain
+from eventfold.producers.process_manager import Emit, ProcessManager
+from eventfold.projections.projection import Event, Projection, Row, Table
+from eventfold.schemas import container
+from eventfold.schemas.catalog import Catalog
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.errors import EventfoldError, UsageError
+from eventfold.schemas.upcasting import Upcaster
+from eventfold.tools.history_check.recording import Recording
+from eventfold.tools.history_check.replay import Today, replay, uncovered
+from eventfold.tools.history_check.results import Recorded
+from eventfold.tools.history_check.samples import History
 from tests.support.local_stack import REPOSITORY
 from tests.support.parcels import PACKAGE, importable
 
@@ -81,7 +81,7 @@ class Own:
         self.record(*LINES)
 
     def catalog(self) -> Catalog:
-        own = {"logfold": REPOSITORY / "schemas" / "logfold"}
+        own = {"eventfold": REPOSITORY / "schemas" / "eventfold"}
         return Catalog(own | self.schemas, self.upcasters)
 
     def today(self) -> Today:
@@ -104,7 +104,7 @@ class Own:
         """What is wrong, with paths below the folder."""
         history, today = History.read(self.folder), self.today()
         problems, results = replay(history, today)
-        problems += uncovered(history, today.codec, ["parcels", "sightings", "logfold"])
+        problems += uncovered(history, today.codec, ["parcels", "sightings", "eventfold"])
         problems += Recorded.read(self.folder).check(results)
         return [str(problem).replace(f"{self.folder}/", "").replace(str(self.folder), "recorded") for problem in problems]
 
@@ -126,17 +126,17 @@ def own(tmp_path: Path) -> Iterator[Own]:
         yield Own(tmp_path)
 
 
-# -- the history of the domains that come with logfold -------------------------------------------------------------------
+# -- the history of the domains that come with eventfold -------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def shipped() -> Today:
-    domains = {"accounts": processors.accounts.domain, "flights": processors.flights.domain}
+    domains = {"accounts": accounts.domain.domain, "flights": flights.domain.domain}
     managers = [manager for domain in domains.values() for manager in domain.process_managers]
     timers = [timers for manager in managers if (timers := timers_of(manager)) is not None]
     return Today(
         codec=Codec(Catalog.installed(domains)),
-        projections=[*projections.accounts.projections, *projections.flights.projections, *timers],
+        projections=[*accounts.projections.projections, *flights.projections.projections, *timers],
         domains=domains,
         process_managers=managers,
     )
@@ -146,7 +146,7 @@ def test_every_version_that_was_ever_written_is_folded_as_it_was(shipped: Today)
     history = History.read(REPOSITORY / "tests" / "recorded")
     problems, results = replay(history, shipped)
     assert problems == []
-    assert uncovered(history, shipped.codec, ["accounts", "flights", "logfold"]) == []
+    assert uncovered(history, shipped.codec, ["accounts", "flights", "eventfold"]) == []
     assert Recorded.read(history.folder).check(results) == []
     assert len(list(results.items())) == len(shipped.projections) + len(shipped.domains)
     assert sum(path.stat().st_size for path in history.folder.iterdir()) < 100_000
@@ -183,7 +183,7 @@ def test_a_version_without_a_sample(own: Own) -> None:
     schema = json.loads((path / "ParcelReturned.v1.avsc").read_text())
     schema["fields"].append({"name": "by", "type": ["null", "string"], "default": None, "doc": "By whom."})
     (path / "ParcelReturned.v2.avsc").write_text(json.dumps(schema))
-    missing = "recorded: no sample of parcels.ParcelReturned version 2: add one with `logfold schemas record`"
+    missing = "recorded: no sample of parcels.ParcelReturned version 2: add one with `eventfold schemas record`"
     assert own.problems() == [missing]
     own.record(
         {"type": "parcels.PostParcel", "key": "P-8", "data": {"depot": "Oslo", "weight_g": 1}},
@@ -263,7 +263,7 @@ def test_a_fold_with_another_meaning_is_noticed_until_its_version_is_raised_and_
     own.fold("parcels.ParcelPosted", posted, version=2)
     assert own.problems() == [
         "folded.json: what the projection 'parcels' makes of the samples was recorded of version 1, and it is version 2: "
-        "record it anew with `logfold schemas record`"
+        "record it anew with `eventfold schemas record`"
     ]
     own.record()
     assert own.problems() == []
@@ -277,7 +277,7 @@ def test_a_row_that_is_new_or_gone_is_noticed(own: Own) -> None:
 
 def test_what_was_never_recorded(own: Own) -> None:
     (own.folder / "folded.json").unlink()
-    anew = "makes of the samples: record it anew with `logfold schemas record`"
+    anew = "makes of the samples: record it anew with `eventfold schemas record`"
     assert own.problems() == [
         f"folded.json: nothing is recorded of what the {what} {anew}"
         for what in (
@@ -323,7 +323,7 @@ def test_an_event_that_is_missing_in_its_aggregate(own: Own) -> None:
     History(own.folder, slices).write([place])
     problems = own.problems()
     cannot = (
-        "the decider of 'parcels' cannot fold parcels.ParcelPromised: LogfoldError: it is event 2 of 'P-1', where 1 must be"
+        "the decider of 'parcels' cannot fold parcels.ParcelPromised: EventfoldError: it is event 2 of 'P-1', where 1 must be"
     )
     assert f"parcels.events-0.avro: offset 1, key 'P-1': {cannot}" in problems
 
@@ -393,23 +393,29 @@ def test_a_file_that_is_none_of_ours_or_damaged(own: Own, tmp_path: Path) -> Non
     for content, says in (
         (whole[:-40], r"parcels\.events-0\.avro is cut or damaged after 0 records"),
         (whole[:-60] + bytes(30) + whole[-30:], r"parcels\.events-0\.avro is cut or damaged after \d+ records"),
-        (whole.replace(b"logfold.topic", b"logfold.tepic"), r"is no export of a topic: its metadata has no logfold\.topic"),
-        (whole.replace(b"logfold.partition\x020", b"logfold.partition\x02x"), r"names the partition 'x', which is no number"),
+        (
+            whole.replace(b"eventfold.topic", b"eventfold.tepic"),
+            r"is no export of a topic: its metadata has no eventfold\.topic",
+        ),
+        (
+            whole.replace(b"eventfold.partition\x020", b"eventfold.partition\x02x"),
+            r"names the partition 'x', which is no number",
+        ),
         (b"Obj\x01", "is no Avro object container file"),
         (b"{}", "is no Avro object container file"),
         (b"", "is no Avro object container file"),
     ):
         path.write_bytes(content)
-        with pytest.raises(LogfoldError, match=says):
+        with pytest.raises(EventfoldError, match=says):
             History.read(own.folder)
     path.write_bytes(whole)
     shutil.copy(path, own.folder / "twice.avro")
-    with pytest.raises(LogfoldError, match="hold the same partition"):
+    with pytest.raises(EventfoldError, match="hold the same partition"):
         History.read(own.folder)
     with pytest.raises(UsageError, match="is no folder of recorded samples"):
         History.read(tmp_path / "nowhere")
     (own.folder / "folded.json").write_text("{")
-    with pytest.raises(LogfoldError, match=r"folded\.json cannot be read"):
+    with pytest.raises(EventfoldError, match=r"folded\.json cannot be read"):
         Recorded.read(own.folder)
 
 

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from schemas.catalog import Catalog
-from schemas.codec import Codec
-from schemas.errors import DecodeError, LogfoldError
-from schemas.parsed import fingerprint, parse
-from schemas.pattern import Patterns
-from schemas.testing import written
+from eventfold.schemas.catalog import Catalog
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.errors import DecodeError, EventfoldError
+from eventfold.schemas.parsed import fingerprint, parse
+from eventfold.schemas.pattern import Patterns
+from eventfold.schemas.testing import written
 from tests.support.avro import catalog_of, sample
 
 DECIMAL = {"type": "bytes", "logicalType": "decimal", "precision": 18, "scale": 4}
@@ -210,7 +210,7 @@ def test_a_default_is_a_value_of_the_messages_own(tmp_path: Path, kind: Any, def
 )
 def test_a_default_that_is_none_of_its_type_is_refused_at_start(tmp_path: Path, kind: Any, default: Any) -> None:
     catalog = catalog_of(tmp_path, {"Sold.v1": [COUNT, {"name": "it", "type": kind, "default": default}]})
-    with pytest.raises(LogfoldError, match=r"Sold\.v1\.avsc: .*[Dd]efault.* type"):
+    with pytest.raises(EventfoldError, match=r"Sold\.v1\.avsc: .*[Dd]efault.* type"):
         Codec(catalog)
 
 
@@ -278,7 +278,7 @@ def test_a_name_that_two_fields_claim_is_fastavros_to_decide(tmp_path: Path) -> 
     ids=str,
 )
 def test_a_schema_that_few_bytes_could_abuse_is_refused(tmp_path: Path, of: Any, says: str) -> None:
-    with pytest.raises(LogfoldError, match=f"Sold.v1.avsc: .*{says}"):
+    with pytest.raises(EventfoldError, match=f"Sold.v1.avsc: .*{says}"):
         Codec(catalog_of(tmp_path, {"Sold.v1": [{"name": "it", "type": of}]}))
 
 

@@ -19,7 +19,7 @@ ROOMS = ("processors", "producers", "projections", "schemas", "web")
 def copy(tmp_path: Path) -> Path:
     for room in ROOMS:
         shutil.copytree(REPOSITORY / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("logfold.py", "pyproject.toml"):
+    for file in ("eventfold.py", "pyproject.toml"):
         shutil.copy(REPOSITORY / file, tmp_path)
     return tmp_path
 
@@ -47,9 +47,9 @@ def test_the_contracts_hold(copy: Path) -> None:
 
 def test_each_contract_catches_what_it_forbids(copy: Path) -> None:
     for room, forbidden in (
-        ("producers", "import projections.projection"),
-        ("projections", "import logfold"),
-        ("schemas", "import schemas.flights"),
+        ("producers", "import eventfold.projections.projection"),
+        ("projections", "import eventfold"),
+        ("schemas", "import flights.schemas"),
         ("processors", "import fastavro"),
     ):
         (copy / room / "bad.py").write_text(f"{forbidden}\n")
@@ -64,7 +64,11 @@ def test_each_contract_catches_what_it_forbids(copy: Path) -> None:
 
 @pytest.mark.parametrize(
     ("room", "forbidden"),
-    [("projections", "producers.decider"), ("schemas", "producers.decider"), ("producers", "processors.cli")],
+    [
+        ("projections", "eventfold.producers.decider"),
+        ("schemas", "eventfold.producers.decider"),
+        ("producers", "eventfold.tools.run_cli"),
+    ],
 )
 def test_the_rooms_are_layers_and_the_two_sides_never_meet(copy: Path, room: str, forbidden: str) -> None:
     (copy / room / "bad.py").write_text(f"import {forbidden}\n")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from producers.settings import KafkaSettings
-from projections.settings import RedisSettings
-from schemas.errors import UsageError
+from eventfold.kafka.settings import KafkaSettings
+from eventfold.schemas.errors import UsageError
+from eventfold.store.connection import RedisSettings
 
 
 def test_the_defaults_are_the_local_stack() -> None:
@@ -22,7 +22,7 @@ def test_any_other_kafka_property_goes_to_librdkafka() -> None:
             "KAFKA_BOOTSTRAP_SERVERS": "kafka.example:9093",
             "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
             "KAFKA_SASL_MECHANISM": "PLAIN",
-            "LOGFOLD_TOPIC_PREFIX": "test.",
+            "EVENTFOLD_TOPIC_PREFIX": "test.",
             "PATH": "/bin",
         }
     )

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from projections.show import show
+from eventfold.tools.show import show
 
 ROWS = [{"carrier": "UA", "departed": 57979, "share": 0.5}, {"carrier": "HA", "departed": 7, "note": None}]
 

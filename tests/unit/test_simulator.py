@@ -7,11 +7,11 @@ from datetime import date
 
 import pytest
 
-from producers.commands import Command
-from producers.flights.dataset import flights, midnight
-from producers.flights.simulator import BUSY, Clock, moment, plan, play
-from schemas.errors import UsageError
-from schemas.times import day, iso
+from eventfold.producers.commands import Command
+from eventfold.schemas.errors import UsageError
+from eventfold.schemas.times import day, iso
+from flights.dataset import flights, midnight
+from flights.simulator import BUSY, Clock, moment, plan, play
 
 PLAYED = day("2026-11-26")
 HOUR_MS = 3_600_000

@@ -194,7 +194,7 @@ def test_a_password_is_not_shown() -> None:
 
 
 def test_settings_come_from_options_before_the_environment() -> None:
-    environment = {"KAFKA_PORT": "1111", "REDIS_PORT": "2222", "REGISTRY_PORT": "4444", "LOGFOLD_STACK": "/some/state"}
+    environment = {"KAFKA_PORT": "1111", "REDIS_PORT": "2222", "REGISTRY_PORT": "4444", "EVENTFOLD_STACK": "/some/state"}
     given = stack.parser(environment).parse_args(["up", "--redis-port", "3333"])
     assert (given.kafka_port, given.redis_port, given.brokers) == (1111, 3333, None)
     assert (given.registry_port, given.registry) == (4444, None)

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from processors.process_manager import Emit, ProcessManager, Refused
-from processors.testing import given as managing
-from producers.decider import Decider, Refusal, State
-from producers.testing import given
-from projections.event import Event
-from projections.fold import FoldError
-from projections.projection import Index, Projection, Row, Table, sum_fields
-from projections.testing import assert_folds_alike, folded
-from projections.testing import given as given_rows
-from schemas.codec import Codec
-from schemas.message import Message
+from eventfold.processors.testing import given as managing
+from eventfold.producers.decider import Decider, Refusal, State
+from eventfold.producers.process_manager import Emit, ProcessManager, Refused
+from eventfold.producers.testing import given
+from eventfold.projections.fold import FoldError
+from eventfold.projections.projection import Index, Projection, Row, Table, sum_fields
+from eventfold.projections.testing import assert_folds_alike, folded
+from eventfold.projections.testing import given as given_rows
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.event import Event
+from eventfold.schemas.message import Message
 
 PUT = Message("shop.Put", {"count": 1})
 WAS_PUT = Message("shop.WasPut", {"count": 1})

@@ -10,10 +10,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from processors.accounts.transfers import transfers
-from projections.accounts import accounts, totals
-from projections.testing import folded
-from schemas.codec import Codec
+from accounts.projections import accounts, totals
+from accounts.transfers import transfers
+from eventfold.projections.testing import folded
+from eventfold.schemas.codec import Codec
 from tests.support.bank import ENDS, Bank
 
 ACCOUNTS = ("a", "b", "c", "d")

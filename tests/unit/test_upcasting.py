@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from schemas import plugins
-from schemas.catalog import Catalog
-from schemas.codec import Codec
-from schemas.errors import DecodeError, LogfoldError, UsageError
-from schemas.testing import given, written
-from schemas.upcasting import Upcaster, upcaster
+from eventfold.schemas import plugins
+from eventfold.schemas.catalog import Catalog
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.errors import DecodeError, EventfoldError, UsageError
+from eventfold.schemas.testing import given, written
+from eventfold.schemas.upcasting import Upcaster, upcaster
 from tests.support.avro import catalog_of
 
 TEXT = {"name": "sku", "type": "string"}
@@ -150,7 +150,7 @@ def test_a_unit_that_changes_without_an_upcaster_is_an_error(tmp_path: Path, old
         "Sold.v1": [{"name": "at", "type": ["null", of(older)]}],
         "Sold.v2": [{"name": "at", "type": [of(newer), "null"]}],
     }
-    with pytest.raises(LogfoldError, match=f"Sold.v2.avsc: the field {says}.*declare an upcaster"):
+    with pytest.raises(EventfoldError, match=f"Sold.v2.avsc: the field {says}.*declare an upcaster"):
         Codec(catalog_of(tmp_path, fields, ()))
     Codec(catalog_of(tmp_path, fields, [Upcaster("shop.Sold", 1, dict)]))
 

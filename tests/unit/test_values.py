@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.errors import UsageError
-from schemas.ids import checked_id, derived_id, new_id
-from schemas.names import Names, checked_name
-from schemas.partitioner import murmur2, partition_of
-from schemas.position import Position
-from schemas.times import day, iso, iso_day, millis
+from eventfold.schemas.errors import UsageError
+from eventfold.schemas.ids import checked_id, derived_id, new_id
+from eventfold.schemas.names import Names, checked_name
+from eventfold.schemas.partitioner import murmur2, partition_of
+from eventfold.schemas.position import Position
+from eventfold.schemas.times import day, iso, iso_day, millis
 
 
 def test_a_position_and_its_text() -> None:

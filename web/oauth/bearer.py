@@ -7,12 +7,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from schemas.errors import UnavailableError
-from web.oauth.denied import DeniedError
-from web.oauth.keys import IssuerKeys
-from web.oauth.metadata import metadata_url
-from web.oauth.settings import OAuthSettings
-from web.oauth.tokens import Caller, InvalidTokenError, Tokens
+from eventfold.schemas.errors import UnavailableError
+from eventfold.web.oauth.denied import DeniedError
+from eventfold.web.oauth.keys import IssuerKeys
+from eventfold.web.oauth.metadata import metadata_url
+from eventfold.web.oauth.settings import OAuthSettings
+from eventfold.web.oauth.tokens import Caller, InvalidTokenError, Tokens
 
 KEPT_S = 60.0
 MOST_KEPT = 10_000

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from schemas.errors import LogfoldError
+from eventfold.schemas.errors import EventfoldError
 
-REALM = "logfold"
+REALM = "eventfold"
 AGAIN_S = 10
 
 
-class DeniedError(LogfoldError):
+class DeniedError(EventfoldError):
     """Why a request is not admitted, in a sentence that holds nothing of the token.
 
     status: 401 for no token or one that is not good, 403 for one that lacks a scope, 503 when it cannot be told. error: RFC

@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import orjson
 
-from web.oauth.settings import is_safe
+from eventfold.web.oauth.settings import is_safe
 
 MOST_BYTES = 1_000_000
 
@@ -34,7 +34,7 @@ async def jwks_url(client: httpx2.AsyncClient, issuer: str) -> str:
             if not is_safe(found):
                 raise ValueError("its metadata names keys at an address that is not https")
             return found
-    raise ValueError("no metadata of its own says where its keys are: set LOGFOLD_OAUTH_JWKS_URL")
+    raise ValueError("no metadata of its own says where its keys are: set EVENTFOLD_OAUTH_JWKS_URL")
 
 
 async def get_json(client: httpx2.AsyncClient, url: str) -> dict[str, Any]:

@@ -11,10 +11,10 @@ import httpx2
 import structlog
 from joserfc.jwk import KeySet
 
-from schemas.errors import UnavailableError
-from web.oauth.algorithms import public_keys
-from web.oauth.discovery import get_json, jwks_url
-from web.oauth.settings import OAuthSettings, is_loopback
+from eventfold.schemas.errors import UnavailableError
+from eventfold.web.oauth.algorithms import public_keys
+from eventfold.web.oauth.discovery import get_json, jwks_url
+from eventfold.web.oauth.settings import OAuthSettings, is_loopback
 
 FRESH_S = 300.0
 OLDEST_S = 3_600.0

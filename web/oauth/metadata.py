@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from web.oauth.settings import OAuthSettings
+from eventfold.web.oauth.settings import OAuthSettings
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
@@ -24,5 +24,5 @@ def metadata(settings: OAuthSettings, base_url: str, scopes: Iterable[str]) -> d
         "authorization_servers": [settings.issuer],
         "scopes_supported": sorted(scopes),
         "bearer_methods_supported": ["header"],
-        "resource_name": "logfold",
+        "resource_name": "eventfold",
     }

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from schemas.errors import UsageError
+from eventfold.schemas.errors import UsageError
 
 OFF = "off"
 SHORTEST_KEY = 32
-_SWITCH = "LOGFOLD_OAUTH"
+_SWITCH = "EVENTFOLD_OAUTH"
 _ISSUER, _AUDIENCE, _JWKS_URL = f"{_SWITCH}_ISSUER", f"{_SWITCH}_AUDIENCE", f"{_SWITCH}_JWKS_URL"
-_ACTOR_KEY = "LOGFOLD_ACTOR_KEY"
-_BASE_URL = "LOGFOLD_BASE_URL"
+_ACTOR_KEY = "EVENTFOLD_ACTOR_KEY"
+_BASE_URL = "EVENTFOLD_BASE_URL"
 _NAMES = (_SWITCH, _ISSUER, _AUDIENCE, _JWKS_URL, _BASE_URL, _ACTOR_KEY)
 
 
@@ -22,10 +22,10 @@ _NAMES = (_SWITCH, _ISSUER, _AUDIENCE, _JWKS_URL, _BASE_URL, _ACTOR_KEY)
 class OAuthSettings:
     """Who issues the tokens that are taken, and for whom.
 
-    issuer: `LOGFOLD_OAUTH_ISSUER`, a URL, written as the tokens' `iss` is. audience: `LOGFOLD_OAUTH_AUDIENCE`, which a token's
-    `aud` must contain. jwks_url: `LOGFOLD_OAUTH_JWKS_URL`, where the issuer's keys are; empty when its metadata says so.
-    base_url: `LOGFOLD_BASE_URL`, the address by which clients know the server; empty when they need not be told.
-    actor_key: `LOGFOLD_ACTOR_KEY`, the secret that makes an opaque id of who asks; it must be the same on every server.
+    issuer: `EVENTFOLD_OAUTH_ISSUER`, a URL, written as the tokens' `iss` is. audience: `EVENTFOLD_OAUTH_AUDIENCE`, which a
+    token's `aud` must contain. jwks_url: `EVENTFOLD_OAUTH_JWKS_URL`, where its keys are; empty when its metadata says so.
+    base_url: `EVENTFOLD_BASE_URL`, the address by which clients know the server; empty when they need not be told.
+    actor_key: `EVENTFOLD_ACTOR_KEY`, the secret that makes an opaque id of who asks; it must be the same on every server.
     """
 
     issuer: str
@@ -36,7 +36,7 @@ class OAuthSettings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> OAuthSettings | None:
-        """None where `LOGFOLD_OAUTH=off`; UsageError says what to set, and never shows the key."""
+        """None where `EVENTFOLD_OAUTH=off`; UsageError says what to set, and never shows the key."""
         given = {
             name: environ.get(name, "").strip() for name in (_SWITCH, _ISSUER, _AUDIENCE, _JWKS_URL, _BASE_URL, _ACTOR_KEY)
         }

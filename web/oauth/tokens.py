@@ -17,10 +17,10 @@ from joserfc.jwk import KeySet
 from joserfc.jws import CompactSignature
 from joserfc.jwt import ClaimsOption, JWTClaimsRegistry
 
-from schemas.errors import LogfoldError
-from web.oauth.algorithms import ALGORITHMS, LONGEST_TOKEN, signatures
-from web.oauth.keys import IssuerKeys
-from web.oauth.settings import OAuthSettings
+from eventfold.schemas.errors import EventfoldError
+from eventfold.web.oauth.algorithms import ALGORITHMS, LONGEST_TOKEN, signatures
+from eventfold.web.oauth.keys import IssuerKeys
+from eventfold.web.oauth.settings import OAuthSettings
 
 LEEWAY_S = 30
 _TYPES = ("at+jwt", "application/at+jwt")
@@ -32,7 +32,7 @@ _WRONG = {
 }
 
 
-class InvalidTokenError(LogfoldError):
+class InvalidTokenError(EventfoldError):
     """Why a token is not taken, in a sentence that holds nothing of it."""
 
 

@@ -1,7 +1,7 @@
 // Requests to the server that served the page. Whatever goes wrong is a Problem: what the server said (RFC 9457), or that it
 // said nothing. An access token is asked for when one is needed, and kept for this tab alone.
 
-const KEPT = "logfold.token";
+const KEPT = "eventfold.token";
 let asking = null;
 // Who gave none is not asked by each request that comes after, but by the next view.
 let declined = false;

@@ -2,7 +2,7 @@
 
 import { useEffect } from "./preact.js";
 
-const OFF = "logfold.shortcuts";
+const OFF = "eventfold.shortcuts";
 const known = new Map();
 
 export const shortcuts = () => [...known].map(([key, { label }]) => ({ key, label }));

@@ -1,6 +1,6 @@
 // The frame of the page: its head, its addresses, the pages that the domains bring along, and what belongs to no view.
 //
-// A domain brings pages by the entry-point group `logfold.pages`: a package with a `page.js`, served under
+// A domain brings pages by the entry-point group `eventfold.pages`: a package with a `page.js`, served under
 // /pages/<domain>/. That module's default export is
 //   {
 //     title: "Flights",
@@ -50,7 +50,7 @@ function Shell() {
   return html`<${Fragment}>
     <a class="skip" href="#main" onClick=${(event) => (event.preventDefault(), main.current.focus())}>Skip to the content</a>
     <header class="head">
-      <a class="brand" href=${menu[0].address}><img src="/assets/icon.svg" alt="" width="26" height="26" />logfold</a>
+      <a class="brand" href=${menu[0].address}><img src="/assets/icon.svg" alt="" width="26" height="26" />eventfold</a>
       <nav aria-label="Views">
         ${menu.map((view) => html`<a key=${view.address} href=${view.address} aria-current=${view.address === at ? "page" : null}>${view.title}</a>`)}
       </nav>
@@ -69,7 +69,7 @@ function View({ found }) {
   const [error] = useErrorBoundary();
   const { component: Component, title, args, domain } = found;
   const setTitle = useCallback((text) => {
-    document.title = `${text} · logfold`;
+    document.title = `${text} · eventfold`;
   }, []);
   useEffect(() => setTitle(title), [title]);
   const address = useCallback((path, ...more) => `#/${[domain, path, ...more].filter((part) => part !== null).map(encodeURIComponent).join("/")}`, [domain]);
@@ -85,18 +85,18 @@ function Tools() {
   const help = useRef();
   useEffect(() => {
     const look = () => setToken(hasToken());
-    addEventListener("logfold-token", look);
-    return () => removeEventListener("logfold-token", look);
+    addEventListener("eventfold-token", look);
+    return () => removeEventListener("eventfold-token", look);
   }, []);
   function next() {
     const names = Object.keys(THEMES);
     const chosen = names[(names.indexOf(theme) + 1) % names.length];
     if (chosen) {
       document.documentElement.dataset.theme = chosen;
-      localStorage.setItem("logfold.theme", chosen);
+      localStorage.setItem("eventfold.theme", chosen);
     } else {
       delete document.documentElement.dataset.theme;
-      localStorage.removeItem("logfold.theme");
+      localStorage.removeItem("eventfold.theme");
     }
     setTheme(chosen);
   }
@@ -143,7 +143,7 @@ function TokenDialog() {
     field.current.value = "";
     dialog.current.returnValue = "";
     done.current(token || null);
-    queueMicrotask(() => dispatchEvent(new Event("logfold-token")));
+    queueMicrotask(() => dispatchEvent(new Event("eventfold-token")));
   }
   return html`<dialog ref=${dialog} onClose=${closed} aria-labelledby="token-title">
     <form method="dialog">

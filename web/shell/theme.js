@@ -1,5 +1,5 @@
 // Runs before anything is drawn, so that the page does not flash in the other colours.
 (() => {
-  const chosen = localStorage.getItem("logfold.theme");
+  const chosen = localStorage.getItem("eventfold.theme");
   if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;
 })();

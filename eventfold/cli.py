@@ -1,0 +1,137 @@
+"""The front door: mounts each room's commands, reads the settings once, builds the connections and hands them in."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from functools import lru_cache
+
+import click
+
+import eventfold.producers.cli
+import eventfold.tools.dead_letters_cli
+import eventfold.tools.history_cli
+import eventfold.tools.loading_cli
+import eventfold.tools.log.export_cli
+import eventfold.tools.log.tail_cli
+import eventfold.tools.outcome_cli
+import eventfold.tools.query_cli
+import eventfold.tools.rebuild_cli
+import eventfold.tools.run_cli
+import eventfold.tools.schemas_cli
+import eventfold.web.serve_cli
+from eventfold.installation import Installation
+from eventfold.kafka.errors import KafkaException
+from eventfold.kafka.settings import LIBRDKAFKA, KafkaSettings
+from eventfold.schemas import plugins
+from eventfold.schemas.errors import DONE, FAILED, INTERRUPTED, USAGE, EventfoldError, UsageError
+from eventfold.store.connection import RedisError, RedisSettings
+from eventfold.tools.doctor import doctor
+from eventfold.tools.publish_cli import publish
+
+
+class FrontDoor(click.Group):
+    """Commands of the rooms, and one group of commands a domain."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), *(name for name in _installation().domain_names if self._domain(name))]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        return super().get_command(ctx, name) or self._domain(name)
+
+    def _domain(self, name: str) -> click.Command | None:
+        if name not in _installation().domain_names:
+            return None
+        commands = plugins.load(plugins.PRODUCERS, name)
+        if commands is not None and not isinstance(commands, click.Command):
+            raise UsageError(f"{plugins.PRODUCERS}: {name!r} must name a click group")
+        return commands
+
+
+@lru_cache(maxsize=1)
+def _installation() -> Installation:
+    installation = Installation(os.environ)
+    for name in installation.domain_names:
+        if name in front_door.commands:
+            raise UsageError(f"a domain cannot be called {name!r}: that is a command of eventfold")
+    return installation
+
+
+@click.group(cls=FrontDoor, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="eventfold")
+@click.option("--instance", help="This daemon's name among its like, stable across restarts (EVENTFOLD_INSTANCE).")
+@click.pass_context
+def front_door(ctx: click.Context, instance: str | None) -> None:
+    """An event-sourced pipeline on Kafka: commands in, events kept for ever, read models that can be rebuilt."""
+    if instance:
+        os.environ["EVENTFOLD_INSTANCE"] = instance
+    installation = _installation()
+    ctx.meta[eventfold.producers.cli.META] = installation.write_side
+    ctx.meta[eventfold.tools.query_cli.META] = installation.readers
+    ctx.meta[eventfold.tools.run_cli.META] = installation.runtime
+    ctx.meta[eventfold.tools.history_cli.META] = installation.history
+    ctx.meta[eventfold.web.serve_cli.META] = installation.serve
+
+
+for _command in (
+    eventfold.tools.query_cli.query,
+    eventfold.tools.query_cli.digest_command,
+    eventfold.tools.run_cli.run,
+    eventfold.tools.run_cli.lag,
+    eventfold.tools.run_cli.status,
+    eventfold.tools.run_cli.topics,
+    eventfold.tools.dead_letters_cli.dead_letters,
+    eventfold.tools.schemas_cli.schemas,
+    eventfold.web.serve_cli.serve,
+    eventfold.tools.log.tail_cli.tail,
+    eventfold.tools.log.export_cli.export,
+    eventfold.tools.log.export_cli.import_log,
+    eventfold.tools.history_cli.history,
+    eventfold.tools.history_cli.event,
+    eventfold.tools.outcome_cli.outcome,
+    eventfold.tools.loading_cli.aggregate,
+    eventfold.tools.rebuild_cli.replay,
+    eventfold.tools.rebuild_cli.verify,
+    eventfold.tools.rebuild_cli.generations,
+    eventfold.tools.rebuild_cli.rollback,
+    eventfold.tools.rebuild_cli.build_worker,
+    doctor,
+    publish,
+):
+    front_door.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line; whatever goes wrong ends in one sentence on stderr and an exit code."""
+    # librdkafka's own lines are for daemons, which log them; a command says what went wrong itself.
+    logging.getLogger(LIBRDKAFKA).setLevel(logging.CRITICAL)
+    try:
+        code = front_door.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted", INTERRUPTED)
+    except EventfoldError as error:
+        _fail(str(error), error.exit_code)
+    except KafkaException as error:
+        _fail(f"Kafka at {KafkaSettings.from_environ(os.environ).bootstrap}: {error.args[0].str()}", FAILED)
+    except RedisError as error:
+        _fail(f"Redis at {RedisSettings.from_environ(os.environ).shown}: {error}", FAILED)
+    except UnicodeEncodeError as error:
+        _fail(f"{error.object!r} is not Unicode text", USAGE)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; stdout must not be flushed into the broken pipe at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILED)
+    sys.exit(code if isinstance(code, int) else DONE)
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"eventfold: {message}", err=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,257 @@
+"""The consumer loop's side of Kafka: batches by partition, and partitions that come and go.
+
+A partition's start never comes from Kafka's group: the daemon that folds it says where it stands.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from eventfold.kafka.settings import KafkaSettings
+from eventfold.schemas.errors import EventfoldError, LogError
+from eventfold.schemas.record import Place
+
+_HOPELESS = (
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.FENCED_INSTANCE_ID,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.INCONSISTENT_GROUP_PROTOCOL,
+    KafkaError.INVALID_GROUP_ID,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.UNSUPPORTED_VERSION,
+    KafkaError._AUTHENTICATION,
+    KafkaError._MAX_POLL_EXCEEDED,
+)
+log = structlog.get_logger("consumer")
+Starts = Callable[[list[Place]], Mapping[Place, int]]
+Gone = Callable[[list[Place]], None]
+_PREFETCH_KB = 8_192
+_LONGEST_HAND_OVER_MS = 1_800_000
+_COMMITTED_S = 5
+_RETAKE_S = 0.25
+_DRAINED_S = 1
+_DRAINED_AT_ONCE = 1_000
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one look at Kafka brought: records by partition in their order, and the ends that were reached.
+
+    An end is the offset after the last record and the transaction markers behind it.
+    """
+
+    records: dict[Place, list[Message]] = field(default_factory=dict)
+    ends: dict[Place, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return sum(len(records) for records in self.records.values())
+
+
+class BatchConsumer:
+    """Reads committed records in batches, either as a member of a group or of partitions that were named.
+
+    starts: called with new partitions before anything of them is read; says from which offset.
+    gone: called when partitions were taken away; records of them that a batch still held are dropped.
+    """
+
+    def __init__(self, settings: KafkaSettings, group: str, *, starts: Starts, gone: Gone, protocol: str = "consumer") -> None:
+        config: dict[str, Any] = {
+            "group.id": group,
+            "group.protocol": protocol,
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "error",
+            "queued.max.messages.kbytes": _PREFETCH_KB,
+            # Once so much waits, librdkafka would fetch no more for a second, and a fast fold would run dry.
+            "fetch.queue.backoff.ms": 10,
+            "fetch.wait.max.ms": 50,
+            # A hand-over of a long log takes its time, and what hangs for good is a matter for whoever watches the lag.
+            "max.poll.interval.ms": _LONGEST_HAND_OVER_MS,
+        }
+        if protocol == "classic":
+            config |= {
+                "partition.assignment.strategy": "cooperative-sticky",
+                "session.timeout.ms": 6000,
+                "heartbeat.interval.ms": 1000,
+            }
+        self._consumer = Consumer(settings.client(**config))
+        self._group = group
+        self._starts = starts
+        self._gone = gone
+        self._owned: set[Place] = set()
+        self.changes = 0
+        """How often partitions came or went; a batch across a change was not read under one metadata."""
+        self._fault: Exception | None = None
+        self._closing = False
+        self._subscribed = False
+
+    def subscribe(self, topics: list[str]) -> None:
+        """Join the group and take what it assigns."""
+        self._subscribed = True
+        self._consumer.subscribe(topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
+
+    def pin(self, places: list[Place]) -> None:
+        """Take exactly these partitions, without the group."""
+        starts = self._starts(places)
+        self._owned = set(places)
+        self._consumer.assign([TopicPartition(*place, starts[place]) for place in places])
+
+    @property
+    def owned(self) -> frozenset[Place]:
+        """The partitions that are this consumer's now."""
+        return frozenset(self._owned)
+
+    def poll(self, limit: int, timeout_s: float) -> Batch:
+        """Wait for one record, then take what else is there, up to `limit`.
+
+        Under load batches are full, at rest nothing waits for more. LogError when a partition no longer has the
+        offset it should go on from.
+        """
+        batch = Batch()
+        first = self._consumer.poll(timeout_s)
+        messages = [] if first is None else [first, *self._consumer.consume(limit - 1, 0)]
+        if self._fault is not None:
+            fault, self._fault = self._fault, None
+            raise fault
+        owned = self._owned
+        topic: Any = None
+        partition: Any = None
+        records: list[Message] | None = None
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                self._take_error(batch, message, error)
+                continue
+            if message.partition() != partition or message.topic() != topic:
+                topic, partition = message.topic(), message.partition()
+                records = batch.records.setdefault((topic, partition), []) if (topic, partition) in owned else None
+            if records is not None:
+                records.append(message)
+        return batch
+
+    def seek(self, starts: Mapping[Place, int]) -> None:
+        """Go on from these offsets, also where reading was paused; what was fetched before is dropped."""
+        for place, offset in starts.items():
+            if place in self._owned:
+                self._consumer.seek(TopicPartition(*place, offset))
+                self._consumer.resume([TopicPartition(*place)])
+
+    def retake(self, take: Starts) -> None:
+        """Go on, of all partitions that it has, from where `take` says; what was fetched before is dropped.
+
+        Who was expelled from the group learns it in a poll, and is not told the group's offsets before.
+        """
+        self.poll(1, _RETAKE_S)
+        if self._owned:
+            self.seek(take(sorted(self._owned)))
+
+    def pause(self, places: Iterable[Place]) -> None:
+        """Read no more of these partitions until they are assigned anew or sought."""
+        self._consumer.pause([TopicPartition(*place) for place in places])
+
+    def commit(self, offsets: Mapping[Place, int]) -> None:
+        """Tell the group how far the slices are, without waiting; only lag tools read it."""
+        if offsets:
+            self._consumer.commit(offsets=_offsets(offsets), asynchronous=True)
+
+    def committed(self, places: list[Place]) -> dict[Place, int | None]:
+        """The group's offsets, none of them of an open transaction; None where there is none."""
+        found = self.noted(places)
+        return {place: found[place][0] if place in found else None for place in places}
+
+    def noted(self, places: list[Place]) -> dict[Place, tuple[int, str]]:
+        """As `committed`, with the note that was committed beside each offset; without those that have none."""
+        found = self._consumer.committed([TopicPartition(*place) for place in places], timeout=_COMMITTED_S)
+        for tp in found:
+            if tp.error is not None:
+                raise KafkaException(tp.error)
+        return {(tp.topic, tp.partition): (tp.offset, tp.metadata or "") for tp in found if tp.offset >= 0}
+
+    def metadata(self) -> Any | None:
+        """The group's metadata, opaque; take it before a batch, and use it for that batch's transaction.
+
+        None while this consumer is no member of a classic group: what librdkafka hands out then is empty, and such a
+        group accepts it from anyone, so it fences nobody. A KIP-848 member always has an id; brokers refuse a stale one.
+        """
+        # In this order: who is a member after it was taken was one before, since to join again takes a poll.
+        metadata = self._consumer.consumer_group_metadata()
+        return metadata if self._consumer.memberid() else None
+
+    def close(self) -> None:
+        """Leave the group.
+
+        While a callback waits for a poll, librdkafka's close adds another one, and lets the group end on the answer to the
+        first; an answer to the second that comes just then waits for ever, with Python's lock (its issue 4884). Who has
+        unsubscribed gets none from close, and what waits before it is answered here.
+        """
+        self._closing = True
+        try:
+            if self._subscribed:
+                self._unsubscribe()
+        finally:
+            self._consumer.close()
+
+    def _unsubscribe(self) -> None:
+        # Refused after a fatal error; but then close calls nobody back.
+        with suppress(KafkaException):
+            self._consumer.unsubscribe()
+        deadline = time.monotonic() + _DRAINED_S
+        while self._consumer.consume(_DRAINED_AT_ONCE, 0) and time.monotonic() < deadline:
+            pass
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._closing:
+            # It is called even then, and what it asked the group for would hang until it timed out.
+            consumer.incremental_assign([])
+            return
+        places = [(tp.topic, tp.partition) for tp in partitions]
+        try:
+            starts = self._starts(places)
+        except Exception as fault:
+            # librdkafka's callback has no way to fail: the next poll raises it.
+            self._fault = fault
+            consumer.incremental_assign([])
+            return
+        self.changes += 1
+        self._owned.update(places)
+        consumer.incremental_assign([TopicPartition(*place, starts[place]) for place in places])
+
+    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        places = [(tp.topic, tp.partition) for tp in partitions]
+        # What `_assigned` did not take is none of librdkafka's assignment, and would be refused.
+        taken = [tp for tp, place in zip(partitions, places, strict=True) if place in self._owned]
+        self.changes += 1
+        self._owned.difference_update(places)
+        self._gone(places)
+        consumer.incremental_unassign(taken)
+
+    def _take_error(self, batch: Batch, message: Message, error: KafkaError) -> None:
+        code = error.code()
+        place: Any = (message.topic(), message.partition())
+        if code == KafkaError._PARTITION_EOF:
+            offset = message.offset()
+            if place in self._owned and offset is not None:
+                batch.ends[place] = offset
+        elif code == KafkaError._AUTO_OFFSET_RESET:
+            raise LogError(
+                f"{place[0]}/{place[1]}: the log no longer has the offset to go on from ({error.str()}): it was cut short, "
+                "or made anew"
+            )
+        elif code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_ID):
+            raise LogError(f"the topic {place[0]!r} does not exist: make it with `eventfold topics create`")
+        elif error.fatal() or code in _HOPELESS:
+            raise EventfoldError(f"group {self._group!r}: Kafka says: {error.str()}")
+        else:
+            log.warning("kafka says", group=self._group, error=error.str())
+
+
+def _offsets(offsets: Mapping[Place, int]) -> list[TopicPartition]:
+    return [TopicPartition(*place, offset) for place, offset in offsets.items()]

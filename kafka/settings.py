@@ -1,0 +1,65 @@
+"""Where Kafka is and how to speak to it, read once from the environment."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_PREFIX = "KAFKA_"
+LIBRDKAFKA = "librdkafka"
+# What Kafka's own start scripts and images read from the environment; not librdkafka's.
+_NOT_OURS = {
+    "CFG_FILE", "CLUSTERS", "DEBUG", "GC_LOG_OPTS", "HEAP_OPTS", "HOME", "JMX_OPTS", "JMX_PORT",
+    "JVM_PERFORMANCE_OPTS", "LOG4J_OPTS", "LOG_DIR", "MODE", "OPTS", "PORT", "VERSION",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaSettings:
+    """Connection and names.
+
+    bootstrap: `KAFKA_BOOTSTRAP_SERVERS`, by default 127.0.0.1:9092.
+    prefix: `EVENTFOLD_TOPIC_PREFIX`, put before every topic, group and transactional id.
+    properties: any other `KAFKA_<PROPERTY>`, for librdkafka as `<property>` with dots.
+    """
+
+    bootstrap: str = "127.0.0.1:9092"
+    prefix: str = ""
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> KafkaSettings:
+        properties = {
+            name[len(_PREFIX) :].lower().replace("_", "."): value
+            for name, value in environ.items()
+            if name.startswith(_PREFIX) and not _foreign(name[len(_PREFIX) :])
+        }
+        bootstrap = properties.pop("bootstrap.servers", "") or "127.0.0.1:9092"
+        return cls(bootstrap=bootstrap, prefix=environ.get("EVENTFOLD_TOPIC_PREFIX", ""), properties=properties)
+
+    def client(self, **more: Any) -> dict[str, Any]:
+        """librdkafka's configuration of any client."""
+        logger = logging.getLogger(LIBRDKAFKA)
+        return {"bootstrap.servers": self.bootstrap, "logger": logger, **self.properties, **more}
+
+    def producer(self, **more: Any) -> dict[str, Any]:
+        """librdkafka's configuration of an idempotent producer that partitions as Java's producers do.
+
+        These three are not to be changed from outside; the compression is.
+        """
+        return self.client(
+            **{
+                "enable.idempotence": True,
+                "acks": "all",
+                "partitioner": "murmur2_random",
+                "compression.type": self.properties.get("compression.type", "zstd"),
+                **more,
+            }
+        )
+
+
+def _foreign(name: str) -> bool:
+    # In Kubernetes a Service called `kafka` brings KAFKA_SERVICE_HOST, KAFKA_PORT_9092_TCP and the like.
+    return name in _NOT_OURS or name.startswith(("SERVICE_", "PORT_"))

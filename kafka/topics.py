@@ -1,0 +1,211 @@
+"""Topics and their ends, as Kafka's admin API tells them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ClusterMetadata,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
+
+from eventfold.kafka.settings import KafkaSettings
+from eventfold.schemas.errors import NotFoundError, Transient
+from eventfold.schemas.names import Names
+from eventfold.schemas.record import Place
+
+_TIMEOUT_S = 15
+_LEADERS_S = 0.1
+_DAY_MS = 24 * 3600 * 1000
+_FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete", "compression.type": "zstd"}
+# Kafka deletes whole segments, so a record may be kept for retention and segment together; see eventfold.store.decided_ids.
+_WEEK = {
+    "retention.ms": str(7 * _DAY_MS),
+    "segment.ms": str(_DAY_MS // 2),
+    "cleanup.policy": "delete",
+    "compression.type": "zstd",
+}
+# The proof of a refusal outlives the command.
+_LONGER = {"retention.ms": str(8 * _DAY_MS)}
+# What a handler writes is made of a command, which its topic bounds at 1 MiB: with events of at most `LARGEST_EVENT` and
+# whatever a command's key and headers bring along it stays below this.
+LARGEST_RECORD = 4 << 20
+LARGEST_EVENT = 1_000_000
+_LARGE = {"max.message.bytes": str(LARGEST_RECORD)}
+# When a record was appended is the broker's to say; when it happened stands in ce_time.
+_RECORDED = {"message.timestamp.type": "LogAppendTime"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicInfo:
+    """A topic as it is: `id` is another one when a topic was deleted and made again."""
+
+    name: str
+    id: str
+    partitions: int
+    replication: int
+
+
+class Topics:
+    """Creates, describes and measures topics. timeout_s: for how long a broker may owe an answer."""
+
+    def __init__(self, settings: KafkaSettings, timeout_s: float = _TIMEOUT_S) -> None:
+        self._settings = settings
+        self._timeout_s = timeout_s
+        self._admin = AdminClient(settings.client())
+
+    def describe(self, names: Sequence[str]) -> dict[str, TopicInfo]:
+        """Each topic; NotFoundError names the first that does not exist."""
+        found = self.existing(names)
+        for name in names:
+            if name not in found:
+                raise NotFoundError(
+                    f"the topic {name!r} does not exist: make it with `eventfold topics create`, unless it is another's"
+                )
+        return found
+
+    def existing(self, names: Sequence[str]) -> dict[str, TopicInfo]:
+        """Those of the topics that exist."""
+        if not names:
+            return {}
+        futures = self._admin.describe_topics(TopicCollection(list(names)), request_timeout=self._timeout_s)
+        found = {}
+        for name, future in futures.items():
+            try:
+                topic = _result(future)
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    continue
+                raise self._cannot(f"describe the topic {name!r}", error) from error
+            partitions = topic.partitions
+            found[name] = TopicInfo(
+                name=name, id=str(topic.topic_id), partitions=len(partitions), replication=len(partitions[0].replicas)
+            )
+        return found
+
+    def names(self) -> list[str]:
+        """All topics, without those that Kafka keeps for itself; Transient when no broker answers."""
+        return [name for name in self._metadata().topics if not name.startswith("__")]
+
+    def create(self, wanted: Mapping[str, Mapping[str, str]], partitions: int, replication: int | None = None) -> list[str]:
+        """Create those that do not exist, and return once they can be read; their names. Existing ones are left as they are.
+
+        replication: copies of each; by default 3, or 1 where there are fewer brokers. Of three, two must have a record.
+        """
+        there = self.existing(list(wanted))
+        copies = replication or (3 if self.brokers() >= 3 else 1)
+        safe = {"min.insync.replicas": "2"} if copies >= 3 else {}
+        new = [
+            NewTopic(name, num_partitions=partitions, replication_factor=copies, config={**config, **safe})
+            for name, config in wanted.items()
+            if name not in there
+        ]
+        made = []
+        for name, future in (self._admin.create_topics(new, operation_timeout=_TIMEOUT_S) if new else {}).items():
+            try:
+                _result(future)
+                made.append(name)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise self._cannot(f"create the topic {name!r}", error) from error
+        self._await_leaders([(name, partition) for name in made for partition in range(partitions)])
+        return made
+
+    def _await_leaders(self, places: Sequence[Place]) -> None:
+        deadline = time.monotonic() + _TIMEOUT_S
+        while True:
+            try:
+                self.ends(places, committed=False)
+                return
+            except Transient:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_LEADERS_S)
+
+    def config(self, name: str) -> dict[str, str]:
+        """A topic's settings by name."""
+        resource = ConfigResource(ResourceType.TOPIC, name)
+        try:
+            found = _result(self._admin.describe_configs([resource])[resource])
+        except KafkaException as error:
+            raise self._cannot(f"read the settings of {name!r}", error) from error
+        return {key: entry.value for key, entry in found.items()}
+
+    def configure(self, name: str, setting: str, value: str) -> None:
+        """Change one setting of a topic."""
+        entry = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
+        try:
+            _result(self._admin.incremental_alter_configs([resource])[resource])
+        except KafkaException as error:
+            raise self._cannot(f"set {setting} of {name!r}", error) from error
+
+    def ends(self, places: Iterable[Place], *, committed: bool) -> dict[Place, int]:
+        """The end of each partition: the last stable offset (`committed`), or the high watermark."""
+        level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+        return self._offsets(places, OffsetSpec.latest(), level)
+
+    def starts(self, places: Iterable[Place]) -> dict[Place, int]:
+        """The first offset that each partition still has."""
+        return self._offsets(places, OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED)
+
+    def at(self, places: Iterable[Place], ms: int, ends: Mapping[Place, int]) -> dict[Place, int]:
+        """The first offset of each partition that was recorded at this time or later; where there is none, its end."""
+        found = self._offsets(places, OffsetSpec.for_timestamp(ms), IsolationLevel.READ_COMMITTED)
+        return {place: offset if offset >= 0 else ends[place] for place, offset in found.items()}
+
+    def _offsets(self, places: Iterable[Place], spec: OffsetSpec, level: IsolationLevel) -> dict[Place, int]:
+        request = {TopicPartition(topic, partition): spec for topic, partition in places}
+        if not request:
+            return {}
+        futures = self._admin.list_offsets(request, isolation_level=level, request_timeout=self._timeout_s)
+        try:
+            return {(tp.topic, tp.partition): _result(future).offset for tp, future in futures.items()}
+        except KafkaException as error:
+            raise self._cannot("read the ends of the log", error) from error
+
+    def brokers(self) -> int:
+        """How many brokers answer; Transient when none does."""
+        return len(self._metadata().brokers)
+
+    def _metadata(self) -> ClusterMetadata:
+        try:
+            return self._admin.list_topics(timeout=10)
+        except KafkaException as error:
+            raise self._cannot("reach the cluster", error) from error
+
+    def _cannot(self, what: str, error: KafkaException) -> Transient:
+        # A client that asked with a leader's old epoch, after a broker's restart, would ask so for ever.
+        self._admin = AdminClient(self._settings.client())
+        return Transient(f"Kafka at {self._settings.bootstrap}: cannot {what}: {error.args[0].str()}")
+
+
+def domain_topics(names: Names, domain: str, *, decides: bool) -> dict[str, dict[str, str]]:
+    """The topics of a domain and their settings; one that decides nothing has no commands and no refusals."""
+    wanted = {names.events(domain): _FOR_EVER | _RECORDED | _LARGE, names.dead_letters(domain): _FOR_EVER | _LARGE}
+    if decides:
+        wanted |= {names.commands(domain): _WEEK | _RECORDED, names.refusals(domain): _WEEK | _LONGER | _RECORDED | _LARGE}
+    return wanted
+
+
+def settings_of(names: Names, domains: Iterable[str], topic: str) -> Mapping[str, str]:
+    """The settings of a topic of one of these domains; what is none of theirs is kept for ever."""
+    for domain in domains:
+        if topic in (wanted := domain_topics(names, domain, decides=True)):
+            return wanted[topic]
+    return _FOR_EVER | _LARGE
+
+
+def _result(future: Future[Any]) -> Any:
+    return future.result(timeout=_TIMEOUT_S + 5)

@@ -1,1 +1,0 @@
-"""The gate's other half: whether today's code still folds what was ever written, and the commands of `logfold schemas`."""

@@ -1,1 +1,0 @@
-"""`logfold serve`: the two APIs, apart or together, with what only daemons know: outcomes, history, operations."""

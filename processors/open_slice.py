@@ -1,0 +1,137 @@
+"""A slice under work: where it stands, and the check that the log is still the one it was folded from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from eventfold.kafka.topics import TopicInfo, Topics
+from eventfold.schemas.envelope import header
+from eventfold.schemas.errors import LogError
+from eventfold.schemas.record import Place, Record
+from eventfold.store.slices import Progress, SliceId
+
+
+class OpenSlice:
+    """One slice that this process folds.
+
+    Reading starts at the last event that was folded, not behind it, so that the first record proves that the log is
+    the same: it must be that very event.
+    """
+
+    __slots__ = ("_unproven", "id", "progress", "start")
+
+    def __init__(self, slice_: SliceId, progress: Progress, log_start: int = 0) -> None:
+        self.id = slice_
+        self.progress = progress
+        last = progress.last_offset
+        self._unproven = last is not None and last >= log_start
+        self.start = max(log_start, progress.offset if last is None else last)
+        """The offset to read from."""
+
+    def unread(self, records: Sequence[Record]) -> Sequence[Record]:
+        """The records that are not folded yet; LogError when the log is not the one folded so far."""
+        if self._unproven and records:
+            self._prove(records[0])
+        offset = self.progress.offset
+        if records and records[0].offset() >= offset:
+            return records
+        return [record for record in records if record.offset() >= offset]
+
+    def after(self, records: Sequence[Record], end: int | None) -> Progress:
+        """The progress once these records are folded; `end` moves it past transaction markers behind them.
+
+        LogError when the end comes before the event that proves the log.
+        """
+        if self._unproven and not records and end is not None and end > self.start:
+            raise LogError(
+                f"{self.id.topic}/{self.id.partition}: the log is not the one that was folded: event "
+                f"{self.progress.last_id or '?'} at offset {self.progress.last_offset} is gone"
+            )
+        progress = self.progress
+        if records:
+            last = records[-1]
+            offset = last.offset()
+            assert offset is not None
+            progress = replace(progress, offset=offset + 1, last_offset=offset, last_id=event_id(last))
+        if end is not None and end > progress.offset:
+            progress = replace(progress, offset=end)
+        return progress
+
+    def delivered(self, offset: int, id_: str) -> Progress:
+        """The progress once the event that this process wrote to `offset` is counted.
+
+        LogError when that lies before what is counted already: the topic is not the one that was folded.
+        """
+        if offset < self.progress.offset:
+            where = f"{self.id.topic}/{self.id.partition}"
+            raise LogError(f"{where}: written to offset {offset}, but folded up to {self.progress.offset}: it was made anew")
+        return replace(self.progress, offset=offset + 1, last_offset=offset, last_id=id_)
+
+    def committed(self, progress: Progress) -> None:
+        """The write was made."""
+        self._unproven = False
+        self.progress = replace(progress, revision=self.progress.revision + 1)
+
+    def _prove(self, record: Record) -> None:
+        progress = self.progress
+        if record.offset() != progress.last_offset or (progress.last_id and event_id(record) != progress.last_id):
+            raise LogError(
+                f"{self.id.topic}/{self.id.partition}: the log is not the one that was folded: event "
+                f"{progress.last_id or '?'} at offset {progress.last_offset} is gone, now there is "
+                f"{event_id(record) or '?'} at offset {record.offset()}"
+            )
+        self._unproven = False
+
+
+def opened(
+    slices: Mapping[Place, SliceId],
+    progress: Mapping[Place, Progress],
+    topics: Topics,
+    expiring: frozenset[str] = frozenset(),
+) -> dict[Place, OpenSlice]:
+    """Open slices after checking their topics.
+
+    LogError when a topic was deleted and made again, was cut short, or does not reach back to offset zero for a slice
+    that begins. Of a topic that is `expiring`, what is gone by age is not missed.
+    """
+    info = topics.describe(sorted({place[0] for place in slices}))
+    starts = topics.starts(slices)
+    ends = topics.ends(slices, committed=False)
+    found = {}
+    for place, slice_ in slices.items():
+        stored = progress[place]
+        start = 0 if place[0] in expiring else starts[place]
+        _check(place, stored, info[place[0]], start, ends[place])
+        found[place] = OpenSlice(slice_, replace(stored, topic_id=info[place[0]].id), starts[place])
+    return found
+
+
+def check_topic(place: Place, stored: Progress, info: TopicInfo) -> None:
+    """LogError when the topic is not the one that was folded."""
+    if stored.topic_id and stored.topic_id != info.id:
+        raise LogError(
+            f"{place[0]}/{place[1]}: the topic was deleted and made again (its id is {info.id}, folded was "
+            f"{stored.topic_id}): what was folded is not of this log"
+        )
+
+
+def _check(place: Place, stored: Progress, info: TopicInfo, start: int, end: int) -> None:
+    where = f"{place[0]}/{place[1]}"
+    check_topic(place, stored, info)
+    if stored.offset > end:
+        raise LogError(f"{where}: the log was cut short: it ends at offset {end}, folded is up to {stored.offset}")
+    if start > 0:
+        raise LogError(
+            f"{where}: the log begins at offset {start}, not at zero: what is folded from it could not be folded anew"
+        )
+
+
+def place_of(record: Record) -> str:
+    """Where a record lies, as errors say it."""
+    return f"{record.topic()}/{record.partition()}@{record.offset()} key {record.key()!r}"
+
+
+def event_id(record: Record) -> str:
+    """The `ce_id` of a record, empty where it has none."""
+    return (header(record.headers(), "ce_id") or b"").decode()

@@ -1,0 +1,277 @@
+"""Generations: complete builds of a projection, of which exactly one is live.
+
+Keys: `{<prefix><projection>}:live`, JSON with `generation`, `version` and `partitions` (the number of partitions of
+each topic, with the prefix), so that a query needs no Kafka; `{<prefix><projection>}:generations`, a hash with what is
+known of each by its id; and `{<prefix><projection>}:dropped`, the same of those whose slices are being deleted. All lie
+in one hash slot, so that a switch is one atomic step.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from redis import Redis
+
+from eventfold.schemas.errors import EventfoldError, NotFoundError
+from eventfold.store.slices import SliceId, SliceStore
+
+BUILDING, LIVE, KEPT, SCRATCH = "building", "live", "kept", "scratch"
+# Writes the pointer and some entries, if the pointer is still the one that was seen, the entry that must be there is, and
+# it is not too late by Redis' own clock.
+_POINT = """
+if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then
+  return 'other'
+end
+if ARGV[3] ~= '' and redis.call('HEXISTS', KEYS[2], ARGV[3]) == 0 then
+  return 'gone'
+end
+if ARGV[4] ~= '' then
+  local time = redis.call('TIME')
+  if time[1] * 1000 + time[2] / 1000 > tonumber(ARGV[4]) then
+    return 'late'
+  end
+end
+redis.call('SET', KEYS[1], ARGV[2])
+redis.call('HSET', KEYS[2], unpack(ARGV, 5))
+return 'done'
+"""
+# Moves an entry to those whose slices are being deleted, unless it is live.
+_RETIRE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  return 0
+end
+local entry = redis.call('HGET', KEYS[2], ARGV[2])
+if entry then
+  redis.call('HSET', KEYS[3], ARGV[2], entry)
+  redis.call('HDEL', KEYS[2], ARGV[2])
+end
+return 1
+"""
+
+
+class OtherVersionError(EventfoldError):
+    """The live generation was made by another version of the projection; nothing may be written to it."""
+
+
+class TooLateError(EventfoldError):
+    """The time in which a switch had to be made is over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """One build: its id, the projection's version that makes it, the partitions of the topics it folds."""
+
+    projection: str
+    id: str
+    version: int
+    partitions: Mapping[str, int]
+
+    def slice(self, topic: str, partition: int) -> SliceId:
+        return SliceId(owner=self.projection, generation=self.id, topic=topic, partition=partition)
+
+    def slices(self) -> list[SliceId]:
+        """Every slice of the build, whether it was written yet or not."""
+        return [self.slice(topic, p) for topic, count in self.partitions.items() for p in range(count)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """A generation as the registry knows it.
+
+    parts: of its slices, so that it can be dropped by who does not know the projection as it was. state: `building`;
+    `live`; `kept`, fed for a rollback; `scratch`, made for a comparison. made, switched, expires: times in milliseconds:
+    when it was begun, went live or ceased to be, and may be dropped. first, last: offsets by `topic/partition` where it
+    does not begin at zero, or ends before the log does: then it is not the whole history.
+    """
+
+    generation: Generation
+    parts: tuple[str, ...]
+    state: str
+    made: int
+    switched: int | None = None
+    expires: int | None = None
+    first: Mapping[str, int] = field(default_factory=dict)
+    last: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return self.generation.id
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is of the whole history."""
+        return not self.first and not self.last
+
+    def to_json(self) -> bytes:
+        body = {name: getattr(self, name) for name in _FIELDS}
+        body |= {"version": self.generation.version, "partitions": dict(self.generation.partitions), "parts": list(self.parts)}
+        return orjson.dumps(body)
+
+
+_FIELDS = ("state", "made", "switched", "expires", "first", "last")
+
+
+class Generations:
+    """Which generations of each projection there are, and which is live."""
+
+    def __init__(self, redis: Redis, prefix: str) -> None:
+        self._redis = redis
+        self._prefix = prefix
+        self._point = redis.register_script(_POINT)
+        self._retire = redis.register_script(_RETIRE)
+
+    def live(self, projection: str) -> Generation | None:
+        """The live generation, or None when the projection was never built (or Redis lost it)."""
+        stored = self._redis.get(self._key(projection))
+        return None if stored is None else _parse(projection, stored)  # type: ignore[arg-type]
+
+    def all(self, projection: str) -> list[Build]:
+        """Every generation, oldest first."""
+        return self._entries(projection, self._registry(projection))
+
+    def ensure(self, projection: str, version: int, partitions: Mapping[str, int], parts: Sequence[str]) -> Generation:
+        """The live generation; the first daemon to ask makes one.
+
+        OtherVersionError when the live one was made by another version, EventfoldError when for another number of partitions.
+        """
+        found = self.live(projection)
+        if found is None:
+            self._make(new_build(projection, version, partitions, parts, LIVE))
+            found = self.live(projection)
+            if found is None:
+                raise EventfoldError(f"the live generation of {projection!r} vanished from Redis as it was made")
+        if found.version != version:
+            raise OtherVersionError(
+                f"the live generation of {projection!r} was made by version {found.version} of the projection, this is "
+                f"version {version}: nothing is written until `eventfold replay {projection}` has built the new one"
+            )
+        check_partitions(found, partitions)
+        return found
+
+    def begin(self, build: Build) -> None:
+        """Enter a build that is not live."""
+        self._redis.hset(self._registry(build.generation.projection), build.id, build.to_json())
+
+    def switch(self, live: Build | None, to: Build, *, now: int, keep_ms: int, until: int | None = None) -> bool:
+        """Make `to` the live generation, if `live` still is; that one is kept for so long, whatever was kept before expires.
+
+        until: not after this time, in milliseconds of Redis' clock. False when another is live by now; TooLateError;
+        NotFoundError when `to` was dropped meanwhile.
+        """
+        projection = to.generation.projection
+        before = b"" if live is None else _pointer(live.generation)
+        entries = [replace(to, state=LIVE, switched=now, expires=None)]
+        entries += [replace(old, expires=now) for old in self.all(projection) if old.state == KEPT and old.id != to.id]
+        if live is not None:
+            entries.append(replace(live, state=KEPT, switched=now, expires=now + keep_ms))
+        came = self._set(projection, before, to.generation, entries, there=to.id, until=until)
+        if came == b"late":
+            raise TooLateError(f"there was no time left to make {to.id} of {projection!r} live")
+        if came == b"gone":
+            raise NotFoundError(f"the generation {to.id} of {projection!r} was dropped meanwhile")
+        return came == b"done"
+
+    def drop(self, build: Build, store: SliceStore) -> bool:
+        """Remove a build: nobody takes it up from now on, and each slice goes in one UNLINK. False when it is live.
+
+        Who dies in the midst of it leaves the rest to the next `sweep`.
+        """
+        projection = build.generation.projection
+        keys = [self._key(projection), self._registry(projection), self._dropped(projection)]
+        if not self._retire(keys=keys, args=[_pointer(build.generation), build.id]):
+            return False
+        self._delete(build, store)
+        return True
+
+    def sweep(self, projection: str, store: SliceStore, now: int) -> list[Build]:
+        """Drop what has expired, and what another began to drop."""
+        for build in self._entries(projection, self._dropped(projection)):
+            self._delete(build, store)
+        due = [build for build in self.all(projection) if build.expires is not None and build.expires <= now]
+        return [build for build in due if self.drop(build, store)]
+
+    def _delete(self, build: Build, store: SliceStore) -> None:
+        for slice_ in build.generation.slices():
+            store.drop(slice_, build.parts)
+        self._redis.hdel(self._dropped(build.generation.projection), build.id)
+
+    def _entries(self, projection: str, key: str) -> list[Build]:
+        stored: dict[bytes, bytes] = self._redis.hgetall(key)  # type: ignore[assignment]
+        found = [_entry(projection, id_.decode(), orjson.loads(body)) for id_, body in stored.items()]
+        return sorted(found, key=lambda build: (build.made, build.id))
+
+    def _make(self, build: Build) -> None:
+        """Make a live one where there is none."""
+        self._set(build.generation.projection, b"", build.generation, [build])
+
+    def _set(
+        self,
+        projection: str,
+        before: bytes,
+        live: Generation,
+        entries: Sequence[Build],
+        there: str = "",
+        until: int | None = None,
+    ) -> bytes:
+        fields = [part for entry in entries for part in (entry.id, entry.to_json())]
+        keys = [self._key(projection), self._registry(projection)]
+        args = [before, _pointer(live), there, "" if until is None else until, *fields]
+        came: bytes = self._point(keys=keys, args=args)
+        return came
+
+    def _key(self, projection: str) -> str:
+        return f"{{{self._prefix}{projection}}}:live"
+
+    def _registry(self, projection: str) -> str:
+        return f"{{{self._prefix}{projection}}}:generations"
+
+    def _dropped(self, projection: str) -> str:
+        return f"{{{self._prefix}{projection}}}:dropped"
+
+
+def new_build(
+    projection: str, version: int, partitions: Mapping[str, int], parts: Sequence[str], state: str, **more: Any
+) -> Build:
+    """A generation that is not entered yet, under an id of its own."""
+    made = datetime.now(UTC)
+    # Never the same id twice, even where Redis forgot the last one: a late writer must not meet a namesake.
+    id_ = f"{made:%Y%m%d-%H%M%S}-{secrets.token_hex(6)}"
+    generation = Generation(projection=projection, id=id_, version=version, partitions=dict(partitions))
+    return Build(generation=generation, parts=tuple(parts), state=state, made=int(made.timestamp() * 1000), **more)
+
+
+def check_partitions(generation: Generation, partitions: Mapping[str, int]) -> None:
+    """EventfoldError when the topics have other partitions than the generation was made for."""
+    if dict(generation.partitions) != dict(partitions):
+        raise EventfoldError(
+            f"the live generation of {generation.projection!r} was folded from {dict(generation.partitions)} partitions, now "
+            f"there are {dict(partitions)}: the partitions of a log never change in place"
+        )
+
+
+def chosen(builds: Sequence[Build], id_: str) -> Build:
+    """The build whose id begins so; NotFoundError when that is none, or more than one."""
+    found = [build for build in builds if build.id.startswith(id_)]
+    if len(found) != 1:
+        there = ", ".join(build.id for build in builds) or "none"
+        raise NotFoundError(f"{len(found) or 'no'} generations have an id that begins with {id_!r}; there are: {there}")
+    return found[0]
+
+
+def _pointer(generation: Generation) -> bytes:
+    return orjson.dumps({"generation": generation.id, "version": generation.version, "partitions": dict(generation.partitions)})
+
+
+def _parse(projection: str, stored: bytes) -> Generation:
+    body = orjson.loads(stored)
+    return Generation(projection=projection, id=body["generation"], version=body["version"], partitions=body["partitions"])
+
+
+def _entry(projection: str, id_: str, body: dict[str, Any]) -> Build:
+    generation = Generation(projection=projection, id=id_, version=body["version"], partitions=body["partitions"])
+    return Build(generation=generation, parts=tuple(body["parts"]), **{name: body[name] for name in _FIELDS})

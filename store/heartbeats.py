@@ -1,0 +1,127 @@
+"""Signs of life: each daemon writes what it does into one Redis hash, `<prefix>eventfold:daemons`, once a second."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import orjson
+from redis import Redis
+from redis.exceptions import RedisError
+
+EVERY_S = 1.0
+SILENT_S = 5.0
+_FORGOTTEN_S = 24 * 3600
+
+
+class Pulse(Protocol):
+    """When a daemon looks around, and what it does then with what it has done."""
+
+    def due(self) -> bool: ...
+    def beat(self, events: int, status: Callable[[], dict[str, Any]]) -> None: ...
+
+
+class Quiet:
+    """The pulse of who gives no sign of life of its own."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+
+    def due(self) -> bool:
+        """Whether a second has passed since the last `beat` that counted."""
+        return time.monotonic() - self._last >= EVERY_S
+
+    def beat(self, events: int, status: Callable[[], dict[str, Any]]) -> None:
+        """Count it, at most once a second."""
+        if self.due():
+            self._last = time.monotonic()
+
+
+class Heartbeat:
+    """One daemon's sign of life, with its rate since the last one."""
+
+    def __init__(self, redis: Redis, prefix: str, name: str, role: str) -> None:
+        self._redis = redis
+        self._key = _key(prefix)
+        self._name = name
+        self._role = role
+        self._started = time.time()
+        self._last = 0.0
+        self._events = 0
+        self._total = 0
+
+    def due(self) -> bool:
+        """Whether the next `beat` writes."""
+        return time.monotonic() - self._last >= EVERY_S
+
+    def beat(self, events: int, status: Callable[[], dict[str, Any]]) -> None:
+        """Count events; write at most once a second. A Redis that is away is the daemon's business, not ours."""
+        self._events += events
+        self._total += events
+        now = time.monotonic()
+        if now - self._last < EVERY_S:
+            return
+        rate = self._events / (now - self._last) if self._last else 0.0
+        self._last, self._events = now, 0
+        body = {
+            "role": self._role,
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "started": self._started,
+            "beat": time.time(),
+            "events": self._total,
+            "events_per_s": round(rate, 1),
+            **status(),
+        }
+        try:
+            self._redis.hset(self._key, self._name, orjson.dumps(body))
+        except RedisError:
+            self._last = 0.0
+
+    def end(self) -> None:
+        """Say that the daemon ended as it should."""
+        try:
+            self._redis.hdel(self._key, self._name)
+        except RedisError:
+            return
+
+
+def daemons(redis: Redis, prefix: str) -> dict[str, dict[str, Any]]:
+    """The last sign of life of each daemon by name, with `alive` and its `age_s`; day-old ones are forgotten."""
+    found = {}
+    now = time.time()
+    for name, stored in sorted(_stored(redis, prefix).items()):
+        body = orjson.loads(stored)
+        age = now - body["beat"]
+        if age > _FORGOTTEN_S:
+            redis.hdel(_key(prefix), name)
+            continue
+        found[name.decode()] = {**body, "age_s": round(age, 1), "alive": age < SILENT_S}
+    return found
+
+
+def state(body: Mapping[str, Any]) -> str:
+    """What a daemon does by its last sign of life, in a few words."""
+    if not body["alive"]:
+        return "silent"
+    parked = sum(body.get("parked", {}).values())
+    what = [
+        *(f"stands still: {place}" for place in body.get("stalled", {})),
+        *(f"tries again: {place}" for place in body.get("retrying", {})),
+    ]
+    if not what:
+        what.append("waits: the live generation is of another version" if body.get("waits") else "runs")
+    if parked:
+        what.append(f"{parked} keys parked" if parked > 1 else "1 key parked")
+    return ", ".join(what)
+
+
+def _stored(redis: Redis, prefix: str) -> dict[bytes, bytes]:
+    return redis.hgetall(_key(prefix))  # type: ignore[return-value]
+
+
+def _key(prefix: str) -> str:
+    return f"{prefix}eventfold:daemons"

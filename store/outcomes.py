@@ -1,0 +1,133 @@
+"""What became of a command: a short-lived key in Redis that its submitter waits for.
+
+Key: `{<commands topic>:<partition>}:outcome:<command id>`, JSON; in the hash slot of the partition so that a handler
+writes all of a batch in one call. The lasting proof is in Kafka: the event's `causationid`, or the refusal.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from redis import Redis
+from redis.exceptions import RedisError
+
+from eventfold.schemas.errors import TimedOutError
+from eventfold.schemas.position import Position
+
+KEPT_S = 900
+CONFLICT = "conflict"
+"""The code of a refusal because the aggregate is at another version than the command expects."""
+_POLL_S = (0.002, 0.05)
+_WRITE = """
+for i = 1, #KEYS do
+  redis.call('SET', KEYS[i], ARGV[i + 1], 'EX', ARGV[1])
+end
+"""
+
+
+class OutcomeUnknownError(TimedOutError):
+    """What became of the command `command_id` could not be learnt; the text says why, and what to do."""
+
+    def __init__(self, command_id: str, why: str) -> None:
+        super().__init__(f"the outcome of command {command_id} is unknown {why}")
+        self.command_id = command_id
+
+
+def again(command_id: str) -> str:
+    """What to do about a command whose outcome is unknown."""
+    return (
+        f"ask for it with `eventfold outcome {command_id}`, or send it again with --command-id {command_id}, it acts only once"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a handler decided, once for ever.
+
+    accepted: with `version` (of the aggregate after it) and the `positions` of its events.
+    refused: with `code` and `message`, and the `version` it was refused at where that was known.
+    """
+
+    command_id: str
+    accepted: bool
+    version: int | None = None
+    positions: tuple[Position, ...] = ()
+    code: str = ""
+    message: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As programs read it."""
+        shown: dict[str, Any] = {"command_id": self.command_id, "outcome": "accepted" if self.accepted else "refused"}
+        if self.accepted:
+            shown["positions"] = [str(position) for position in self.positions]
+        else:
+            shown |= {"code": self.code, "message": self.message}
+        if self.version is not None:
+            shown["version"] = self.version
+        return shown
+
+    @classmethod
+    def parse(cls, stored: bytes) -> Outcome:
+        body = orjson.loads(stored)
+        return cls(
+            command_id=body["command_id"],
+            accepted=body["outcome"] == "accepted",
+            version=body.get("version"),
+            positions=tuple(Position.parse(text) for text in body.get("positions", ())),
+            code=body.get("code", ""),
+            message=body.get("message", ""),
+        )
+
+
+class Outcomes:
+    """Writes and awaits outcomes."""
+
+    def __init__(self, redis: Redis, sleep: Callable[[float], None] = time.sleep) -> None:
+        """sleep: how to wait."""
+        self._redis = redis
+        self._sleep = sleep
+        self._script = redis.register_script(_WRITE)
+
+    def write(self, topic: str, partition: int, outcomes: Sequence[Outcome]) -> None:
+        """Make the outcomes of one partition's commands known; they are kept for a quarter of an hour."""
+        keys = [_key(topic, partition, outcome.command_id) for outcome in outcomes]
+        self._script(keys=keys, args=[KEPT_S, *(orjson.dumps(outcome.to_json()) for outcome in outcomes)])
+
+    def get(self, topic: str, partition: int, command_id: str) -> Outcome | None:
+        """The outcome, if it is known by now."""
+        stored = self._redis.get(_key(topic, partition, command_id))
+        return None if stored is None else Outcome.parse(stored)  # type: ignore[arg-type]
+
+    def find(self, places: Sequence[tuple[str, int]], command_id: str) -> Outcome | None:
+        """The outcome, wherever among these partitions of commands it is known; asked in one pipeline."""
+        pipe = self._redis.pipeline(transaction=False)
+        for topic, partition in places:
+            pipe.get(_key(topic, partition, command_id))
+        return next((Outcome.parse(stored) for stored in pipe.execute() if stored is not None), None)
+
+    def wait(self, topic: str, partition: int, command_id: str, timeout_s: float) -> Outcome:
+        """The outcome as soon as it is known; OutcomeUnknownError when it is not within `timeout_s`, or when Redis fails."""
+        deadline = time.monotonic() + timeout_s
+        pause = _POLL_S[0]
+        try:
+            while (outcome := self.get(topic, partition, command_id)) is None:
+                if time.monotonic() + pause > deadline:
+                    raise OutcomeUnknownError(command_id, f"after {timeout_s:g} s: {_sent(topic)}; {again(command_id)}")
+                self._sleep(pause)
+                pause = min(pause * 1.5, _POLL_S[1])
+        except RedisError as error:
+            why = f"since Redis does not tell it ({error}): {_sent(topic)}; {again(command_id)}"
+            raise OutcomeUnknownError(command_id, why) from error
+        return outcome
+
+
+def _sent(topic: str) -> str:
+    return f"it is in {topic} and may still be decided"
+
+
+def _key(topic: str, partition: int, command_id: str) -> str:
+    return f"{{{topic}:{partition}}}:outcome:{command_id}"

@@ -1,0 +1,182 @@
+"""`eventfold doctor`: looks at everything that eventfold needs and says what is wrong."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import click
+
+from eventfold.kafka.errors import KafkaException
+from eventfold.kafka.schema_registry import TRANSITIVE, Registry
+from eventfold.kafka.topics import Topics
+from eventfold.processors.runtime import Runtime
+from eventfold.schemas.errors import FAILED, EventfoldError
+from eventfold.store.connection import RedisError
+from eventfold.store.heartbeats import daemons
+from eventfold.store.slices import SliceStore
+from eventfold.tools.retention import faults, foreign_faults
+from eventfold.tools.run_cli import META, json_option
+from eventfold.tools.show import show
+
+OK, NOTE, WRONG = "ok", "note", "wrong"
+OLDEST_JAVA = 17
+pass_runtime = click.decorators.pass_meta_key(META)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: `ok`, a `note` that hinders nothing, or `wrong` with what to do."""
+
+    what: str
+    state: str
+    text: str
+
+
+@click.command()
+@json_option
+@pass_runtime
+def doctor(runtime: Runtime, as_json: bool) -> None:
+    """Check Python, Kafka, Redis, topics, schemas, daemons; exit code 1 when something is wrong."""
+    findings = list(examine(runtime))
+    show([{"what": f.what, "state": f.state, "finding": f.text} for f in findings], as_json)
+    if any(f.state == WRONG for f in findings):
+        sys.exit(FAILED)
+
+
+def examine(runtime: Runtime) -> Iterator[Finding]:
+    """Every finding, in the order in which one would mend them."""
+    yield Finding("python", OK if sys.version_info >= (3, 11) else WRONG, sys.version.split()[0])
+    yield _checked("domains", lambda: ", ".join(runtime.domain_names) or _wrong("none is installed"))
+    yield _checked("schemas", lambda: _schemas(runtime))
+    if runtime.registry is not None:
+        yield _checked("schema registry", partial(_registry, runtime, runtime.registry))
+    kafka = _checked("kafka", lambda: f"{Topics(runtime.kafka).brokers()} broker(s) at {runtime.kafka.bootstrap}")
+    yield kafka
+    yield _checked("redis", lambda: _redis(runtime))
+    if kafka.state == OK:
+        for name in runtime.domain_names:
+            yield from _topics(runtime, name)
+        for name in sorted({of.topic for projection in runtime.projections.values() for of in projection.foreign}):
+            yield from _foreign(runtime, runtime.names.topic(name))
+    yield from _daemons(runtime)
+    yield from _local_stack()
+
+
+def _checked(what: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, OK, look())
+    except EventfoldError as error:
+        return Finding(what, WRONG, str(error))
+    except KafkaException as error:
+        return Finding(what, WRONG, error.args[0].str())
+    except RedisError as error:
+        return Finding(what, WRONG, f"{error}; `make up` starts a local one, REDIS_URL names another")
+    except TimeoutError:
+        return Finding(what, WRONG, "no answer in time")
+
+
+def _wrong(text: str) -> str:
+    raise EventfoldError(text)
+
+
+def _schemas(runtime: Runtime) -> str:
+    runtime.codec()
+    return "every .avsc is read"
+
+
+def _registry(runtime: Runtime, registry: Registry) -> str:
+    catalog = runtime.codec().catalog
+    absent = [f"{message.type} version {message.version}" for message in catalog.schemas if registry.find(message) is None]
+    if absent:
+        raise EventfoldError(
+            f"not registered at {registry.settings.shown}: {', '.join(absent)}; see `eventfold schemas register`"
+        )
+    modes = {type_: registry.mode(type_) for type_ in sorted({message.type for message in catalog.schemas})}
+    if loose := [f"{type_} ({mode or 'none of its own'})" for type_, mode in modes.items() if mode not in TRANSITIVE]:
+        raise EventfoldError(f"subjects whose compatibility mode is not transitive: {', '.join(loose)}")
+    return f"every version is registered at {registry.settings.shown}, under subjects of a transitive mode"
+
+
+def _redis(runtime: Runtime) -> str:
+    info = runtime.redis.info()
+    SliceStore(runtime.redis).refuse_eviction()
+    version = str(info["redis_version"])
+    if int(version.split(".")[0]) < 6:
+        raise EventfoldError(f"Redis {version} is too old: 6 or newer is needed")
+    saved = "AOF on" if info["aof_enabled"] else "AOF off: after a crash everything is folded anew"
+    return f"{version}, {saved}, {info['used_memory_human']} used"
+
+
+def _topics(runtime: Runtime, domain: str) -> Iterator[Finding]:
+    def look() -> list[str]:
+        return faults(Topics(runtime.kafka), runtime.names, domain, decides=domain in runtime.domains)
+
+    yield from _each(f"topics of {domain}", look, "all there, alike, and kept as they must be")
+
+
+def _foreign(runtime: Runtime, topic: str) -> Iterator[Finding]:
+    yield from _each(f"foreign topic {topic}", lambda: foreign_faults(Topics(runtime.kafka), topic), "there, and kept for ever")
+
+
+def _each(what: str, look: Callable[[], list[str]], fine: str) -> Iterator[Finding]:
+    """A finding for each fault, or one that there is none."""
+    wrong: list[str] = []
+
+    def looked() -> str:
+        wrong.extend(look())
+        return fine
+
+    found = _checked(what, looked)
+    yield from [Finding(found.what, WRONG, text) for text in wrong] or [found]
+
+
+def _daemons(runtime: Runtime) -> Iterator[Finding]:
+    try:
+        found = daemons(runtime.redis, runtime.names.prefix)
+    except RedisError:
+        return
+    alive = {_what(body) for body in found.values() if body["alive"]}
+    wanted = [*runtime.projections, *(f"{name}.handler" for name in runtime.domains)]
+    wanted += [f"{name}.process-manager" for name in runtime.process_managers]
+    absent = [name for name in wanted if name not in alive]
+    text = f"not running: {', '.join(absent)}; start them with `eventfold run all`" if absent else f"all {len(wanted)} run"
+    yield Finding("daemons", NOTE if absent else OK, text)
+    for name, body in found.items():
+        if not body["alive"]:
+            silent = f"silent for {body['age_s']:g} s: pid {body['pid']} on {body['host']} was killed, or it hangs"
+            yield Finding(name, WRONG, f"{silent}; start it again under the same name")
+        for place, error in body.get("stalled", {}).items():
+            yield Finding(name, WRONG, f"{place} stands still: {error}")
+
+
+def _what(body: dict[str, Any]) -> str:
+    """What a daemon works on, as its kind is called."""
+    if "process_manager" in body:
+        return f"{body['process_manager']}.process-manager"
+    return body.get("projection") or f"{body.get('domain')}.handler"
+
+
+def _local_stack() -> Iterator[Finding]:
+    """Java and Maven serve `make up` alone; where Kafka and Redis are elsewhere they are not missed."""
+    for tool in ("java", "mvn", "redis-server"):
+        path = shutil.which(tool)
+        if path is None:
+            yield Finding(tool, NOTE, "not on the PATH; only `make up` needs it")
+        else:
+            yield _java(path) if tool == "java" else Finding(tool, OK, path)
+
+
+def _java(path: str) -> Finding:
+    done = subprocess.run([path, "-version"], capture_output=True, text=True, check=False)
+    # What came before 9 called itself 1.8 and the like.
+    version = re.search(r'.*version "(?:1\.)?(\d+).*', done.stderr + done.stdout)
+    if version is None or int(version[1]) < OLDEST_JAVA:
+        return Finding("java", NOTE, f"{version[0] if version else path}: `make up` needs Java {OLDEST_JAVA} or newer")
+    return Finding("java", OK, version[0])

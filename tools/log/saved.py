@@ -1,0 +1,120 @@
+"""A folder of files that a topic was exported to, checked as a whole before anything is made of it."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eventfold.schemas import container
+from eventfold.schemas.catalog import message_of
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.container import Record
+from eventfold.schemas.errors import DecodeError, EventfoldError, NotFoundError, UsageError
+from eventfold.schemas.parsed import fingerprint
+from eventfold.schemas.registry.framing import MAGIC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """The files of one topic.
+
+    topic: as it was called. partitions: how many it had. files: by partition. schemas: what its messages were written with,
+    by what they begin with.
+    """
+
+    topic: str
+    partitions: int
+    files: Mapping[int, Path]
+    schemas: Mapping[bytes, Any]
+
+    def refuse_other_ids(self, codec: Codec) -> None:
+        """EventfoldError when an id of a schema registry, in these messages, is not known as the schema that it was."""
+        for header, schema in self.schemas.items():
+            if header[:1] != MAGIC:
+                continue
+            id_ = int.from_bytes(header[1:], "big")
+            was = message_of(schema, f"the schema {id_} of {self.topic}")
+            try:
+                now = codec.written(header)
+                found = "" if fingerprint(now) == fingerprint(was) else f"is {now.type} version {now.version or 'of others'}"
+            except DecodeError as error:
+                found = f"cannot be read: {error}"
+            if found:
+                raise EventfoldError(
+                    f"{self.topic} was written by the ids of a schema registry, and {id_}, then {was.type}, now {found}: set "
+                    "SCHEMA_REGISTRY_URL to the registry that gave them (--any-ids restores it all the same)"
+                )
+
+    def check(self) -> dict[int, int]:
+        """Read every record; how many there are, by partition. EventfoldError names the file that is cut or damaged."""
+        found = {}
+        for partition, path in self.files.items():
+            with container.opened(path) as (_, records):
+                found[partition] = sum(1 for _ in records)
+        return found
+
+    def records(self) -> Iterator[tuple[int, Record]]:
+        """Every record with its partition: each partition in its order, one with another in the order of their timestamps."""
+        with ExitStack() as stack:
+            of = []
+            for partition, path in self.files.items():
+                _, records = stack.enter_context(container.opened(path))
+                of.append(_with(partition, records))
+            yield from heapq.merge(*of, key=lambda pair: pair[1].timestamp)
+
+
+def _with(partition: int, records: Iterator[Record]) -> Iterator[tuple[int, Record]]:
+    return ((partition, record) for record in records)
+
+
+def saved(folder: Path, *, partial: bool = False) -> list[Saved]:
+    """The topics of which there are files in a folder.
+
+    NotFoundError when there is none. EventfoldError for a file that is none of ours, files of one partition twice or of
+    different exports, and, unless `partial`, for partitions that are missing.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder")
+    topics: dict[str, list[tuple[Path, dict[str, str]]]] = {}
+    for path in sorted(folder.glob("*.avro")):
+        with container.opened(path) as (about, _):
+            topics.setdefault(about["topic"], []).append((path, about))
+    if not topics:
+        raise NotFoundError(f"{folder} has no file that `eventfold export` wrote (*.avro)")
+    return [_whole(topic, files, partial) for topic, files in topics.items()]
+
+
+def _whole(topic: str, files: Sequence[tuple[Path, dict[str, str]]], partial: bool) -> Saved:
+    first, one = files[0]
+    found: dict[int, Path] = {}
+    schemas: dict[bytes, Any] = {}
+    for path, about in files:
+        schemas |= {bytes.fromhex(header): schema for header, schema in container.schemas_of(path, about).items()}
+        for name in ("topic_id", "partitions"):
+            if about.get(name) != one.get(name):
+                raise EventfoldError(
+                    f"{path} and {first} are of different exports: {name} is {about.get(name)}, and {one.get(name)}"
+                )
+        partition = _number(path, about, "partition")
+        if partition in found:
+            raise EventfoldError(f"{path} and {found[partition]} hold the same partition")
+        found[partition] = path
+    partitions = _number(first, one, "partitions")
+    if missing := sorted({*range(partitions)} - found.keys()):
+        what = f"{topic} had {partitions} partitions, and there is no file of {', '.join(map(str, missing))}"
+        if not partial:
+            raise EventfoldError(f"{first.parent}: {what} (--partial goes on without)")
+    if beyond := [path for partition, path in found.items() if partition >= partitions]:
+        raise EventfoldError(f"{beyond[0]} says that it is of a partition which it says the topic did not have")
+    return Saved(topic=topic, partitions=partitions, files=dict(sorted(found.items())), schemas=schemas)
+
+
+def _number(path: Path, about: Mapping[str, str], name: str) -> int:
+    text = about.get(name, "")
+    if not (text.isascii() and text.isdecimal()):
+        raise EventfoldError(f"{path}: its metadata has {text!r} as {name}, which is no number")
+    return int(text)

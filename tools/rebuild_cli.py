@@ -1,0 +1,285 @@
+"""The commands replay, verify, generations and rollback."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from eventfold.processors.lookup.history import History
+from eventfold.processors.rebuild.bounds import bounds
+from eventfold.processors.rebuild.display import Display, Silent, display
+from eventfold.processors.rebuild.job import Job
+from eventfold.processors.rebuild.repair import repair
+from eventfold.processors.rebuild.replay import ALWAYS, IF_EQUAL, NEVER, Replay, Wish
+from eventfold.processors.rebuild.rollback import rollback as roll_back
+from eventfold.processors.rebuild.verify import verify as verify_live
+from eventfold.processors.rebuild.workers import COMMAND, told
+from eventfold.processors.runtime import Runtime, calm_collector
+from eventfold.schemas.errors import FAILED, NotFoundError, UsageError
+from eventfold.schemas.ids import checked_key
+from eventfold.schemas.times import iso
+from eventfold.store.generations import BUILDING
+from eventfold.store.slices import SliceStore
+from eventfold.tools.history_cli import META as HISTORY
+from eventfold.tools.rebuild_words import list_differences, tell, tell_differences
+from eventfold.tools.run_cli import META, json_option, stopped_by_signals
+from eventfold.tools.show import show
+
+pass_runtime = click.decorators.pass_meta_key(META)
+_DURATION = re.compile(r"(\d+)([smhd])")
+_LONGEST = 3_650 * 86_400_000
+_UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+def _duration(_ctx: click.Context, _param: click.Parameter, text: str) -> int:
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is no duration; write it as 90s, 30m, 24h or 7d")
+    if (duration := int(match[1]) * _UNITS[match[2]]) > _LONGEST:
+        raise click.BadParameter(f"{text!r} is more than {_LONGEST // _UNITS['d']} days")
+    return duration
+
+
+def _rate(_ctx: click.Context, _param: click.Parameter, rate: float | None) -> float | None:
+    if rate is not None and not (math.isfinite(rate) and rate > 0):
+        raise click.BadParameter("it must be a number above zero")
+    return rate
+
+
+workers_option = click.option(
+    "--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that fold."
+)
+rate_option = click.option(
+    "--max-events-per-second",
+    "rate",
+    type=float,
+    callback=_rate,
+    help="Fold no faster, to spare others.",
+)
+show_option = click.option("--show", "listed", default=20, show_default=True, type=click.IntRange(0), help="List so many.")
+partition_option = click.option("--per-partition", is_flag=True, help="Show the progress of each partition.")
+memory_option = click.option("--ignore-memory", is_flag=True, help="Go on although Redis has too little memory.")
+keep_option = click.option(
+    "--keep", default="24h", show_default=True, callback=_duration, help="How long to keep what was live, e.g. 30m, 24h, 7d."
+)
+
+
+@click.command()
+@click.argument("name", metavar="PROJECTION")
+@workers_option
+@click.option(
+    "--switch",
+    type=click.Choice([ALWAYS, IF_EQUAL, NEVER]),
+    help="When to go live.  [default: if-equal; always, when the projection's version changed]",
+)
+@show_option
+@click.option("--resume", is_flag=True, help="Go on with a replay that was interrupted.")
+@click.option("--abort", is_flag=True, help="Drop a replay that was interrupted.")
+@rate_option
+@keep_option
+@click.option("--from-offset", multiple=True, metavar="[PARTITION:]OFFSET", help="Begin there: not the whole history.")
+@click.option("--from-time", metavar="TIME", help="Begin with what was recorded at this time or later.")
+@click.option("--to-time", metavar="TIME", help="End with what was recorded before this time; it cannot go live.")
+@click.option("--key", metavar="ID", help="Mend the rows of one aggregate in the live generation, from its own events.")
+@memory_option
+@partition_option
+@json_option
+@pass_runtime
+def replay(
+    runtime: Runtime,
+    name: str,
+    workers: int,
+    switch: str | None,
+    listed: int,
+    resume: bool,
+    abort: bool,
+    rate: float | None,
+    keep: int,
+    from_offset: tuple[str, ...],
+    from_time: str | None,
+    to_time: str | None,
+    key: str | None,
+    ignore_memory: bool,
+    per_partition: bool,
+    as_json: bool,
+) -> None:
+    """Build PROJECTION anew beside the live one, compare the two, and go live with it, with no downtime.
+
+    Exit code 1 when it differs and did not go live; it stays, for --resume --switch always, or --abort.
+    """
+    partly = bool(from_offset or from_time or to_time)
+    if resume + abort + partly + (key is not None) > 1:
+        raise UsageError("use only one of --resume, --abort, --key and the points to begin and end at")
+    with _job(runtime, name, display(as_json=as_json, by_partition=per_partition)) as job:
+        if abort:
+            _abort(job, as_json)
+            return
+        if key is not None:
+            _mend(job, checked_key(key), as_json)
+            return
+        first, last = bounds(job, from_offset, from_time, to_time) if partly else ({}, {})
+        wish = Wish(
+            workers=workers,
+            switch=switch,
+            show=listed,
+            rate=rate,
+            keep_ms=keep,
+            check_memory=not ignore_memory,
+            resume=resume,
+            first=first,
+            last=last,
+        )
+        report = Replay(job, wish).run()
+    if as_json:
+        show(report.to_json(), True)
+    else:
+        tell(report)
+    different = report.comparison is not None and report.comparison.different
+    if report.switched is None and (report.wanted or different):
+        sys.exit(FAILED)
+
+
+@click.command()
+@click.argument("name", metavar="PROJECTION")
+@workers_option
+@show_option
+@rate_option
+@memory_option
+@partition_option
+@json_option
+@pass_runtime
+def verify(
+    runtime: Runtime,
+    name: str,
+    workers: int,
+    listed: int,
+    rate: float | None,
+    ignore_memory: bool,
+    per_partition: bool,
+    as_json: bool,
+) -> None:
+    """Compare every row of PROJECTION with the log, without touching it; exit code 1 when something differs."""
+    with _job(runtime, name, display(as_json=as_json, by_partition=per_partition)) as job:
+        found = verify_live(job, show=listed, workers=workers, rate=rate, check_memory=not ignore_memory)
+    if as_json:
+        show({"projection": name, **found.to_json()}, True)
+    else:
+        tell_differences(found)
+    if found.different:
+        sys.exit(FAILED)
+
+
+@click.command()
+@click.argument("name", metavar="PROJECTION")
+@json_option
+@pass_runtime
+def generations(runtime: Runtime, name: str, as_json: bool) -> None:
+    """List the generations of PROJECTION: which is live, how far each is, its size and its age."""
+    with _job(runtime, name) as job:
+        now = int(time.time() * 1000)
+        job.sweep()
+        rows: list[dict[str, Any]] = []
+        ends = job.ends()
+        for build in job.generations.all(name):
+            offsets = job.offsets(build.generation)
+            row: dict[str, Any] = {
+                "generation": build.id,
+                "state": build.state,
+                "version": build.generation.version,
+                "whole": build.whole,
+                "offsets": {f"{t}/{p}": offset for (t, p), offset in offsets.items()} if as_json else sum(offsets.values()),
+                "behind": sum(max(0, end - offsets[place]) for place, end in ends.items()),
+                "size_bytes": sum(job.store.size(slice_, build.parts) for slice_ in build.generation.slices()),
+                "made": iso(build.made // 1000 * 1000),
+                "age_s": (now - build.made) // 1000,
+                "kept_until": None if build.expires is None else iso(build.expires // 1000 * 1000),
+            }
+            rows.append(row)
+    show(rows, as_json, empty=f"{name} was never built")
+
+
+@click.command()
+@click.argument("name", metavar="PROJECTION")
+@keep_option
+@click.option("--stale", is_flag=True, help="Also to a generation that nobody feeds, as old as it is.")
+@json_option
+@pass_runtime
+def rollback(runtime: Runtime, name: str, keep: int, stale: bool, as_json: bool) -> None:
+    """Make the generation of PROJECTION that was live before live again."""
+    with _job(runtime, name) as job:
+        to, switched = roll_back(job, keep_ms=keep, stale=stale)
+    if as_json:
+        held_ms = round(switched.held_ms, 1)
+        show({"projection": name, "generation": to.id, "version": to.generation.version, "held_ms": held_ms}, True)
+    else:
+        held = f"the live slices were held for {switched.held_ms:.0f} ms"
+        click.echo(f"{to.id} (version {to.generation.version}) is live again; {held}")
+        if not to.whole:
+            click.echo("this is not the whole history")
+
+
+@click.command(COMMAND, hidden=True)
+@click.argument("name")
+@click.argument("generation")
+@pass_runtime
+def build_worker(runtime: Runtime, name: str, generation: str) -> None:
+    """Build some slices of a generation; what `replay --workers` starts."""
+    with _job(runtime, name) as job:
+        work = told(sys.stdin, job.stop)
+        targets = {(topic, partition): offset for topic, partition, offset in work["targets"]}
+        build = next((build for build in job.generations.all(name) if build.id == generation), None)
+        if build is None:
+            raise NotFoundError(f"there is no generation {generation!r} of {name!r}")
+        with job.builder(build, list(targets), work["rate"]) as builder:
+            builder.advance(targets, lambda: print(builder.events, flush=True))  # noqa: T201
+            print(builder.events, flush=True)  # noqa: T201
+
+
+def _mend(job: Job, key: str, as_json: bool) -> None:
+    history: History = click.get_current_context().meta[HISTORY]
+    found = repair(job, history, key)
+    if as_json:
+        differences = [difference.to_json() for difference in found.differences]
+        show({"projection": job.projection.name, "key": key, "events": found.events, "mended": differences}, True)
+        return
+    list_differences(found.differences)
+    what = f"{len(found.differences)} mended" if found.differences else "nothing was wrong"
+    click.echo(f"{key}: {found.events} events folded, {what}")
+    if found.left_alone:
+        click.echo(f"not looked at, since not keyed by the aggregate: {', '.join(found.left_alone)}")
+
+
+def _abort(job: Job, as_json: bool) -> None:
+    name = job.projection.name
+    with job.claim("replay"):
+        begun = [build for build in job.generations.all(name) if build.state == BUILDING]
+        for build in begun:
+            job.generations.drop(build, job.store)
+            click.echo(f"dropped {build.id}", err=True)
+        if not begun:
+            click.echo(f"no replay of {name} was interrupted: there is nothing to drop", err=True)
+    if as_json:
+        show({"projection": name, "dropped": [build.id for build in begun]}, True)
+
+
+@contextmanager
+def _job(runtime: Runtime, name: str, shown: Display | None = None) -> Iterator[Job]:
+    """What a command works with; it is told to stop by SIGTERM and Ctrl-C."""
+    projection = runtime.projection(name)
+    SliceStore(runtime.redis).refuse_eviction()
+    with stopped_by_signals() as stop:
+        # These are commands of people, not daemons: only what went wrong is worth a line.
+        logging.getLogger().setLevel(logging.WARNING)
+        calm_collector()
+        job = Job(runtime, projection, shown or Silent(), stop)
+        # A Kafka that is away at the start is said at once; one that goes away later is waited for.
+        _ = job.partitions
+        yield job

@@ -1,0 +1,69 @@
+"""Whether a domain's topics are what the daemons rely on: all there, alike, and kept as long as they must be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from eventfold.kafka.topics import Topics, domain_topics
+from eventfold.schemas.names import Names
+from eventfold.store.decided_ids import TURN_MS
+
+_DAY_MS = 24 * 3600 * 1000
+# These must be as `eventfold topics create` makes them; how long commands are kept, and compression, may differ.
+_FIXED = ("cleanup.policy", "message.timestamp.type")
+_FOR_EVER = "-1"
+_KEPT = {"retention.ms": _FOR_EVER, "retention.bytes": _FOR_EVER, "cleanup.policy": "delete"}
+
+Configs = Mapping[str, Mapping[str, str]]
+
+
+def faults(topics: Topics, names: Names, domain: str, *, decides: bool) -> list[str]:
+    """What is wrong with a domain's topics, a sentence each; Transient when Kafka does not tell."""
+    wanted = domain_topics(names, domain, decides=decides)
+    found = topics.existing(list(wanted))
+    if missing := sorted(set(wanted) - set(found)):
+        return [f"missing: {', '.join(missing)}; run `eventfold topics create`"]
+    configs = {name: topics.config(name) for name in wanted}
+    wrong = list(_settings(wanted, configs))
+    counts = {name: info.partitions for name, info in found.items()}
+    if len(set(counts.values())) != 1:
+        wrong.append(f"must have the same number of partitions: {counts}")
+    starts = topics.starts([(names.events(domain), p) for p in range(counts[names.events(domain)])])
+    wrong += [f"{topic}/{p} begins at offset {offset}, not at 0" for (topic, p), offset in starts.items() if offset]
+    if decides:
+        wrong += _ids(names.commands(domain), names.refusals(domain), configs)
+    return wrong
+
+
+def foreign_faults(topics: Topics, name: str) -> list[str]:
+    """What is wrong with a topic that others write, and that is to be folded anew at any time; NotFoundError without it."""
+    info = topics.describe([name])[name]
+    config = topics.config(name)
+    wrong = [
+        f"{name} has {key}={config[key]}: what it forgets cannot be folded anew; let its owner set {value}, or copy it to a log"
+        for key, value in _KEPT.items()
+        if config[key] != value
+    ]
+    starts = topics.starts([(name, p) for p in range(info.partitions)])
+    return wrong + [f"{topic}/{p} begins at offset {offset}, not at 0" for (topic, p), offset in starts.items() if offset]
+
+
+def _settings(wanted: Configs, configs: Configs) -> Iterator[str]:
+    for name, settings in wanted.items():
+        for key, value in settings.items():
+            has = configs[name].get(key)
+            if has != value and (key in _FIXED or value == _FOR_EVER):
+                yield f"{name} has {key}={has}, it must be {value}"
+
+
+def _ids(commands: str, refusals: str, configs: Configs) -> Iterator[str]:
+    """A command must not outlive the proof of what became of it, in the ledger or among the refusals."""
+    kept = int(configs[commands]["retention.ms"])
+    # Whole segments are deleted, so the oldest record of one stays until its youngest may go.
+    longest = kept + int(configs[commands]["segment.ms"])
+    if kept < 0 or longest > TURN_MS:
+        days = "for ever" if kept < 0 else f"for up to {longest / _DAY_MS:g} days"
+        yield f"{commands} keeps commands {days}, but ids are known for {TURN_MS // _DAY_MS}: shorten retention.ms"
+    refused = int(configs[refusals]["retention.ms"])
+    if 0 <= refused < kept or kept < 0 <= refused:
+        yield f"{refusals} has retention.ms={refused}, shorter than that of {commands}"

@@ -1,0 +1,184 @@
+"""The commands of this room: run, lag, status, topics."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from eventfold.kafka.topics import Topics, domain_topics
+from eventfold.processors.runtime import Runtime
+from eventfold.processors.supervisor import supervise
+from eventfold.schemas.errors import UsageError
+from eventfold.store.heartbeats import daemons, state
+from eventfold.tools.lag import lags
+from eventfold.tools.logs import configure
+from eventfold.tools.show import show
+
+META = "eventfold.processors"
+pass_runtime = click.decorators.pass_meta_key(META)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group()
+def run() -> None:
+    """Run daemons until SIGTERM or Ctrl-C; they finish their batch, commit and leave their group."""
+
+
+@run.command()
+@click.argument("domain")
+@pass_runtime
+def handler(runtime: Runtime, domain: str) -> None:
+    """Decide the commands of DOMAIN."""
+    with stopped_by_signals() as stop:
+        runtime.run_handler(domain, stop)
+
+
+@run.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--partitions", help="Only these, e.g. 0,3; taken without the consumer group.")
+@pass_runtime
+def projector(runtime: Runtime, names: tuple[str, ...], partitions: str | None) -> None:
+    """Fold the log into the read models NAME..."""
+    pinned = None if partitions is None else _numbers(partitions)
+    with stopped_by_signals() as stop:
+        runtime.run_projectors(names, pinned, stop)
+
+
+@run.command("process-manager")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@pass_runtime
+def process_manager(runtime: Runtime, names: tuple[str, ...]) -> None:
+    """React to the log with commands, as the process managers NAME... say, and keep their deadlines."""
+    with stopped_by_signals() as stop:
+        runtime.run_process_managers(names, stop)
+
+
+@run.command("all")
+@pass_runtime
+def run_all(runtime: Runtime) -> None:
+    """Run every daemon of the enabled domains, a process each, and start again those that fail."""
+    # What every one of them would fail on, for as long as nobody mends it.
+    runtime.loaded_codec()
+    children = [["run", "handler", name] for name in runtime.domains]
+    children += [["run", "projector", name] for name in runtime.projections if name not in runtime.hosted]
+    children += [["run", "process-manager", name] for name in runtime.process_managers]
+    with stopped_by_signals() as stop:
+        supervise(children, stop, redis=runtime.redis, prefix=runtime.names.prefix, instance=runtime.instance)
+
+
+@click.command()
+@json_option
+@pass_runtime
+def lag(runtime: Runtime, as_json: bool) -> None:
+    """Show how far projections, handlers and process managers are behind the log; 0 when only transaction markers remain."""
+    rows = [
+        {"name": r.name, "topic": r.topic, "partition": r.partition, "offset": r.offset, "end": r.end, "lag": r.lag}
+        for r in lags(runtime)
+    ]
+    show(rows, as_json)
+
+
+@click.command()
+@json_option
+@pass_runtime
+def status(runtime: Runtime, as_json: bool) -> None:
+    """Show each daemon by its last sign of life."""
+    found = daemons(runtime.redis, runtime.names.prefix)
+    if as_json:
+        show([{"name": name, **body} for name, body in found.items()], True)
+        return
+    rows: list[dict[str, Any]] = []
+    for name, body in found.items():
+        rows.append(
+            {
+                "name": name,
+                "role": body["role"],
+                "state": state(body),
+                "seen_s_ago": body["age_s"],
+                "pid": body["pid"],
+                "partitions": len(body["partitions"]),
+                "events": body["events"],
+                "events_per_s": body["events_per_s"],
+            }
+        )
+    show(rows, False, empty="no daemon has given a sign of life: start them with `eventfold run all`")
+
+
+@click.group()
+def topics() -> None:
+    """Create and list the topics of the enabled domains."""
+
+
+@topics.command()
+@click.option("--partitions", default=6, show_default=True, type=click.IntRange(1, 10_000))
+@click.option("--replication", type=click.IntRange(1, 32), help="Copies of each; 3, or 1 where there are fewer brokers.")
+@pass_runtime
+def create(runtime: Runtime, partitions: int, replication: int | None) -> None:
+    """Create what does not exist yet; topics that exist are left as they are."""
+    wanted = _wanted(runtime)
+    made = Topics(runtime.kafka).create(wanted, partitions, replication)
+    for name in wanted:
+        click.echo(f"{name}: {'created' if name in made else 'exists'}")
+
+
+@topics.command("list")
+@json_option
+@pass_runtime
+def list_topics(runtime: Runtime, as_json: bool) -> None:
+    """List the topics of the enabled domains."""
+    admin = Topics(runtime.kafka)
+    wanted = _wanted(runtime)
+    found = admin.existing(list(wanted))
+    rows: list[dict[str, Any]] = []
+    for name in wanted:
+        topic = found.get(name)
+        if topic is None:
+            rows.append({"topic": name, "exists": False})
+            continue
+        ends = admin.ends([(name, p) for p in range(topic.partitions)], committed=True)
+        starts = admin.starts(ends)
+        rows.append(
+            {
+                "topic": name,
+                "exists": True,
+                "partitions": topic.partitions,
+                "replication": topic.replication,
+                "offsets": sum(ends.values()) - sum(starts.values()),
+                "retention_ms": int(admin.config(name)["retention.ms"]),
+                "id": topic.id,
+            }
+        )
+    show(rows, as_json)
+
+
+def _wanted(runtime: Runtime) -> dict[str, dict[str, str]]:
+    wanted: dict[str, dict[str, str]] = {}
+    for name in runtime.domain_names:
+        wanted |= domain_topics(runtime.names, name, decides=name in runtime.domains)
+    return wanted
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--partitions {text!r}: write numbers with commas between, e.g. 0,3") from None
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[threading.Event]:
+    """An event that SIGTERM and Ctrl-C set; logging is set up for a daemon."""
+    configure(os.environ)
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler_ in before.items():
+            signal.signal(number, handler_)

@@ -1,0 +1,165 @@
+"""`POST /commands/<domain>/<Name>/<aggregate id>`: every command of the enabled domains, its data as the body."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from eventfold.kafka.publisher import NotSentError, PublishError
+from eventfold.producers.commands import Command, CommandSender, checked_time
+from eventfold.schemas.codec import Codec
+from eventfold.schemas.errors import UsageError
+from eventfold.schemas.faults import Fault, WrongDataError
+from eventfold.schemas.position import Position
+from eventfold.schemas.times import millis
+from eventfold.store.outcomes import CONFLICT, Outcome, Outcomes, OutcomeUnknownError
+from eventfold.web.bodies import json_object
+from eventfold.web.commands.conditions import command_id, expected_version, wait_s
+from eventfold.web.endpoint import Access, endpoint
+from eventfold.web.oauth.tokens import Caller
+from eventfold.web.paths import aggregate_id
+from eventfold.web.problems import Problem, ProblemError, of_status, unavailable, wrong_parameter
+from eventfold.web.waiting import on_loop
+
+_TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandSide:
+    """What commands over HTTP are made of.
+
+    sender, outcomes: on the event loop (web.waiting). domains: those that decide. counted: told of each command, by domain.
+    """
+
+    codec: Codec
+    sender: CommandSender
+    outcomes: Outcomes
+    domains: Sequence[str]
+    counted: Callable[[str], None]
+
+    def types(self) -> list[str]:
+        """The commands that can be sent."""
+        return [type_ for domain in sorted(self.domains) for type_ in self.codec.catalog.types(domain, "commands")]
+
+
+def command_routes(side: CommandSide, access: Access) -> list[BaseRoute]:
+    """A route a command."""
+    return [_route(side, access, type_) for type_ in side.types()]
+
+
+def path_of(type_: str) -> str:
+    """Its address, as people and OpenAPI write it."""
+    domain, _, name = type_.rpartition(".")
+    return f"/commands/{domain}/{name}/{{id}}"
+
+
+def outcome_path(domain: str, id_: str) -> str:
+    """Where the outcome of a command is asked for."""
+    return f"/outcomes/{quote(domain)}/{id_}"
+
+
+def outcome_response(outcome: Outcome, headers: Mapping[str, str]) -> Response:
+    """An accepted command's outcome; a refused one's as a problem: 409 for a conflict, else 422."""
+    if outcome.accepted:
+        return Response(orjson.dumps(outcome.to_json()), headers=dict(headers), media_type="application/json")
+    status, kind = (409, "conflict") if outcome.code == CONFLICT else (422, "refused")
+    more: dict[str, Any] = {"command_id": outcome.command_id, "outcome": "refused", "code": outcome.code}
+    if outcome.version is not None:
+        more["version"] = outcome.version
+    return Problem(status=status, kind=kind, detail=outcome.message, more=more, headers=headers).response()
+
+
+def _route(side: CommandSide, access: Access, type_: str) -> Route:
+    domain, path = type_.partition(".")[0], path_of(type_)
+
+    async def answer(request: Request, caller: Caller) -> Response:
+        command = await _command(side, type_, request, caller)
+        side.counted(domain)
+        return await on_loop(_sent, side, command, wait_s(request))
+
+    return Route(path.replace("{id}", "{id:path}"), endpoint(answer, access, f"{domain}:write"), methods=["POST"])
+
+
+async def _command(side: CommandSide, type_: str, request: Request, caller: Caller) -> Command:
+    """The command that a request makes; a ProblemError says all that is wrong with its data."""
+    key = aggregate_id(request, 3)
+    times = _times(request)
+    id_ = command_id(request, caller.actor)
+    try:
+        data = side.codec.from_json(type_, await json_object(request))
+    except WrongDataError as error:
+        raise ProblemError(_wrong_data(type_, error.faults)) from None
+    # Last, as HTTP wants it (RFC 9110, 13.2.1): what is wrong in itself is said first.
+    expected = expected_version(request)
+    trace = request.headers.get("traceparent", "")
+    return Command(
+        type=type_,
+        key=key,
+        data=data,
+        id=id_,
+        time=times.get("time", time.time_ns() // 1_000_000),
+        expires=times.get("expires"),
+        expected_version=expected,
+        actor=caller.actor or None,
+        traceparent=trace if _TRACE.fullmatch(trace) else None,
+    )
+
+
+def _sent(side: CommandSide, command: Command, wait: float) -> Response:
+    domain = command.type.partition(".")[0]
+    where = outcome_path(domain, command.id)
+    headers = {"location": where, "cache-control": "no-store"}
+    try:
+        position = side.sender.post(command)
+    except PublishError:
+        detail = (
+            f"Kafka did not say whether it has the command: ask {where}, or send it again with Idempotency-Key: {command.id}, "
+            "it acts only once"
+        )
+        raise ProblemError(unavailable("outcome-unknown", detail, command_id=command.id)) from None
+    except NotSentError as error:
+        raise ProblemError(of_status(413, str(error))) from None
+    if wait:
+        headers["preference-applied"] = f"wait={wait:g}"
+        try:
+            outcome = side.outcomes.wait(position.topic, position.partition, command.id, wait)
+        except OutcomeUnknownError:
+            return _accepted(command, position, headers)
+        return outcome_response(outcome, headers)
+    return _accepted(command, position, headers)
+
+
+def _accepted(command: Command, position: Position, headers: Mapping[str, str]) -> Response:
+    body = {"command_id": command.id, "outcome": "sent", "position": str(position), "outcome_at": headers["location"]}
+    return Response(orjson.dumps(body), 202, dict(headers), "application/json")
+
+
+def _times(request: Request) -> dict[str, int]:
+    """The parameters `time`, when it happened, and `expires`, until when it may be decided."""
+    found: dict[str, int] = {}
+    for name, text in request.query_params.multi_items():
+        if name not in ("time", "expires") or name in found:
+            what = "is given more than once" if name in found else "is not known; there are: expires, time"
+            raise wrong_parameter(name, what)
+        try:
+            found[name] = checked_time(millis(text))
+        except UsageError as error:
+            raise wrong_parameter(name, f"cannot be taken: {error}") from None
+    return found
+
+
+def _wrong_data(type_: str, wrong: Sequence[Fault]) -> Problem:
+    said = [{"field": fault.field, "reason": fault.reason} for fault in wrong]
+    first = f"{said[0]['field']}: {said[0]['reason']}" if said[0]["field"] else said[0]["reason"]
+    more: dict[str, Any] = {"errors": said}
+    detail = f"the body is not the data of {type_}: {first}" + (f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else "")
+    return Problem(status=400, kind="wrong-data", detail=detail, more=more)

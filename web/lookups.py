@@ -1,0 +1,119 @@
+"""`GET /outcomes/...` and `GET /history/...`: what the log, or a handler's ledger, knows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from eventfold.kafka.errors import KafkaException
+from eventfold.processors.lookup.history import History
+from eventfold.processors.lookup.outcome_finder import OutcomeFinder
+from eventfold.schemas.errors import Transient, UnavailableError, UsageError
+from eventfold.schemas.ids import checked_id
+from eventfold.store.outcomes import OutcomeUnknownError
+from eventfold.tools.log.told import told
+from eventfold.web.commands.conditions import wait_s
+from eventfold.web.commands.resources import outcome_response
+from eventfold.web.endpoint import Access, endpoint
+from eventfold.web.oauth.tokens import Caller
+from eventfold.web.paths import aggregate_id
+from eventfold.web.problems import Problem, ProblemError, unavailable, wrong_parameter
+from eventfold.web.queries.entity import answered
+from eventfold.web.waiting import on_loop
+
+SCANS = 4
+_SCAN_WAIT_S = 10.0
+
+
+def outcome_routes(finder: OutcomeFinder, domains: list[str], access: Access) -> list[BaseRoute]:
+    """A route a domain that decides."""
+    return [_outcome(finder, domain, access) for domain in domains]
+
+
+def _outcome(finder: OutcomeFinder, domain: str, access: Access) -> Route:
+    async def answer(request: Request, _: Caller) -> Response:
+        _refuse_parameters(request)
+        try:
+            id_ = checked_id(request.path_params["id"])
+        except UsageError as error:
+            raise ProblemError(Problem(status=400, kind="wrong-id", detail=str(error))) from None
+        wait = wait_s(request)
+        headers = {"cache-control": "no-store"} | ({"preference-applied": f"wait={wait:g}"} if wait else {})
+        try:
+            with _kafka_may_be_away():
+                outcome = await on_loop(finder.outcome, id_, domain, wait)
+        except OutcomeUnknownError:
+            detail = (
+                "it is not decided yet, or was decided longer ago than ids are kept, or Kafka never had it: ask again, or send "
+                "it again with its id as Idempotency-Key, it acts only once"
+            )
+            more = {"command_id": id_}
+            unknown = Problem(status=404, kind="outcome-unknown", detail=detail, more=more, headers={"retry-after": "1"})
+            raise ProblemError(unknown) from None
+        return outcome_response(outcome, headers)
+
+    return Route(f"/outcomes/{domain}/{{id}}", endpoint(answer, access, f"{domain}:write"), methods=["GET"])
+
+
+class Histories:
+    """Aggregates' events, read from the log by a few threads: a scan of a partition takes its time, and Kafka's."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._scans = asyncio.Semaphore(SCANS)
+
+    def routes(self, domains: list[str], access: Access) -> list[BaseRoute]:
+        """A route a domain."""
+        return [self._route(domain, access) for domain in domains]
+
+    def _route(self, domain: str, access: Access) -> Route:
+        async def answer(request: Request, _: Caller) -> Response:
+            _refuse_parameters(request)
+            key = aggregate_id(request, 2)
+            async with Turn(self._scans):
+                rows = await asyncio.to_thread(self._read, domain, key)
+            if not rows:
+                raise ProblemError(Problem(status=404, kind="not-found", detail=f"{key!r} has no event in {domain}.events"))
+            return answered(request, rows, {})
+
+        return Route(f"/history/{domain}/{{id:path}}", endpoint(answer, access, f"{domain}:read"), methods=["GET"])
+
+    def _read(self, domain: str, key: str) -> list[dict[str, object]]:
+        with _kafka_may_be_away():
+            return [told(self._history.codec, record) for record in self._history.of_domain(domain, key).records]
+
+
+@contextmanager
+def _kafka_may_be_away() -> Iterator[None]:
+    try:
+        yield
+    except (KafkaException, Transient) as error:
+        fault = error.args[0].str() if isinstance(error, KafkaException) else error
+        raise UnavailableError(f"the log cannot be read now, ask again later: {fault}") from error
+
+
+class Turn:
+    """A turn among few; a ProblemError when none is free in time."""
+
+    def __init__(self, turns: asyncio.Semaphore) -> None:
+        self._turns = turns
+
+    async def __aenter__(self) -> None:
+        try:
+            async with asyncio.timeout(_SCAN_WAIT_S):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise ProblemError(unavailable("busy", f"{SCANS} others read the log already: ask again later")) from None
+
+    async def __aexit__(self, *_: object) -> None:
+        self._turns.release()
+
+
+def _refuse_parameters(request: Request) -> None:
+    for name in request.query_params:
+        raise wrong_parameter(name, "is not known")

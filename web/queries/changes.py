@@ -1,0 +1,84 @@
+"""`GET /changes/...`: a read model's changed rows as server-sent events, by id or by what an index lists together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from sse_starlette import EventSourceResponse
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from eventfold.projections.projection import Projection, Query
+from eventfold.store.generations import Generations
+from eventfold.store.slices import SliceStore
+from eventfold.web.endpoint import Access, endpoint
+from eventfold.web.oauth.tokens import Caller
+from eventfold.web.problems import ProblemError, unavailable
+from eventfold.web.queries.asking import followed
+from eventfold.web.queries.followers import Filter, Standing
+from eventfold.web.queries.following import Feed
+from eventfold.web.queries.resources import ReadSide, route_of
+
+PING_S = 15.0
+SEND_S = 30.0
+MOST_CLIENTS = 5_000
+
+
+class Changes:
+    """The feeds of every projection that keeps its changes; `close` ends all streams."""
+
+    def __init__(self, side: ReadSide, generations: Generations, store: SliceStore) -> None:
+        self._clients = 0
+        self._feeds = {
+            projection.name: Feed(projection, query.rows, generations, store)
+            for _, projection, query in side.served()
+            if projection.changes and query.rows is not None
+        }
+
+    def routes(self, side: ReadSide, access: Access) -> list[BaseRoute]:
+        """A route a feed."""
+        return [
+            self._route(access, domain, projection, query, self._feeds[projection.name])
+            for domain, projection, query in side.served()
+            if projection.name in self._feeds
+        ]
+
+    def has(self, projection: str) -> bool:
+        """Whether this projection can be followed."""
+        return projection in self._feeds
+
+    def close(self) -> None:
+        """End every stream."""
+        for feed in self._feeds.values():
+            feed.close()
+
+    def _route(self, access: Access, domain: str, projection: Projection, query: Query, feed: Feed) -> Route:
+        async def answer(request: Request, _: Caller) -> Response:
+            filter_ = _filter(query, followed(request, query))
+            if self._clients >= MOST_CLIENTS:
+                raise ProblemError(unavailable("too-many-clients", f"{MOST_CLIENTS:,} clients follow changes here already"))
+            last = request.headers.get("last-event-id")
+            since = None if not last else Standing.parse(last)
+            return EventSourceResponse(self._stream(feed, filter_, since), ping=0, send_timeout=SEND_S)
+
+        return Route(route_of("changes", projection, query), endpoint(answer, access, f"{domain}:read"), methods=["GET"])
+
+    async def _stream(self, feed: Feed, filter_: Filter, since: Standing | None) -> AsyncIterator[bytes]:
+        self._clients += 1
+        try:
+            follower = await feed.follow(filter_, since)
+            try:
+                while (sent := await follower.next(PING_S)) is not None:
+                    yield sent
+            finally:
+                feed.leave(follower)
+        finally:
+            self._clients -= 1
+
+
+def _filter(query: Query, params: Mapping[str, Any]) -> Filter:
+    rows = query.rows
+    assert rows is not None
+    return Filter(key=params[rows.key]) if rows.prefix is None else Filter(prefix=rows.prefix(**params))

@@ -1,0 +1,50 @@
+"""Puts the server together from the installation, and runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from eventfold.processors.lookup.history import History
+from eventfold.processors.runtime import Runtime
+from eventfold.projections.reader import Readers
+from eventfold.schemas.errors import UsageError
+from eventfold.store.connection import RedisSettings
+from eventfold.web.app import Served, application
+from eventfold.web.endpoint import Access
+from eventfold.web.oauth.bearer import Bearer, Open
+from eventfold.web.oauth.keys import IssuerKeys
+from eventfold.web.oauth.settings import OAuthSettings, is_loopback
+from eventfold.web.pages import page_folders
+from eventfold.web.server import serve as run
+
+
+def serve(
+    runtime: Runtime,
+    redis: RedisSettings,
+    readers: Readers,
+    history: History,
+    owners: Mapping[str, str],
+    environ: Mapping[str, str],
+    sides: frozenset[str],
+    host: str,
+    port: int,
+) -> None:
+    """Serve these sides until told to stop; UsageError for settings that are missing or wrong."""
+    settings = OAuthSettings.from_environ(environ)
+    if settings is None and not is_loopback(host):
+        raise UsageError(f"EVENTFOLD_OAUTH=off serves at a loopback address alone, and --host is {host}")
+    access: Access = Open()
+    if settings is not None:
+        access = Bearer(settings, IssuerKeys(settings), base_url=settings.base_url)
+    served = Served(
+        runtime=runtime,
+        redis=redis,
+        readers=readers,
+        history=history,
+        owners=owners,
+        pages=page_folders(runtime.domain_names),
+        access=access,
+        sides=sides,
+        oauth=settings,
+    )
+    run(application(served), host, port)
