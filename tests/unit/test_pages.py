@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from eventfold.schemas.errors import UsageError
 from eventfold.web import pages
 from eventfold.web.pages import page_folders, page_routes
+from tests.support.local_stack import REPOSITORY
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def test_a_browser_runs_the_page_s_own_files_alone(client: TestClient, path: str
 
 
 def test_the_installed_domains_that_have_pages() -> None:
-    assert page_folders(["accounts", "flights"]) == {"flights": pages.SHELL.parent / "flights"}
+    assert page_folders(["accounts", "flights"]) == {"flights": REPOSITORY / "examples" / "flights" / "flights" / "pages"}
 
 
 def test_a_package_without_a_page_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

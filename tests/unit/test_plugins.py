@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-import eventfold
+import eventfold.cli
 from eventfold.installation import Installation
 from eventfold.schemas import plugins
 from eventfold.schemas.errors import UsageError
 
+OURS = ["accounts", "flights", "parcels", "sightings"]
 Install = Callable[..., None]
 PROJECTION = """
 from eventfold.projections.projection import Projection, Table
@@ -38,25 +39,26 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         (info / "entry_points.txt").write_text(text)
 
     monkeypatch.syspath_prepend(str(tmp_path))
-    eventfold._installation.cache_clear()
+    eventfold.cli._installation.cache_clear()
     yield made
-    eventfold._installation.cache_clear()
+    eventfold.cli._installation.cache_clear()
     for pack in packs:
         sys.modules.pop(pack, None)
 
 
 def test_our_domains_are_installed() -> None:
-    assert plugins.domains(None) == ["accounts", "flights"]
+    assert plugins.domains(None) == OURS
     assert plugins.domains(["flights"]) == ["flights"]
 
 
 def test_a_package_of_ones_own_is_found(install: Install) -> None:
     install("shop", PROJECTION.format("stock"), projections="shop_pack:found")
-    assert plugins.domains(None) == ["accounts", "flights", "shop"]
+    assert plugins.domains(None) == sorted([*OURS, "shop"])
     installation = Installation({})
     own = {"accounts", "aircraft", "board", "flights", "punctuality", "statements", "totals", "transfers", "transfers-timers"}
+    own |= {"parcels", "returns-timers", "sightings"}
     assert set(installation.projections) == {*own, "stock"}
-    assert set(installation.domains) == {"accounts", "flights"}
+    assert set(installation.domains) == {"accounts", "flights", "parcels"}
     assert set(Installation({"EVENTFOLD_DOMAINS": "shop"}).projections) == {"stock"}
 
 
@@ -99,7 +101,7 @@ def test_a_name_that_cannot_be_part_of_a_topic_is_a_usage_error(install: Install
 def test_a_domain_called_like_a_command_is_a_usage_error(install: Install, word: str) -> None:
     install(word)
     with pytest.raises(UsageError, match=f"a domain cannot be called '{word}': that is a command of eventfold"):
-        eventfold.front_door.main(["status"], standalone_mode=False)
+        eventfold.cli.front_door.main(["status"], standalone_mode=False)
 
 
 def test_a_projections_name_used_twice_is_a_usage_error(install: Install) -> None:
@@ -167,9 +169,9 @@ def test_a_projection_called_like_timers_is_a_usage_error(install: Install) -> N
     [
         ({"projections": "shop_pack:absent"}, r"cannot be loaded: eventfold\.projections = shop_pack:absent"),
         ({"projections": "absent_pack:found"}, r"cannot be loaded: eventfold\.projections = absent_pack:found"),
-        ({"projections": "shop_pack:numbers"}, "must name a list of projections"),
-        ({"processors": "shop_pack:numbers"}, r"must name a processors\.domain\.Domain called 'shop'"),
-        ({"processors": "shop_pack:other"}, r"must name a processors\.domain\.Domain called 'shop'"),
+        ({"projections": "shop_pack:numbers"}, "must name a list of eventfold.Projection"),
+        ({"processors": "shop_pack:numbers"}, r"must name an eventfold.Domain called 'shop'"),
+        ({"processors": "shop_pack:other"}, r"must name an eventfold.Domain called 'shop'"),
     ],
 )
 def test_what_is_not_of_the_kind_declared_is_a_usage_error(install: Install, points: dict[str, str], says: str) -> None:
@@ -183,7 +185,7 @@ def test_what_is_not_of_the_kind_declared_is_a_usage_error(install: Install, poi
 def test_a_package_that_cannot_be_imported_is_a_usage_error(install: Install, source: str) -> None:
     install("shop", source, producers="shop_pack:group")
     with pytest.raises(UsageError, match=r"'shop' cannot be loaded: eventfold\.producers = shop_pack:group: \w+"):
-        eventfold.front_door.main(["--help"], standalone_mode=False)
+        eventfold.cli.front_door.main(["--help"], standalone_mode=False)
 
 
 def test_schemas_that_are_no_package_are_a_usage_error(install: Install) -> None:

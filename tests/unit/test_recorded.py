@@ -29,7 +29,7 @@ from eventfold.schemas.upcasting import Upcaster
 from eventfold.tools.history_check.recording import Recording
 from eventfold.tools.history_check.replay import Today, replay, uncovered
 from eventfold.tools.history_check.results import Recorded
-from eventfold.tools.history_check.samples import History
+from eventfold.tools.history_check.samples import History, Sample
 from tests.support.local_stack import REPOSITORY
 from tests.support.parcels import PACKAGE, importable
 
@@ -146,7 +146,7 @@ def test_every_version_that_was_ever_written_is_folded_as_it_was(shipped: Today)
     history = History.read(REPOSITORY / "tests" / "recorded")
     problems, results = replay(history, shipped)
     assert problems == []
-    assert uncovered(history, shipped.codec, ["accounts", "flights", "eventfold"]) == []
+    assert uncovered(history, shipped.codec, ["accounts", "flights", "eventfold", "logfold"]) == []
     assert Recorded.read(history.folder).check(results) == []
     assert len(list(results.items())) == len(shipped.projections) + len(shipped.domains)
     assert sum(path.stat().st_size for path in history.folder.iterdir()) < 100_000
@@ -158,10 +158,16 @@ def test_the_history_can_be_recorded_again_from_its_lines(shipped: Today, tmp_pa
     with (kept / "samples.jsonl").open("rb") as lines:
         recording.add(lines, "samples.jsonl")
     expected, found = History.read(kept).slices, recording.history.slices
-    assert {slice_: [sample.value() for sample in of] for slice_, of in found.items()} == {
-        slice_: [sample.value() for sample in of] for slice_, of in expected.items()
+    assert {slice_: [named_anew(sample) for sample in of] for slice_, of in found.items()} == {
+        slice_: [named_anew(sample) for sample in of] for slice_, of in expected.items()
     }
     assert Recorded.read(kept).check(replay(recording.history, shipped)[1]) == []
+
+
+def named_anew(sample: Sample) -> bytes | None:
+    """Its value; of a refusal without the schema's fingerprint, since those of the former name are recorded under today's."""
+    value = sample.value()
+    return value[10:] if value and sample.topic().endswith(".refusals") else value
 
 
 # -- a domain of one's own -----------------------------------------------------------------------------------------------

@@ -12,15 +12,14 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-ROOMS = ("processors", "producers", "projections", "schemas", "web")
+ROOMS = ("kafka", "processors", "producers", "projections", "schemas", "store", "tools", "web")
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    for room in ROOMS:
-        shutil.copytree(REPOSITORY / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("eventfold.py", "pyproject.toml"):
-        shutil.copy(REPOSITORY / file, tmp_path)
+    for folder in ("eventfold", *ROOMS, *(f"examples/{name}" for name in ("accounts", "flights", "parcels"))):
+        shutil.copytree(REPOSITORY / folder, tmp_path / folder, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)
     return tmp_path
 
 
@@ -51,14 +50,24 @@ def test_each_contract_catches_what_it_forbids(copy: Path) -> None:
         ("projections", "import eventfold"),
         ("schemas", "import flights.schemas"),
         ("processors", "import fastavro"),
+        ("tools", "import confluent_kafka"),
+        ("kafka", "import redis"),
+        ("projections", "import avro.schema"),
+        ("store", "import starlette"),
+        ("web/queries", "import eventfold.web.commands.resources"),
     ):
-        (copy / room / "bad.py").write_text(f"{forbidden}\n")
+        (copy / room / f"bad_{forbidden.split()[-1].split('.')[0]}.py").write_text(f"{forbidden}\n")
     names = {name.partition(":")[0] for name in broken(copy)}
     assert names == {
         "Rooms",
         "No room knows the front door",
         "Generic code never imports a domain",
         "Only the codec knows fastavro",
+        "Only the compatibility check knows the Apache Avro library",
+        "Only the room kafka knows Kafka's client",
+        "Only the room store knows Redis' client",
+        "Only what serves knows the extra `serve`",
+        "The two sides meet in the server alone",
     }
 
 

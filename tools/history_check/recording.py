@@ -17,7 +17,7 @@ from eventfold.processors.handler.asked import read
 from eventfold.processors.handler.decide import Decided, Encoded
 from eventfold.processors.handler.records import Records
 from eventfold.producers.decider import Refusal, State
-from eventfold.schemas import container
+from eventfold.schemas import container, own
 from eventfold.schemas.catalog import MessageSchema
 from eventfold.schemas.envelope import Envelope
 from eventfold.schemas.errors import EventfoldError, UsageError
@@ -32,7 +32,8 @@ from eventfold.schemas.times import millis
 from eventfold.tools.history_check.replay import Today
 from eventfold.tools.history_check.samples import History, Sample, Slice
 
-_IDS = str(uuid.uuid5(uuid.NAMESPACE_URL, "eventfold:recorded"))
+# Of the former name, so that what was recorded then can be recorded again.
+_IDS = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{own.FORMER}:recorded"))
 _SOURCE = "/eventfold/recorded"
 _KEYS = {"type", "key", "data", "version", "time"}
 
