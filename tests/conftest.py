@@ -64,14 +64,16 @@ def open_sandbox(request: pytest.FixtureRequest, stack: LocalStack, tmp_path_fac
     """Open a corner of the stack: `with open_sandbox(partitions=3, NAME="value") as sandbox`.
 
     partitions: of the topics to make; 0 for none. topics_of: another sandbox, whose topics this one reads, with a Redis
-    of its own.
+    of its own. prefix: of its topics, where that matters.
     """
     free = list(range(_DATABASES))
     live = request.config.stash[_OPEN]
 
     @contextmanager
-    def opened(*, partitions: int = 2, topics_of: Sandbox | None = None, **settings: str) -> Iterator[Sandbox]:
-        prefix = f"t{uuid.uuid4().hex[:8]}." if topics_of is None else topics_of.prefix
+    def opened(
+        *, partitions: int = 2, topics_of: Sandbox | None = None, prefix: str = "", **settings: str
+    ) -> Iterator[Sandbox]:
+        prefix = prefix or (f"t{uuid.uuid4().hex[:8]}." if topics_of is None else topics_of.prefix)
         folder: Path = tmp_path_factory.mktemp("daemons")
         database = free.pop()
         sandbox = Sandbox(stack, folder, database, prefix, settings)
