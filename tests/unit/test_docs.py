@@ -106,19 +106,24 @@ def test_paths_exist(page: Path) -> None:
     assert [path for path in ours if not (REPOSITORY / path).exists()] == []
 
 
+def typed(page: Path) -> list[str]:
+    """The lines that a reader is to type, each with those that a backslash continues."""
+    lines = re.findall(r"^\$ ((?:.*\\\n)*.*)", "".join(blocks(page, "console")), re.MULTILINE)
+    return [line.replace("\\\n", " ") for line in lines]
+
+
 def commands(page: Path) -> Iterator[str]:
     """Every call of eventfold that a page shows, in a console block or within a sentence."""
-    for block in blocks(page, "console"):
-        for line in re.findall(r"^\$ ((?:.*\\\n)*.*)", block, re.MULTILINE):
-            shell = shlex.shlex(line.replace("\\\n", " "), posix=True, punctuation_chars=";|&")
-            shell.whitespace_split = True
-            call: list[str] = []
-            for word in [*shell, ";"]:
-                if set(word) <= set(";|&"):
-                    yield " ".join(call)
-                    call = []
-                elif word not in {"do", "done"} and (call or "=" not in word):
-                    call.append(word)
+    for line in typed(page):
+        shell = shlex.shlex(line, posix=True, punctuation_chars=";|&")
+        shell.whitespace_split = True
+        call: list[str] = []
+        for word in [*shell, ";"]:
+            if set(word) <= set(";|&"):
+                yield shlex.join(call)
+                call = []
+            elif word not in {"do", "done"} and (call or "=" not in word):
+                call.append(word)
     for span in spans(page):
         yield re.sub(r"^([A-Z_]+=\S+ )+", "", span)
 
@@ -130,6 +135,11 @@ def root() -> click.Context:
         assert front_door.callback is not None
         context.invoke(front_door.callback, instance=None)
     return context
+
+
+def options(at: list[click.Context]) -> dict[str, click.Option]:
+    found = [param for context in at for param in context.command.get_params(context) if isinstance(param, click.Option)]
+    return {name: option for option in found for name in (*option.opts, *option.secondary_opts)}
 
 
 def below(at: list[click.Context], names: list[str] | None) -> list[click.Context]:
@@ -151,15 +161,12 @@ def unknown(call: str) -> str | None:
     at, value_of_option = [root()], False
     for word in shlex.split(call)[1:]:
         word = word.strip("[]")
-        options = {name: p for c in at for p in c.command.get_params(c) for name in p.opts if isinstance(p, click.Option)}
         if value_of_option:
             value_of_option = False
         elif re.match(r"--?[a-z]", word):
-            name = word.partition("=")[0]
-            if name not in options:
-                return f"no option {name}"
-            option = options[name]
-            assert isinstance(option, click.Option)
+            option = options(at).get(word.partition("=")[0])
+            if option is None:
+                return f"no option {word}"
             value_of_option = not option.is_flag and not option.count and "=" not in word
         elif all(isinstance(c.command, click.Group) for c in at):
             try:
@@ -173,6 +180,21 @@ def unknown(call: str) -> str | None:
 def test_commands_and_their_options_exist(page: Path) -> None:
     calls = [call for call in commands(page) if re.match(r"eventfold( |$)", call)]
     assert [f"`{call}`: {missing}" for call in calls if (missing := unknown(call))] == []
+
+
+def everything(at: list[click.Context]) -> Iterator[click.Context]:
+    for context in at:
+        yield context
+        if isinstance(context.command, click.Group):
+            yield from everything(below([context], None))
+
+
+@each_page
+def test_options_exist(page: Path) -> None:
+    """Those that stand without a command: `--after POSITION`."""
+    known = options(list(everything([root()])))
+    named = [found for span in spans(page) for found in re.findall(r"^--[a-z-]+", span)]
+    assert [name for name in named if name not in known] == []
 
 
 def test_a_command_that_is_not_there_is_found() -> None:
@@ -208,8 +230,8 @@ def test_settings_are_those_of_the_code() -> None:
 @each_page
 def test_targets_of_make_exist(page: Path) -> None:
     targets = re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
-    calls = [
-        *spans(page),
-        *(line for block in blocks(page, "console") for line in re.findall(r"^\$ (.*)", block, re.MULTILINE)),
-    ]
-    assert [call for call in calls if (named := re.match(r"make ([a-z-]+)", call)) and named[1] not in targets] == []
+    assert [
+        call
+        for call in [*spans(page), *typed(page)]
+        if (named := re.match(r"make ([a-z-]+)", call)) and named[1] not in targets
+    ] == []
