@@ -100,7 +100,8 @@ def test_classes_exist_and_have_what_is_said_of_them(page: Path) -> None:
 @each_page
 def test_paths_exist(page: Path) -> None:
     top = {path.name for path in REPOSITORY.iterdir()}
-    drawn = re.findall(r"^([a-z]+/)(?= )", "".join(blocks(page, "")), re.MULTILINE)
+    rows = re.findall(r"^([a-z]+/) (.*(?:\n  .*)*)", "".join(blocks(page, "")), re.MULTILINE)
+    drawn = [path for room, about in rows for path in (room, *(room + name for name in re.findall(r"\b\w+/", about)))]
     paths = [path for path in [*drawn, *spans(page)] if re.fullmatch(r"[\w.-]+/|[\w.-]+(/[\w.-]+)+/?", path)]
     ours = [path for path in paths if path.partition("/")[0] in top or path.endswith(".py")]
     assert [path for path in ours if not (REPOSITORY / path).exists()] == []
