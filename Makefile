@@ -16,7 +16,7 @@ STACK := $(BIN)/python deploy/stack.py
 .PHONY: help install up down clean demo test check bench soak format
 
 help: ## List the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 install: $(VENV)/.installed ## Make the virtual environment in .venv, with the examples in it
 

@@ -1,4 +1,4 @@
-"""Parcels whose read models park: a variant of tests/parcels, its code before and after it was mended, and its log.
+"""Parcels whose read models park: a variant of examples/parcels, its code before and after it was mended, and its log.
 
 A parcel for the depot `Nowhere` cannot be folded, until the code is mended.
 """
