@@ -150,9 +150,8 @@ def below(at: list[click.Context], names: list[str] | None) -> list[click.Contex
         group = context.command
         assert isinstance(group, click.Group)
         for name in group.list_commands(context) if names is None else names:
-            command = group.get_command(context, name)
-            if command is None:
-                raise LookupError(f"no command {context.command_path} {name}")
+            _, command, _ = group.resolve_command(context, [name])
+            assert command is not None
             found.append(click.Context(command, parent=context, info_name=name))
     return found
 
@@ -172,8 +171,8 @@ def unknown(call: str) -> str | None:
         elif all(isinstance(c.command, click.Group) for c in at):
             try:
                 at = below(at, None if PLACEHOLDER.fullmatch(word) else word.split("|"))
-            except LookupError as missing:
-                return str(missing)
+            except click.UsageError as error:
+                return error.message
     return None
 
 
@@ -202,7 +201,7 @@ def test_a_command_that_is_not_there_is_found() -> None:
     assert unknown("eventfold query flights ID --as-off TIME") == "no option --as-off"
     assert unknown("eventfold query … --as-of") is None
     assert unknown("eventfold query … --carrier") == "no option --carrier"
-    assert unknown("eventfold dead-letters list|keep") == "no command eventfold dead-letters keep"
+    assert unknown("eventfold dead-letters list|keep") == "No such command 'keep'."
 
 
 @each_page
