@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import log
+from tests.support.local_stack import REPOSITORY
 from tests.support.parcels import install_parcels, python_path
 from tests.support.sandbox import OpenSandbox, Sandbox
 
@@ -59,6 +60,17 @@ def test_its_commands_and_its_query(own: Sandbox) -> None:
 def test_its_refusals(own: Sandbox) -> None:
     assert "(too-heavy)" in own.fails(1, "parcels", "post", "P-2", "--depot", "Oslo", "--weight", "30001")
     assert "(not-on-its-way)" in own.fails(1, "parcels", "return", "P-2", "--reason", "unknown")
+
+
+def test_the_client_as_the_readme_uses_it(own: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in own.environ.items():
+        monkeypatch.setenv(name, value)
+    *_, snippet = re.findall(r"^```python\n(.*?)^```$", (REPOSITORY / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    names: dict[str, object] = {}
+    exec(snippet.replace("P-1", "P-20"), names)
+    assert names["row"] == {"id": "P-20", "status": "posted", "depot": "north", "weight_g": 700}
+    types = [row["type"] for row in own.json("history", "parcels", "P-20")]
+    assert types == ["parcels.ParcelPosted", "parcels.ParcelDelivered"]
 
 
 def test_flights_are_as_they_were(own: Sandbox) -> None:
