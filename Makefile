@@ -18,7 +18,7 @@ STACK := $(BIN)/python deploy/stack.py
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-install: $(VENV)/.installed ## Make the virtual environment in .venv, with the examples in it
+install: $(VENV)/.installed ## Make the virtual environment in .venv
 
 $(VENV)/.installed: pyproject.toml constraints.txt $(wildcard examples/*/pyproject.toml)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3")'
@@ -44,7 +44,7 @@ demo: install ## Import real flights, show them, lose Redis, rebuild, compare (M
 test: check ## Everything, against real Kafkas and Redises of its own (WORKERS=4, each with one)
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-check: install ## Check style, types, imports between rooms, schemas, the Compose file
+check: install ## Lint, types, rooms, schemas, the Compose file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

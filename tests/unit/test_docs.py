@@ -15,7 +15,6 @@ import pytest
 
 from eventfold.cli import front_door
 from eventfold.schemas import plugins
-from parcels.decider import domain as parcels
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ROOMS = ("eventfold", "kafka", "processors", "producers", "projections", "schemas", "store", "tools", "web")
@@ -214,6 +213,8 @@ def test_snippets_compile_and_what_they_import_is_there(page: Path) -> None:
 @each_page
 def test_snippets_run_one_after_the_other(page: Path) -> None:
     """All but those of the client, which needs Kafka and Redis."""
+    parcels = plugins.load(plugins.PROCESSORS, "parcels")
+    assert parcels is not None
     names: dict[str, object] = {"decider": parcels.decider}
     for block in blocks(page, "python"):
         if "Client()" not in block:
