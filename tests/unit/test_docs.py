@@ -7,6 +7,7 @@ import functools
 import importlib
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -219,6 +220,13 @@ def test_snippets_run_one_after_the_other(page: Path) -> None:
     for block in blocks(page, "python"):
         if "Client()" not in block:
             exec(compile(block, page.name, "exec"), names)
+
+
+def test_entry_points_of_the_readme_are_those_of_the_example() -> None:
+    told = tomllib.loads("".join(blocks(REPOSITORY / "README.md", "toml")))["project"]["entry-points"]
+    example = tomllib.loads((REPOSITORY / "examples/parcels/pyproject.toml").read_text())["project"]["entry-points"]
+    assert told.pop(plugins.PAGES) == {"parcels": "parcels.pages"}, "views are optional, and parcels have none"
+    assert told == {group: {"parcels": domains["parcels"]} for group, domains in example.items()}
 
 
 def test_settings_are_those_of_the_code() -> None:
