@@ -1,4 +1,4 @@
-"""README, CHANGELOG and docs/ name what there is: links, modules, files, commands and their options, settings, targets."""
+"""README, CHANGELOG, docs/ and the examples' READMEs name what there is: links, modules, files, commands and their options, settings, targets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from eventfold.schemas import plugins
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ROOMS = ("eventfold", "kafka", "processors", "producers", "projections", "schemas", "store", "tools", "web")
-PAGES = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+PAGES = [REPOSITORY / path for path in ("README.md", "CHANGELOG.md")]
+PAGES += [path for pattern in ("docs/*.md", "examples/*/README.md") for path in sorted(REPOSITORY.glob(pattern))]
 ENTRY_POINTS = {plugins.PAGES, plugins.PROCESSORS, plugins.PRODUCERS, plugins.PROJECTIONS, plugins.SCHEMAS}
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -28,7 +29,7 @@ LINK = re.compile(r"\]\(([^()\s]+)\)")
 CLASS = re.compile(r"^class (\w+)", re.MULTILINE)
 PLACEHOLDER = re.compile(r"…|\.\.\.|<.*>|[A-Z_]+(\.\.\.)?")
 
-each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 
 
 def blocks(page: Path, language: str) -> list[str]:
