@@ -9,26 +9,14 @@ from functools import lru_cache
 
 import click
 
-import eventfold.producers.cli
-import eventfold.tools.dead_letters_cli
-import eventfold.tools.history_cli
-import eventfold.tools.loading_cli
-import eventfold.tools.log.export_cli
-import eventfold.tools.log.tail_cli
-import eventfold.tools.outcome_cli
-import eventfold.tools.query_cli
-import eventfold.tools.rebuild_cli
-import eventfold.tools.run_cli
-import eventfold.tools.schemas_cli
-import eventfold.web.serve_cli
 from eventfold.installation import Installation
 from eventfold.kafka.errors import KafkaException
 from eventfold.kafka.settings import LIBRDKAFKA, KafkaSettings
+from eventfold.listed import COMMANDS, Listed
+from eventfold.producers import handed
 from eventfold.schemas import plugins
 from eventfold.schemas.errors import DONE, FAILED, INTERRUPTED, USAGE, EventfoldError, UsageError
 from eventfold.store.connection import RedisError, RedisSettings
-from eventfold.tools.doctor import doctor
-from eventfold.tools.publish_cli import publish
 
 
 class FrontDoor(click.Group):
@@ -39,6 +27,10 @@ class FrontDoor(click.Group):
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         return super().get_command(ctx, name) or self._domain(name)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command.load() if isinstance(command, Listed) else command, rest
 
     def _domain(self, name: str) -> click.Command | None:
         if name not in _installation().domain_names:
@@ -67,38 +59,14 @@ def front_door(ctx: click.Context, instance: str | None) -> None:
     if instance:
         os.environ["EVENTFOLD_INSTANCE"] = instance
     installation = _installation()
-    ctx.meta[eventfold.producers.cli.META] = installation.write_side
-    ctx.meta[eventfold.tools.query_cli.META] = installation.readers
-    ctx.meta[eventfold.tools.run_cli.META] = installation.runtime
-    ctx.meta[eventfold.tools.history_cli.META] = installation.history
-    ctx.meta[eventfold.web.serve_cli.META] = installation.serve
+    ctx.meta[handed.WRITE_SIDE] = lambda: installation.write_side
+    ctx.meta[handed.READERS] = lambda: installation.readers
+    ctx.meta[handed.RUNTIME] = lambda: installation.runtime
+    ctx.meta[handed.HISTORY] = lambda: installation.history
+    ctx.meta[handed.SERVE] = lambda: installation.serve
 
 
-for _command in (
-    eventfold.tools.query_cli.query,
-    eventfold.tools.query_cli.digest_command,
-    eventfold.tools.run_cli.run,
-    eventfold.tools.run_cli.lag,
-    eventfold.tools.run_cli.status,
-    eventfold.tools.run_cli.topics,
-    eventfold.tools.dead_letters_cli.dead_letters,
-    eventfold.tools.schemas_cli.schemas,
-    eventfold.web.serve_cli.serve,
-    eventfold.tools.log.tail_cli.tail,
-    eventfold.tools.log.export_cli.export,
-    eventfold.tools.log.export_cli.import_log,
-    eventfold.tools.history_cli.history,
-    eventfold.tools.history_cli.event,
-    eventfold.tools.outcome_cli.outcome,
-    eventfold.tools.loading_cli.aggregate,
-    eventfold.tools.rebuild_cli.replay,
-    eventfold.tools.rebuild_cli.verify,
-    eventfold.tools.rebuild_cli.generations,
-    eventfold.tools.rebuild_cli.rollback,
-    eventfold.tools.rebuild_cli.build_worker,
-    doctor,
-    publish,
-):
+for _command in COMMANDS:
     front_door.add_command(_command)
 
 

@@ -11,15 +11,15 @@ import click
 import orjson
 
 from eventfold.producers.commands import Command
+from eventfold.producers.handed import WRITE_SIDE, handed
 from eventfold.producers.write_side import WriteSide
 from eventfold.schemas.errors import DONE, FAILED, INTERRUPTED, EventfoldError
 from eventfold.schemas.ids import checked_id, new_id
 from eventfold.schemas.times import millis
 from eventfold.store.outcomes import Outcome, again
 
-META = "eventfold.producers"
 SOURCE = "/eventfold/cli"
-pass_write_side = click.decorators.pass_meta_key(META)
+pass_write_side = handed(WRITE_SIDE)
 F = TypeVar("F", bound=Callable[..., Any])
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from eventfold.kafka.publisher import BULK_S, Delivered, PublishError
-from eventfold.schemas.codec import Codec
 from eventfold.schemas.envelope import Envelope, Headers
 from eventfold.schemas.errors import UsageError
 from eventfold.schemas.ids import checked_id, checked_key, new_id
@@ -16,6 +15,9 @@ from eventfold.schemas.names import Names
 from eventfold.schemas.position import Position
 from eventfold.schemas.times import FIRST_MS, LAST_MS
 from eventfold.store.outcomes import Outcome, Outcomes
+
+if TYPE_CHECKING:
+    from eventfold.schemas.codec import Codec
 
 NO_REPLY = ("noreply", b"1")
 

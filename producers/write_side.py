@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from eventfold.kafka.publisher import Publisher
 from eventfold.kafka.settings import KafkaSettings
 from eventfold.producers.commands import CommandSender
-from eventfold.schemas.codec import Codec
 from eventfold.schemas.names import Names
 from eventfold.store.connection import Redis
 from eventfold.store.outcomes import Outcomes
+
+if TYPE_CHECKING:
+    from eventfold.schemas.codec import Codec
 
 
 class WriteSide:

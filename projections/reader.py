@@ -185,7 +185,7 @@ class Readers:
         redis: Redis,
         names: Names,
         projections: Sequence[Projection],
-        log: past.Past | None = None,
+        log: Callable[[], past.Past] | None = None,
         sleep: Sleep = time.sleep,
     ) -> None:
         """log: where the past is read. sleep: how to wait."""
@@ -260,7 +260,7 @@ class Readers:
         if self._log is None:
             raise UsageError("these readers know no log to read the past from")
         _refuse_bytes(params)
-        return _there(name, params, past.answer_as_of(self.projection(name), params, point, self._log))
+        return _there(name, params, past.answer_as_of(self.projection(name), params, point, self._log()))
 
     def _answer(
         self, name: str, params: dict[str, Any], after: Sequence[Position], timeout_s: float, generation: str | None

@@ -22,12 +22,11 @@ from eventfold.store.connection import RedisError
 from eventfold.store.heartbeats import daemons
 from eventfold.store.slices import SliceStore
 from eventfold.tools.retention import faults, foreign_faults
-from eventfold.tools.run_cli import META, json_option
+from eventfold.tools.run_cli import json_option, pass_runtime
 from eventfold.tools.show import show
 
 OK, NOTE, WRONG = "ok", "note", "wrong"
 OLDEST_JAVA = 17
-pass_runtime = click.decorators.pass_meta_key(META)
 
 
 @dataclass(frozen=True, slots=True)

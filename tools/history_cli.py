@@ -8,13 +8,13 @@ import sys
 import click
 
 from eventfold.processors.lookup.history import History
+from eventfold.producers.handed import HISTORY, handed
 from eventfold.schemas.errors import UsageError
 from eventfold.schemas.ids import checked_id, checked_key
 from eventfold.tools.log.told import told
 from eventfold.tools.show import show
 
-META = "eventfold.history"
-pass_history = click.decorators.pass_meta_key(META)
+pass_history = handed(HISTORY)
 _IDS = ("event_id", "causation_id", "correlation_id", "source")
 _COLUMNS = ("version", "type", "schema_version", "happened", "recorded", "position", *_IDS)
 _WIDE = 240

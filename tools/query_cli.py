@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from eventfold.producers.handed import READERS, handed
 from eventfold.projections.digest import digest
 from eventfold.projections.past import Point
 from eventfold.projections.projection import Param, Projection
@@ -17,8 +18,7 @@ from eventfold.schemas.times import millis
 from eventfold.store.parked import Aside
 from eventfold.tools.show import show
 
-META = "eventfold.projections"
-pass_readers = click.decorators.pass_meta_key(META)
+pass_readers = handed(READERS)
 
 
 class QueryGroup(click.Group):
@@ -39,7 +39,7 @@ query = QueryGroup(
 
 
 def _readers(ctx: click.Context) -> Readers:
-    readers: Readers = ctx.meta[META]
+    readers: Readers = ctx.meta[READERS]()
     return readers
 
 

@@ -23,17 +23,16 @@ from eventfold.processors.rebuild.rollback import rollback as roll_back
 from eventfold.processors.rebuild.verify import verify as verify_live
 from eventfold.processors.rebuild.workers import COMMAND, told
 from eventfold.processors.runtime import Runtime, calm_collector
+from eventfold.producers.handed import HISTORY
 from eventfold.schemas.errors import FAILED, NotFoundError, UsageError
 from eventfold.schemas.ids import checked_key
 from eventfold.schemas.times import iso
 from eventfold.store.generations import BUILDING
 from eventfold.store.slices import SliceStore
-from eventfold.tools.history_cli import META as HISTORY
 from eventfold.tools.rebuild_words import list_differences, tell, tell_differences
-from eventfold.tools.run_cli import META, json_option, stopped_by_signals
+from eventfold.tools.run_cli import json_option, pass_runtime, stopped_by_signals
 from eventfold.tools.show import show
 
-pass_runtime = click.decorators.pass_meta_key(META)
 _DURATION = re.compile(r"(\d+)([smhd])")
 _LONGEST = 3_650 * 86_400_000
 _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -244,7 +243,7 @@ def build_worker(runtime: Runtime, name: str, generation: str) -> None:
 
 
 def _mend(job: Job, key: str, as_json: bool) -> None:
-    history: History = click.get_current_context().meta[HISTORY]
+    history: History = click.get_current_context().meta[HISTORY]()
     found = repair(job, history, key)
     if as_json:
         differences = [difference.to_json() for difference in found.differences]

@@ -14,14 +14,14 @@ import click
 from eventfold.kafka.topics import Topics, domain_topics
 from eventfold.processors.runtime import Runtime
 from eventfold.processors.supervisor import supervise
+from eventfold.producers.handed import RUNTIME, handed
 from eventfold.schemas.errors import UsageError
 from eventfold.store.heartbeats import daemons, state
 from eventfold.tools.lag import lags
 from eventfold.tools.logs import configure
 from eventfold.tools.show import show
 
-META = "eventfold.processors"
-pass_runtime = click.decorators.pass_meta_key(META)
+pass_runtime = handed(RUNTIME)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

@@ -8,9 +8,6 @@ from typing import Any
 
 import click
 import orjson
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 
 def show(answer: Any, as_json: bool, columns: Sequence[str] = (), empty: str = "nothing to show") -> None:
@@ -33,6 +30,11 @@ def _present(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[
 
 
 def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    # One row, or JSON, does without rich, which takes as long to import as a query to answer.
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         numeric = all(isinstance(row.get(column), int | float | None) for row in rows)

@@ -6,11 +6,10 @@ import heapq
 import itertools
 import sys
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import click
 import orjson
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from eventfold.producers.commands import Command
 from eventfold.producers.decisions import Decisions
@@ -19,6 +18,9 @@ from eventfold.schemas.errors import FAILED
 from eventfold.schemas.ids import derived_id
 from eventfold.schemas.position import Position
 from flights.dataset import Flight, count, flights, midnight
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 SOURCE = "/eventfold/flights/import"
 # Any fixed UUID will do, as long as it never changes: the ids of the commands follow from it.
@@ -149,6 +151,10 @@ def _command(flight: Flight, type_: str, at: int, data: dict[str, object]) -> Co
 
 
 def _progress() -> Progress:
+    # Imported here, so that `eventfold --help` does not wait for it.
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     console = Console(file=sys.stderr)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, disable=not console.is_terminal)

@@ -8,12 +8,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
 from eventfold.producers.commands import Command, CommandSender
 from eventfold.producers.write_side import WriteSide
@@ -22,6 +20,9 @@ from eventfold.schemas.ids import derived_id
 from eventfold.schemas.times import iso_day
 from flights.dataset import NEW_YORK, YEAR, Flight, flight_id, flights, midnight
 from flights.importer import commands
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 SOURCE = "/eventfold/flights/simulate"
 BUSY = "2013-11-27"
@@ -163,6 +164,10 @@ def _shown(ms: int) -> str:
 
 
 def _progress() -> Progress:
+    # Imported here, so that `eventfold --help` does not wait for it.
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
     console = Console(file=sys.stderr)
     columns = (TextColumn("{task.fields[at]}"), BarColumn(), TextColumn("{task.completed:,} of {task.total:,} commands"))
     return Progress(*columns, console=console, disable=not console.is_terminal)
