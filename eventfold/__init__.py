@@ -29,59 +29,25 @@ if TYPE_CHECKING:
     from eventfold.store.outcomes import Outcome, OutcomeUnknownError
 
 _HOMES = {
-    "client": ("Client",),
-    "kafka.publisher": (
-        "NotSentError",
-        "PublishError",
-    ),
-    "processors.lookup.changing": ("ConflictError",),
-    "producers.decider": (
-        "Decider",
-        "Kind",
-        "Refusal",
-        "joined",
-    ),
-    "producers.domain": ("Domain",),
-    "producers.process_manager": (
-        "Emit",
-        "ProcessManager",
-        "Refused",
-    ),
-    "projections.foreign": ("Foreign",),
-    "projections.paging": (
-        "page_of",
-        "page_start",
-    ),
-    "projections.projection": (
-        "Index",
-        "Param",
-        "Projection",
-        "Table",
-        "sum_fields",
-    ),
-    "projections.reader": ("Reader",),
-    "schemas.errors": (
-        "EventfoldError",
-        "NotFoundError",
-        "ParkedError",
-        "TimedOutError",
-        "UsageError",
-    ),
-    "schemas.event": ("Event",),
-    "schemas.failure": (
-        "Park",
-        "Retry",
-        "Stop",
-    ),
-    "schemas.message": ("Message",),
-    "schemas.position": ("Position",),
-    "schemas.upcasting": ("upcaster",),
-    "store.outcomes": (
-        "Outcome",
-        "OutcomeUnknownError",
-    ),
+    "client": "Client",
+    "kafka.publisher": "NotSentError PublishError",
+    "processors.lookup.changing": "ConflictError",
+    "producers.decider": "Decider Kind Refusal joined",
+    "producers.domain": "Domain",
+    "producers.process_manager": "Emit ProcessManager Refused",
+    "projections.foreign": "Foreign",
+    "projections.paging": "page_of page_start",
+    "projections.projection": "Index Param Projection Table sum_fields",
+    "projections.reader": "Reader",
+    "schemas.errors": "EventfoldError NotFoundError ParkedError TimedOutError UsageError",
+    "schemas.event": "Event",
+    "schemas.failure": "Park Retry Stop",
+    "schemas.message": "Message",
+    "schemas.position": "Position",
+    "schemas.upcasting": "upcaster",
+    "store.outcomes": "Outcome OutcomeUnknownError",
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
     "Client",

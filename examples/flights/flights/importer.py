@@ -12,7 +12,6 @@ import click
 import orjson
 
 from eventfold.producers.commands import Command
-from eventfold.producers.decisions import Decisions
 from eventfold.producers.write_side import WriteSide
 from eventfold.schemas.errors import FAILED
 from eventfold.schemas.ids import derived_id
@@ -34,6 +33,9 @@ def import_months(write_side: WriteSide, months: list[int], *, wait: bool, timeo
     the refusals that were written meanwhile; a command refused by an earlier import keeps its refusal and is not counted
     again. Ends with 1 when any was refused.
     """
+    # It reads the log, and with that come parts of Kafka's client that `eventfold --help` does not wait for.
+    from eventfold.producers.decisions import Decisions
+
     decisions = Decisions(write_side.kafka, write_side.names, "flights")
     sender = write_side.sender(SOURCE, linger_ms=20)
     ends: dict[int, int] = {}
