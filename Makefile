@@ -13,7 +13,7 @@ ARGS ?=
 EXAMPLES := $(patsubst %/pyproject.toml,%,$(wildcard examples/*/pyproject.toml))
 STACK := $(BIN)/python deploy/stack.py
 
-.PHONY: help install up down clean demo test check bench soak format
+.PHONY: help install up down clean demo test test-fast check bench soak format release-check
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -44,6 +44,9 @@ demo: install ## Import real flights, show them, lose Redis, rebuild, compare (M
 test: check ## Everything, against real Kafkas and Redises of its own (WORKERS=4, each with one)
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
+test-fast: install ## What needs no Kafka, Redis or Java: units and contracts, in less than a minute
+	$(BIN)/pytest tests/unit --numprocesses auto $(ARGS)
+
 check: install ## Lint, types, rooms, schemas, the Compose file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -55,6 +58,9 @@ check: install ## Lint, types, rooms, schemas, the Compose file
 format: install ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+release-check: install ## Build wheel and sdist, look into them, install and try them in empty environments
+	$(BIN)/python deploy/release_check.py
 
 bench: install ## Measure, each figure against a baseline of the same run
 	$(BIN)/python -m bench $(ARGS)
