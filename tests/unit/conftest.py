@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
+
 import pytest
 
 from eventfold.schemas.catalog import Catalog
@@ -20,13 +23,22 @@ def codec() -> Codec:
 @pytest.fixture(scope="session")
 def january_events() -> list[Event]:
     """Every event of January 2013, decided in memory, in the order of the importer's commands."""
-    states, events = {}, []
+    return list(decided())
+
+
+@pytest.fixture(scope="session")
+def real_events() -> list[Event]:
+    """The first 5,000 of them, for tests that need no month."""
+    return list(islice(decided(), 5_000))
+
+
+def decided() -> Iterator[Event]:
+    states = {}
     for command in commands(flights([1])):
         state = states.get(command.key, decider.initial())
-        decided = decider.decide(state, command)
-        assert isinstance(decided, list), f"{command}: {decided}"
-        for event in decided:
+        decision = decider.decide(state, command)
+        assert isinstance(decision, list), f"{command}: {decision}"
+        for event in decision:
             state = decider.evolve(state, event)
-            events.append(Event(event.type, command.key, event.data))
+            yield Event(event.type, command.key, event.data)
         states[command.key] = state
-    return events

@@ -35,6 +35,11 @@ DIVERTED = Event("flights.FlightDiverted", ID, {**FLIGHT, "diverted_at": ARRIVAL
 CANCELLED = Event("flights.FlightCancelled", ID, {**FLIGHT, "cancelled_at": DEPARTURE})
 
 
+def test_every_command_of_january_is_accepted_and_gives_one_event(january_events: list[Event]) -> None:
+    assert Counter(event.type.removeprefix("flights.") for event in january_events) == month(1).events
+    assert len(january_events) == 80_491
+
+
 @pytest.fixture(scope="module")
 def two_days(january_events: list[Event]) -> list[Event]:
     return [event for event in january_events if event.data["flight_date"] in (15_706, 15_707)]

@@ -5,7 +5,6 @@ of all that is wrong.
 from __future__ import annotations
 
 import json
-import os
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,12 +26,13 @@ from eventfold.schemas.faults import MOST, WrongDataError
 from eventfold.schemas.json_schema import json_schema
 from tests.support.avro import catalog_of
 from tests.support.json_forms import fitting, near, records
+from tests.support.soak import SOAK
 
 CATALOG = Catalog.installed(["flights", "accounts"])
 CODEC = Codec(CATALOG)
 TYPES = sorted({schema.type for schema in CATALOG.schemas})
 FORMATS = FormatChecker(["date", "uuid"])
-EXAMPLES = 20_000 if os.environ.get("EVENTFOLD_SOAK") else 400
+EXAMPLES = 20_000 if SOAK else 150
 DEPARTED = "2013-01-01T10:17:00Z"
 
 

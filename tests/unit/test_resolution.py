@@ -20,6 +20,7 @@ from eventfold.schemas.parsed import fingerprint, parse
 from eventfold.schemas.pattern import Patterns
 from eventfold.schemas.testing import written
 from tests.support.avro import catalog_of, sample
+from tests.support.soak import SOAK
 
 DECIMAL = {"type": "bytes", "logicalType": "decimal", "precision": 18, "scale": 4}
 TIME = {"type": "long", "logicalType": "timestamp-millis"}
@@ -77,7 +78,7 @@ def resolved(catalog: Catalog, value: bytes) -> dict[str, Any]:
     return {name: int.from_bytes(of, signed=True) if isinstance(of, bytes) else of for name, of in found.items()}
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=3_000 if SOAK else 100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(versions(), st.data())
 def test_fast_slow_and_fastavro_say_the_same(tmp_path: Path, fields: tuple[list[Any], list[Any]], data: st.DataObject) -> None:
     older, newer = fields

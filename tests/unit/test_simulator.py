@@ -10,7 +10,7 @@ import pytest
 from eventfold.producers.commands import Command
 from eventfold.schemas.errors import UsageError
 from eventfold.schemas.times import day, iso
-from flights.dataset import flights, midnight
+from flights.dataset import flights_of, midnight
 from flights.simulator import BUSY, Clock, moment, plan, play
 
 PLAYED = day("2026-11-26")
@@ -43,7 +43,7 @@ class Sent:
 
 
 def test_it_is_the_day_of_the_data(planned: list[Command]) -> None:
-    of_day = [flight for flight in flights([11]) if flight.flight_date == day(BUSY)]
+    of_day = list(flights_of(date.fromisoformat(BUSY)))
     counted = Counter(command.type.partition(".")[2] for command in planned)
     departed = [flight for flight in of_day if flight.departed_at is not None]
     assert counted == Counter(
@@ -58,7 +58,7 @@ def test_it_is_the_day_of_the_data(planned: list[Command]) -> None:
 
 def test_everything_happens_at_the_same_time_of_the_other_day(planned: list[Command]) -> None:
     shift = midnight(PLAYED) - midnight(day(BUSY))
-    original = {flight.id: flight for flight in flights([11]) if flight.flight_date == day(BUSY)}
+    original = {flight.id: flight for flight in flights_of(date.fromisoformat(BUSY))}
     for command in planned:
         flight = original[command.key.replace("2026-11-26", BUSY)]
         if command.type == "flights.ScheduleFlight":

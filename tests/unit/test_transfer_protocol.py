@@ -15,6 +15,7 @@ from accounts.transfers import transfers
 from eventfold.projections.testing import folded
 from eventfold.schemas.codec import Codec
 from tests.support.bank import ENDS, Bank
+from tests.support.soak import SOAK
 
 ACCOUNTS = ("a", "b", "c", "d")
 UNIT = 10_000
@@ -127,7 +128,7 @@ class Protocol(RuleBasedStateMachine):
             assert row["accounts_open"] == sum(state["status"] == "open" for state in there)
 
 
-Protocol.TestCase.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+Protocol.TestCase.settings = settings(max_examples=1_000 if SOAK else 60, stateful_step_count=50, deadline=None)
 TestProtocol = Protocol.TestCase
 
 
@@ -155,8 +156,8 @@ def test_few_transfers_and_every_fault_at_random_moments(ordered: bool, fault: s
     seed = random.randrange(2**32)
     print(f"seed={seed}")
     choice = random.Random(seed)
-    ended = Counter[str]()
-    for _ in range(2_000):
+    ended, rounds = Counter[str](), 5_000 if SOAK else 500
+    for _ in range(rounds):
         bank = Bank(ordered=ordered)
         for key in ("a", "b"):
             bank.ask("accounts.OpenAccount", key, owner="Ada", currency="EUR")
@@ -175,7 +176,7 @@ def test_few_transfers_and_every_fault_at_random_moments(ordered: bool, fault: s
             bank.drain(choice)
         bank.check_rest()
         ended.update(transfer["status"] for transfer in bank.kind("transfer").values())
-    assert min(ended[status] for status in ENDS) > 100, ended
+    assert min(ended[status] for status in ENDS) > rounds // 20, ended
 
 
 def test_without_faults_every_transfer_ends_and_leaves_nothing_behind(codec: Codec) -> None:

@@ -78,17 +78,25 @@ def flights(months: list[int]) -> Iterator[Flight]:
     zones = _zones()
     # The file has its months in another order (1, 10, 11, 12, 2 ...), so it is read once for each.
     for month in months:
-        start = f"2013,{month},"
-        with _lines() as lines:
-            names = next(csv.reader(lines))
-            for row in csv.DictReader((line for line in lines if line.startswith(start)), names):
-                yield _flight(row, zones)
+        yield from _beginning_with(f"{YEAR},{month},", zones)
+
+
+def flights_of(day: date) -> Iterator[Flight]:
+    """The flights of one day of 2013."""
+    return _beginning_with(f"{day.year},{day.month},{day.day},", _zones())
 
 
 def midnight(flight_date: int) -> int:
     """The start of a day in New York, in ms UTC."""
     day = date.fromordinal(flight_date + _EPOCH_DAY)
     return _ms(datetime(day.year, day.month, day.day, tzinfo=NEW_YORK))
+
+
+def _beginning_with(start: str, zones: dict[str, ZoneInfo]) -> Iterator[Flight]:
+    with _lines() as lines:
+        names = next(csv.reader(lines))
+        for row in csv.DictReader((line for line in lines if line.startswith(start)), names):
+            yield _flight(row, zones)
 
 
 def _lines() -> io.TextIOWrapper:

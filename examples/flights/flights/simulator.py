@@ -18,7 +18,7 @@ from eventfold.producers.write_side import WriteSide
 from eventfold.schemas.errors import INTERRUPTED, UsageError
 from eventfold.schemas.ids import derived_id
 from eventfold.schemas.times import iso_day
-from flights.dataset import NEW_YORK, YEAR, Flight, flight_id, flights, midnight
+from flights.dataset import NEW_YORK, YEAR, Flight, flight_id, flights_of, midnight
 from flights.importer import commands
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ def plan(day: int, played: int, airport: str | None = None) -> list[Command]:
     departures, by default all three. The commands' ids follow from both days: playing one twice sends the same.
     UsageError for a day that the data does not have or that an import brings, and for an airport without departures.
     """
-    month = _within(day, "--date", inside=True).month
+    date_ = _within(day, "--date", inside=True)
     _within(played, "--as", inside=False)
-    of_day = [flight for flight in flights([month]) if flight.flight_date == day]
+    of_day = list(flights_of(date_))
     origins = sorted({flight.origin for flight in of_day})
     if airport is not None and airport not in origins:
         raise UsageError(f"--airport {airport}: the data has departures from {', '.join(origins)}")
