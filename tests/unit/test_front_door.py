@@ -68,10 +68,11 @@ def test_a_listed_command_is_loaded_when_it_is_run() -> None:
     [
         ("import eventfold", f"{CLIENTS} {DAEMONS} {CODEC} click rich eventfold.schemas"),
         ("from eventfold import Projection, Table", f"confluent_kafka fastavro {DAEMONS} {CODEC} rich"),
+        ("from eventfold.testing import given", "confluent_kafka structlog rich"),
         ("import sys; from eventfold.cli import main; sys.argv[1:] = ['--help']; main()", f"{DAEMONS} {CODEC} rich"),
         ("import sys; from eventfold.cli import main; sys.argv[1:] = ['query', '--help']; main()", f"{DAEMONS} {CODEC} rich"),
     ],
-    ids=["import", "declaration", "help", "query"],
+    ids=["import", "declaration", "testing", "help", "query"],
 )
 def test_what_is_not_asked_for_is_not_imported(source: str, absent: str) -> None:
     """Each of these would take a good part of a query's time."""
