@@ -248,15 +248,19 @@ def test_damaged_bodies_are_what_fastavro_says_they_are(tmp_path: Path) -> None:
     choice = random.Random(seed)
     shop = catalog(tmp_path, Sold=FLAT)
     # Unlike the other types it has a field of every kind, so it gets half of the damage.
-    types = [(shop, "shop.Sold")] * len(INSTALLED.schemas) + [(INSTALLED, schema.type) for schema in INSTALLED.schemas]
+    codecs = [(shop, Codec(shop)), (INSTALLED, Codec(INSTALLED))]
+    types = [(*codecs[0], "shop.Sold")] * len(INSTALLED.schemas)
+    types += [(*codecs[1], schema.type) for schema in INSTALLED.schemas]
+    # Of every type, the fields of so many readers, and as many values for all.
+    readers, values = (50, 100_000) if SOAK else (5, 4_000)
     read, refused = 0, 0
-    for installed, type_ in types:
-        codec, plain, schema = Codec(installed), Plain(installed, type_), installed.newest(type_).schema
+    for installed, codec, type_ in types:
+        plain, schema = Plain(installed, type_), installed.newest(type_).schema
         whole = [codec.encode(type_, sample(schema, choice)) for _ in range(100)]
-        for _ in range(20):
+        for _ in range(readers):
             wanted = choice.sample(plain.fields, choice.randint(0, len(plain.fields)))
             reader = codec.reader({type_: wanted})
-            for _ in range((20_000 if SOAK else 4_000) // (20 * len(types))):
+            for _ in range(values // (readers * len(types))):
                 value = damaged(choice.choice(whole), choice)
                 found, expected = outcome(reader, value), plain(value, wanted)
                 which = f"seed={seed}: {type_} {wanted} {value!r}"
