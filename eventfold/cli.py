@@ -22,7 +22,7 @@ import eventfold.tools.run_cli
 import eventfold.tools.schemas_cli
 import eventfold.web.serve_cli
 from eventfold.installation import Installation
-from eventfold.kafka.errors import KafkaException
+from eventfold.kafka.errors import KafkaException, said
 from eventfold.kafka.settings import LIBRDKAFKA, KafkaSettings
 from eventfold.schemas import plugins
 from eventfold.schemas.errors import DONE, FAILED, INTERRUPTED, USAGE, EventfoldError, UsageError
@@ -116,7 +116,7 @@ def main() -> None:
     except EventfoldError as error:
         _fail(str(error), error.exit_code)
     except KafkaException as error:
-        _fail(f"Kafka at {KafkaSettings.from_environ(os.environ).bootstrap}: {error.args[0].str()}", FAILED)
+        _fail(f"Kafka at {KafkaSettings.from_environ(os.environ).bootstrap}: {said(error)}", FAILED)
     except RedisError as error:
         _fail(f"Redis at {RedisSettings.from_environ(os.environ).shown}: {error}", FAILED)
     except UnicodeEncodeError as error:
