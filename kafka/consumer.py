@@ -245,7 +245,7 @@ def go_on(group: str, message: Message, error: KafkaError) -> None:
         )
     if kind in (Kind.TOPIC_MISSING, Kind.TOPIC_UNKNOWN):
         raise LogError(no_topic(message.topic()))
-    if kind in (Kind.DENIED, Kind.LASTS, Kind.TOPIC_DENIED):
+    if kind in (Kind.DENIED, Kind.ENDED, Kind.LASTS, Kind.TOPIC_DENIED):
         raise EventfoldError(f"group {group!r}: Kafka says: {said(error)}")
     log.warning("kafka says", group=group, error=said(error))
 

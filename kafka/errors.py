@@ -40,7 +40,8 @@ class Kind(Enum):
     """Any other: whether it passes is not known."""
 
 
-# _FATAL is what librdkafka says of a producer once it has learned in the background that it is fenced.
+# _FATAL is what librdkafka says of a producer once it has learned in the background that it is fenced, and of a consumer whose
+# group will never take it; it brings no record any more.
 _CODES = {
     Kind.PARTITION_END: (KafkaError._PARTITION_EOF,),
     Kind.OFFSET_GONE: (KafkaError._AUTO_OFFSET_RESET,),

@@ -62,7 +62,7 @@ MADE = {
     Kind.TOPIC_MISSING: (LogError, NotFoundError, NotFoundError, Rejected),
     Kind.TOPIC_UNKNOWN: (LogError, NotFoundError, NotFoundError, KafkaException),
     Kind.TOPIC_EXISTS: (GOES_ON, EventfoldError, PublishError, KafkaException),
-    Kind.ENDED: (GOES_ON, EventfoldError, PublishError, Fenced),
+    Kind.ENDED: (EventfoldError, EventfoldError, PublishError, Fenced),
     Kind.TOPIC_DENIED: (EventfoldError, EventfoldError, NotSentError, Rejected),
     Kind.DENIED: (EventfoldError, EventfoldError, PublishError, Rejected),
     Kind.TOO_LARGE: (GOES_ON, EventfoldError, NotSentError, Rejected),
