@@ -6,7 +6,7 @@ A partition's start never comes from Kafka's group: the daemon that folds it say
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -204,10 +204,10 @@ class BatchConsumer:
         consumer.incremental_unassign(taken)
 
 
-def polled(consumer: Consumer, limit: int, timeout_s: float) -> Sequence[Message]:
+def polled(consumer: Consumer, limit: int, timeout_s: float) -> list[Message]:
     """Wait for one message, then take what else is there, up to `limit`."""
     first = consumer.poll(timeout_s)
-    return () if first is None else (first, *consumer.consume(limit - 1, 0))
+    return [] if first is None else [first, *consumer.consume(limit - 1, 0)]
 
 
 def by_partition(messages: Iterable[Message], owned: Collection[Place], trouble: Trouble) -> Batch:
