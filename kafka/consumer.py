@@ -211,7 +211,7 @@ def polled(consumer: Consumer, limit: int, timeout_s: float) -> list[Message]:
 
 
 def by_partition(messages: Iterable[Message], owned: Collection[Place], trouble: Trouble) -> Batch:
-    """Sort out what a poll brought; what is of other partitions than the `owned` is dropped."""
+    """The messages of a poll as a batch of the `owned` partitions; those of others are dropped, errors given to `trouble`."""
     batch = Batch()
     topic: Any = None
     partition: Any = None

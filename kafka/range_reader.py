@@ -32,8 +32,8 @@ Span = tuple[int, int]
 class RangeReader:
     """Opens a consumer a call, of no group, and closes it at the end.
 
-    What is read is committed. But for `batches`: EventfoldError when Kafka is silent for 30 s, LogError when the log lacks
-    an offset. ahead_kb: how much may be fetched before it is asked for; None for as much as librdkafka likes.
+    What is read is committed. EventfoldError when Kafka is silent for 30 s, LogError when the log lacks an offset; `batches`
+    has its own limits. ahead_kb: how much may be fetched before it is asked for; None for as much as librdkafka likes.
     """
 
     def __init__(self, settings: KafkaSettings, group: str, ahead_kb: int | None = None) -> None:
@@ -42,11 +42,11 @@ class RangeReader:
         self._ahead: dict[str, Any] = {} if ahead_kb is None else {"queued.max.messages.kbytes": ahead_kb}
 
     def batches(self, spans: Mapping[Place, Span], still_s: float) -> Generator[Batch, None, None]:
-        """Every record of each partition from its first offset until its end is reached, as daemons read.
+        """Every record of each partition from its first offset until its end is reached, in batches, as daemons read.
 
-        An end is reached by the last record before it, or by the transaction markers behind that. The last batch of a
-        partition may go on beyond its end. A batch that brought nothing within half a second is empty, for whoever is to stop.
-        What Kafka says meanwhile is logged, unless it lasts. EventfoldError when no record comes for `still_s` before the end.
+        An end is reached by the last record before it, or by the transaction markers behind that; the batch that reaches it
+        may hold records beyond it. A batch is empty when nothing came for half a second, so that the caller can stop. Errors
+        that may pass are logged. EventfoldError when no record comes for `still_s` seconds before the ends are reached.
         """
         left = _ends(spans)
         if not left:
@@ -140,7 +140,7 @@ class RangeReader:
 
 
 class _Passing:
-    """What to do about an error as long as somebody waits for an answer: remember one that passes, raise any other."""
+    """Raises any error but one that passes, which it remembers for the sentence that says why nothing came."""
 
     def __init__(self) -> None:
         self.said = ""
@@ -160,13 +160,13 @@ class _Passing:
 
 
 def _endless(consumer: Consumer, places: Collection[Place], trouble: Trouble) -> Iterator[Batch]:
-    """What comes of these partitions, and empty batches while nothing does."""
+    """Batches of these partitions; an empty one whenever nothing comes for half a second."""
     while True:
         yield by_partition(polled(consumer, _BATCH, _WAIT_S), places, trouble)
 
 
 def _until(consumer: Consumer, left: dict[Place, int], trouble: Trouble) -> Iterator[Batch]:
-    """What comes of the partitions that are `left`, until none is: each leaves when its end is reached, and is read no more."""
+    """Batches until every partition has reached its end in `left`; one that has is taken out of it, and paused."""
     while left:
         batch = by_partition(polled(consumer, _BATCH, _WAIT_S), left, trouble)
         reached = {place for place, records in batch.records.items() if _offset(records[-1]) + 1 >= left[place]}

@@ -142,7 +142,7 @@ class Topics:
     def settled(self, places: Collection[Place], what: str, stop: threading.Event) -> dict[Place, int]:
         """The high watermarks as they are now, once all that was written before is committed or aborted.
 
-        what: lies there, for the sentence of an error. Transient when `stop` is set meanwhile; EventfoldError when a
+        what: the records there, as errors call them. Transient when `stop` is set meanwhile; EventfoldError when a
         transaction stays open for a minute.
         """
         ends, deadline = self.ends(places, committed=False), time.monotonic() + _SETTLED_S
