@@ -14,7 +14,8 @@ from typing import Any
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from eventfold.installation import Installation
-from eventfold.kafka.topics import Topics, domain_topics
+from eventfold.kafka.domain_topics import domain_topics
+from eventfold.kafka.topics import Topics
 
 PARTITIONS = 6
 DOMAIN = "flights"

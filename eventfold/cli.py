@@ -10,7 +10,7 @@ from functools import lru_cache
 import click
 
 from eventfold.installation import Installation
-from eventfold.kafka.errors import KafkaException
+from eventfold.kafka.errors import KafkaException, said
 from eventfold.kafka.settings import LIBRDKAFKA, KafkaSettings
 from eventfold.listed import COMMANDS, Listed
 from eventfold.producers import handed
@@ -84,7 +84,7 @@ def main() -> None:
     except EventfoldError as error:
         _fail(str(error), error.exit_code)
     except KafkaException as error:
-        _fail(f"Kafka at {KafkaSettings.from_environ(os.environ).bootstrap}: {error.args[0].str()}", FAILED)
+        _fail(f"Kafka at {KafkaSettings.from_environ(os.environ).bootstrap}: {said(error)}", FAILED)
     except RedisError as error:
         _fail(f"Redis at {RedisSettings.from_environ(os.environ).shown}: {error}", FAILED)
     except UnicodeEncodeError as error:

@@ -6,33 +6,27 @@ A partition's start never comes from Kafka's group: the daemon that folds it say
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from eventfold.kafka.errors import Kind, kind_of, no_topic, said
 from eventfold.kafka.settings import KafkaSettings
 from eventfold.schemas.errors import EventfoldError, LogError
 from eventfold.schemas.record import Place
 
-_HOPELESS = (
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-    KafkaError.FENCED_INSTANCE_ID,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError.INCONSISTENT_GROUP_PROTOCOL,
-    KafkaError.INVALID_GROUP_ID,
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.UNSUPPORTED_VERSION,
-    KafkaError._AUTHENTICATION,
-    KafkaError._MAX_POLL_EXCEEDED,
-)
+PREFETCH_KB = 8_192
+"""How much a daemon's consumer fetches before it is asked for."""
 log = structlog.get_logger("consumer")
 Starts = Callable[[list[Place]], Mapping[Place, int]]
 Gone = Callable[[list[Place]], None]
-_PREFETCH_KB = 8_192
+Trouble = Callable[[Message, KafkaError], None]
+"""What to do about an error that came in place of a record: raise, or let reading go on."""
 _LONGEST_HAND_OVER_MS = 1_800_000
 _COMMITTED_S = 5
 _RETAKE_S = 0.25
@@ -63,16 +57,8 @@ class BatchConsumer:
 
     def __init__(self, settings: KafkaSettings, group: str, *, starts: Starts, gone: Gone, protocol: str = "consumer") -> None:
         config: dict[str, Any] = {
-            "group.id": group,
             "group.protocol": protocol,
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "auto.offset.reset": "error",
-            "queued.max.messages.kbytes": _PREFETCH_KB,
-            # Once so much waits, librdkafka would fetch no more for a second, and a fast fold would run dry.
-            "fetch.queue.backoff.ms": 10,
-            "fetch.wait.max.ms": 50,
+            "queued.max.messages.kbytes": PREFETCH_KB,
             # A hand-over of a long log takes its time, and what hangs for good is a matter for whoever watches the lag.
             "max.poll.interval.ms": _LONGEST_HAND_OVER_MS,
         }
@@ -82,8 +68,8 @@ class BatchConsumer:
                 "session.timeout.ms": 6000,
                 "heartbeat.interval.ms": 1000,
             }
-        self._consumer = Consumer(settings.client(**config))
-        self._group = group
+        self._consumer = Consumer(settings.consumer(group, **config))
+        self._trouble = partial(go_on, group)
         self._starts = starts
         self._gone = gone
         self._owned: set[Place] = set()
@@ -115,27 +101,11 @@ class BatchConsumer:
         Under load batches are full, at rest nothing waits for more. LogError when a partition no longer has the
         offset it should go on from.
         """
-        batch = Batch()
-        first = self._consumer.poll(timeout_s)
-        messages = [] if first is None else [first, *self._consumer.consume(limit - 1, 0)]
+        messages = polled(self._consumer, limit, timeout_s)
         if self._fault is not None:
             fault, self._fault = self._fault, None
             raise fault
-        owned = self._owned
-        topic: Any = None
-        partition: Any = None
-        records: list[Message] | None = None
-        for message in messages:
-            error = message.error()
-            if error is not None:
-                self._take_error(batch, message, error)
-                continue
-            if message.partition() != partition or message.topic() != topic:
-                topic, partition = message.topic(), message.partition()
-                records = batch.records.setdefault((topic, partition), []) if (topic, partition) in owned else None
-            if records is not None:
-                records.append(message)
-        return batch
+        return by_partition(messages, self._owned, self._trouble)
 
     def seek(self, starts: Mapping[Place, int]) -> None:
         """Go on from these offsets, also where reading was paused; what was fetched before is dropped."""
@@ -233,24 +203,51 @@ class BatchConsumer:
         self._gone(places)
         consumer.incremental_unassign(taken)
 
-    def _take_error(self, batch: Batch, message: Message, error: KafkaError) -> None:
-        code = error.code()
-        place: Any = (message.topic(), message.partition())
-        if code == KafkaError._PARTITION_EOF:
-            offset = message.offset()
-            if place in self._owned and offset is not None:
-                batch.ends[place] = offset
-        elif code == KafkaError._AUTO_OFFSET_RESET:
-            raise LogError(
-                f"{place[0]}/{place[1]}: the log no longer has the offset to go on from ({error.str()}): it was cut short, "
-                "or made anew"
-            )
-        elif code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_ID):
-            raise LogError(f"the topic {place[0]!r} does not exist: make it with `eventfold topics create`")
-        elif error.fatal() or code in _HOPELESS:
-            raise EventfoldError(f"group {self._group!r}: Kafka says: {error.str()}")
-        else:
-            log.warning("kafka says", group=self._group, error=error.str())
+
+def polled(consumer: Consumer, limit: int, timeout_s: float) -> list[Message]:
+    """Wait for one message, then take what else is there, up to `limit`."""
+    first = consumer.poll(timeout_s)
+    return [] if first is None else [first, *consumer.consume(limit - 1, 0)]
+
+
+def by_partition(messages: Iterable[Message], owned: Collection[Place], trouble: Trouble) -> Batch:
+    """The messages of a poll as a batch of the `owned` partitions; those of others are dropped, errors given to `trouble`."""
+    batch = Batch()
+    topic: Any = None
+    partition: Any = None
+    records: list[Message] | None = None
+    for message in messages:
+        error = message.error()
+        if error is not None:
+            if kind_of(error) is Kind.PARTITION_END:
+                place: Any = (message.topic(), message.partition())
+                offset = message.offset()
+                if place in owned and offset is not None:
+                    batch.ends[place] = offset
+            else:
+                trouble(message, error)
+            continue
+        if message.partition() != partition or message.topic() != topic:
+            topic, partition = message.topic(), message.partition()
+            records = batch.records.setdefault((topic, partition), []) if (topic, partition) in owned else None
+        if records is not None:
+            records.append(message)
+    return batch
+
+
+def go_on(group: str, message: Message, error: KafkaError) -> None:
+    """Log an error and go on, as a daemon does; LogError or EventfoldError when it lasts."""
+    kind = kind_of(error)
+    if kind is Kind.OFFSET_GONE:
+        raise LogError(
+            f"{message.topic()}/{message.partition()}: the log no longer has the offset to go on from ({said(error)}): it was "
+            "cut short, or made anew"
+        )
+    if kind in (Kind.TOPIC_MISSING, Kind.TOPIC_UNKNOWN):
+        raise LogError(no_topic(message.topic()))
+    if kind in (Kind.DENIED, Kind.ENDED, Kind.LASTS, Kind.TOPIC_DENIED):
+        raise EventfoldError(f"group {group!r}: Kafka says: {said(error)}")
+    log.warning("kafka says", group=group, error=said(error))
 
 
 def _offsets(offsets: Mapping[Place, int]) -> list[TopicPartition]:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from eventfold.kafka.errors import said
 from eventfold.kafka.publisher import UNKNOWN_TOPIC_MS, Delivered, NotSentError, PublishError, not_taken, position_of
 from eventfold.kafka.settings import KafkaSettings
 from eventfold.schemas.envelope import Headers
@@ -82,7 +83,7 @@ class LoopPublisher:
         except BufferError:
             raise UnavailableError(f"{_QUEUE:,} records wait for Kafka at {self._bootstrap} already") from None
         except KafkaException as error:
-            raise NotSentError(f"nothing was sent to {topic} for the key {key!r}: {error.args[0].str()}") from error
+            raise NotSentError(f"nothing was sent to {topic} for the key {key!r}: {said(error)}") from error
         try:
             async with asyncio.timeout(ACKNOWLEDGED_S):
                 return await sent

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from eventfold.kafka.errors import Kind, kind_of, said
 from eventfold.kafka.settings import KafkaSettings
 from eventfold.schemas.envelope import Headers
 from eventfold.schemas.errors import UNKNOWN, EventfoldError, NotFoundError
@@ -17,7 +18,6 @@ _STILL_S = 15.0
 UNKNOWN_TOPIC_MS = 5_000
 BULK_S = 120.0
 """For how long who sends many records waits for one acknowledgement: a broker that starts again is back by then."""
-_REFUSED = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.TOPIC_AUTHORIZATION_FAILED)
 Delivered = Callable[[Position], None]
 
 
@@ -81,7 +81,7 @@ class Publisher:
             except BufferError:
                 self._serve(0.1)
             except KafkaException as error:
-                raise NotSentError(f"nothing was sent to {topic} for the key {key!r}: {error.args[0].str()}") from error
+                raise NotSentError(f"nothing was sent to {topic} for the key {key!r}: {said(error)}") from error
             else:
                 self._serve(0)
                 return
@@ -114,10 +114,11 @@ class Publisher:
 
 def not_taken(failed: KafkaError) -> EventfoldError:
     """What it means that a record was not acknowledged."""
-    if failed.code() in (KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART):
+    kind = kind_of(failed)
+    if kind in (Kind.TOPIC_MISSING, Kind.TOPIC_UNKNOWN):
         return NotFoundError("a topic to write to does not exist: make it with `eventfold topics create`")
-    error = NotSentError if failed.code() in _REFUSED else PublishError
-    return error(f"Kafka did not take a record: {failed.str()}")
+    error = NotSentError if kind in (Kind.TOO_LARGE, Kind.TOPIC_DENIED) else PublishError
+    return error(f"Kafka did not take a record: {said(failed)}")
 
 
 @contextmanager
@@ -126,7 +127,7 @@ def _unknown() -> Iterator[None]:
     try:
         yield
     except KafkaException as error:
-        raise PublishError(f"Kafka's client gave up: {error.args[0].str()}") from error
+        raise PublishError(f"Kafka's client gave up: {said(error)}") from error
 
 
 def position_of(message: Message) -> Position:

@@ -1,12 +1,12 @@
-"""Reads committed records of the log as no daemon does: a scan of partitions to an end, single offsets, or what comes."""
+"""Reads committed records from where it is told, of no group: partitions up to an end, single offsets, or what comes."""
 
 from __future__ import annotations
 
-import math
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -14,22 +14,26 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from eventfold.kafka.consumer import Batch, Trouble, by_partition, go_on, polled
+from eventfold.kafka.errors import Kind, kind_of, no_topic, said
 from eventfold.kafka.settings import KafkaSettings
 from eventfold.schemas.errors import EventfoldError, LogError, NotFoundError
 from eventfold.schemas.record import Place
 
 _BATCH = 5_000
+_WAIT_S = 0.5
 _SILENT_S = 30
 # Reading on over so many records is cheaper than to ask for a place of its own.
 _NEAR = 1_000
-_PASSES = (KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TIMED_OUT, KafkaError._TRANSPORT)
+Span = tuple[int, int]
+"""From an offset up to an end, which is not included."""
 
 
 class RangeReader:
     """Opens a consumer a call, of no group, and closes it at the end.
 
-    What is read is committed. EventfoldError when Kafka is silent for 30 s, LogError when the log lacks an offset.
-    ahead_kb: how much may be fetched before it is asked for; None for as much as librdkafka likes.
+    What is read is committed. EventfoldError when Kafka is silent for 30 s, LogError when the log lacks an offset; `batches`
+    has its own limits. ahead_kb: how much may be fetched before it is asked for; None for as much as librdkafka likes.
     """
 
     def __init__(self, settings: KafkaSettings, group: str, ahead_kb: int | None = None) -> None:
@@ -37,31 +41,42 @@ class RangeReader:
         self._group = group
         self._ahead: dict[str, Any] = {} if ahead_kb is None else {"queued.max.messages.kbytes": ahead_kb}
 
-    def scan(self, spans: Mapping[Place, tuple[int, int]], what: str | None = None) -> Generator[Message, None, None]:
+    def batches(self, spans: Mapping[Place, Span], still_s: float) -> Generator[Batch, None, None]:
+        """Every record of each partition from its first offset until its end is reached, in batches, as daemons read.
+
+        An end is reached by the last record before it, or by the transaction markers behind that; the batch that reaches it
+        may hold records beyond it. A batch is empty when nothing came for half a second, so that the caller can stop. Errors
+        that may pass are logged. EventfoldError when no record comes for `still_s` seconds before the ends are reached.
+        """
+        left = _ends(spans)
+        if not left:
+            return
+        with self._consumer() as consumer:
+            consumer.assign([TopicPartition(*place, spans[place][0]) for place in left])
+            moved = time.monotonic()
+            for batch in _until(consumer, left, partial(go_on, self._group)):
+                yield batch
+                if batch.records:
+                    moved = time.monotonic()
+                elif left and time.monotonic() - moved > still_s:
+                    raise EventfoldError(f"the log does not come to its end at {sorted(left)}: is a transaction stuck?")
+
+    def scan(self, spans: Mapping[Place, Span], what: str | None = None) -> Generator[Message, None, None]:
         """Every record of each partition from its first offset up to the end, which is not included.
 
         A partition's records come in their order. On a terminal, `what` and how far it is stand on stderr meanwhile.
         """
-        left = {place: end for place, (start, end) in spans.items() if start < end}
-        if not left:
+        ends = _ends(spans)
+        if not ends:
             return
-        with self._consumer() as consumer, _progress(what, sum(end - spans[p][0] for p, end in left.items())) as advance:
-            consumer.assign([TopicPartition(*place, spans[place][0]) for place in left])
-            for messages in self._batches(consumer):
-                for message in messages:
-                    place: Any = (message.topic(), message.partition())
-                    end = left.get(place)
-                    if end is None:
-                        continue
-                    offset: Any = message.offset()
-                    if message.error() is None and offset < end:
-                        yield message
-                    if message.error() is not None or offset >= end - 1:
-                        del left[place]
-                        consumer.pause([TopicPartition(*place)])
-                if not left:
-                    return
-                advance(len(messages))
+        total = sum(end - spans[place][0] for place, end in ends.items())
+        with self._consumer() as consumer, _progress(what, total) as advance:
+            consumer.assign([TopicPartition(*place, spans[place][0]) for place in ends])
+            passing = _Passing()
+            for batch in self._heard(_until(consumer, dict(ends), passing), passing):
+                for place, records in batch.records.items():
+                    yield from _before(ends[place], records)
+                advance(len(batch))
 
     def at(self, place: Place, offsets: Sequence[int]) -> Iterator[Message]:
         """The records at these offsets of one partition, in their order; LogError when there is none at one of them."""
@@ -79,7 +94,8 @@ class RangeReader:
         with self._consumer() as consumer:
             for place, offset in sorted(starts):
                 consumer.assign([TopicPartition(*place, offset)])
-                if next(self._batches(consumer))[0].error() is None:
+                passing = _Passing()
+                if next(self._heard(_endless(consumer, {place}, passing), passing)).records:
                     found.add((place, offset))
         return found
 
@@ -87,74 +103,95 @@ class RangeReader:
         """Every record of each partition from an offset on, as they come; without an end, however long Kafka is silent."""
         with self._consumer() as consumer:
             consumer.assign([TopicPartition(*place, start) for place, start in starts.items()])
-            for messages in self._batches(consumer, math.inf):
-                yield from (message for message in messages if message.error() is None)
+            for batch in _endless(consumer, starts, _Passing()):
+                for records in batch.records.values():
+                    yield from records
 
     def _run(self, consumer: Consumer, place: Place, run: Sequence[int]) -> Iterator[Message]:
-        missing = set(run)
-        for messages in self._batches(consumer):
-            for message in messages:
-                offset: Any = message.offset()
-                if message.error() is None and offset in missing:
+        missing, passing = set(run), _Passing()
+        for batch in self._heard(_endless(consumer, {place}, passing), passing):
+            records = batch.records.get(place, [])
+            for message in records:
+                if (offset := _offset(message)) in missing:
                     missing.remove(offset)
                     yield message
-                elif missing and (message.error() is not None or offset > run[-1]):
-                    raise LogError(f"{place[0]}/{place[1]}: the log has no record at offset {min(missing)}")
             if not missing:
                 return
+            if place in batch.ends or _offset(records[-1]) > run[-1]:
+                raise LogError(f"{place[0]}/{place[1]}: the log has no record at offset {min(missing)}")
 
-    def _batches(self, consumer: Consumer, silent_s: float = _SILENT_S) -> Iterator[list[Message]]:
-        """What comes: records, and messages whose error is the end of their partition."""
-        said, deadline = "", time.monotonic() + silent_s
-        while True:
-            first = consumer.poll(0.5)
-            messages = [] if first is None else [first, *consumer.consume(_BATCH - 1, 0)]
-            found = []
-            for message in messages:
-                error = message.error()
-                if error is None or error.code() == KafkaError._PARTITION_EOF:
-                    found.append(message)
-                else:
-                    said = _passing(message, error)
-            if found:
-                yield found
-                deadline = time.monotonic() + silent_s
+    def _heard(self, batches: Iterable[Batch], passing: _Passing) -> Iterator[Batch]:
+        """Those that brought anything, if only the end of a partition; EventfoldError when none does for 30 s."""
+        deadline = time.monotonic() + _SILENT_S
+        for batch in batches:
+            if batch.records or batch.ends:
+                yield batch
+                deadline = time.monotonic() + _SILENT_S
             elif time.monotonic() > deadline:
-                raise EventfoldError(f"Kafka at {self._settings.bootstrap} has sent nothing for {silent_s} s{said}")
+                raise EventfoldError(f"Kafka at {self._settings.bootstrap} has sent nothing for {_SILENT_S} s{passing.said}")
 
     @contextmanager
     def _consumer(self, **more: Any) -> Iterator[Consumer]:
-        config = {
-            "group.id": self._group,
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "isolation.level": "read_committed",
-            "auto.offset.reset": "error",
-            "fetch.wait.max.ms": 50,
-            "fetch.queue.backoff.ms": 10,
-            **self._ahead,
-            **more,
-        }
-        consumer = Consumer(self._settings.client(**config))
+        consumer = Consumer(self._settings.consumer(self._group, **self._ahead, **more))
         try:
             yield consumer
         finally:
             consumer.close()
 
 
-def _passing(message: Message, error: KafkaError) -> str:
-    """What to say of an error, if it lasts; raise when it will not pass."""
-    code = error.code()
-    if code == KafkaError._AUTO_OFFSET_RESET:
-        raise LogError(
-            f"{message.topic()}/{message.partition()}: the log does not have the offset to read from ({error.str()}): it was "
-            "cut short, or made anew"
-        )
-    if code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_ID):
-        raise NotFoundError(f"the topic {message.topic()!r} does not exist: make it with `eventfold topics create`")
-    if code in _PASSES or error.retriable():
-        return f": {error.str()}"
-    raise EventfoldError(f"Kafka says: {error.str()}")
+class _Passing:
+    """Raises any error but one that passes, which it remembers for the sentence that says why nothing came."""
+
+    def __init__(self) -> None:
+        self.said = ""
+
+    def __call__(self, message: Message, error: KafkaError) -> None:
+        kind = kind_of(error)
+        if kind is Kind.OFFSET_GONE:
+            raise LogError(
+                f"{message.topic()}/{message.partition()}: the log does not have the offset to read from ({said(error)}): it "
+                "was cut short, or made anew"
+            )
+        if kind in (Kind.TOPIC_MISSING, Kind.TOPIC_UNKNOWN):
+            raise NotFoundError(no_topic(message.topic()))
+        if kind is not Kind.PASSES:
+            raise EventfoldError(f"Kafka says: {said(error)}")
+        self.said = f": {said(error)}"
+
+
+def _endless(consumer: Consumer, places: Collection[Place], trouble: Trouble) -> Iterator[Batch]:
+    """Batches of these partitions; an empty one whenever nothing comes for half a second."""
+    while True:
+        yield by_partition(polled(consumer, _BATCH, _WAIT_S), places, trouble)
+
+
+def _until(consumer: Consumer, left: dict[Place, int], trouble: Trouble) -> Iterator[Batch]:
+    """Batches until every partition has reached its end in `left`; one that has is taken out of it, and paused."""
+    while left:
+        batch = by_partition(polled(consumer, _BATCH, _WAIT_S), left, trouble)
+        reached = {place for place, records in batch.records.items() if _offset(records[-1]) + 1 >= left[place]}
+        reached |= {place for place, end in batch.ends.items() if end >= left[place]}
+        for place in reached:
+            del left[place]
+        if reached:
+            consumer.pause([TopicPartition(*place) for place in reached])
+        yield batch
+
+
+def _ends(spans: Mapping[Place, Span]) -> dict[Place, int]:
+    """Where each span ends that is not empty."""
+    return {place: end for place, (start, end) in spans.items() if start < end}
+
+
+def _before(end: int, records: Sequence[Message]) -> Sequence[Message]:
+    if _offset(records[-1]) < end:
+        return records
+    return [record for record in records if _offset(record) < end]
+
+
+def _offset(message: Message) -> int:
+    offset: Any = message.offset()
+    return int(offset)
 
 
 def _runs(offsets: Sequence[int]) -> Iterator[list[int]]:

@@ -44,6 +44,23 @@ class KafkaSettings:
         logger = logging.getLogger(LIBRDKAFKA)
         return {"bootstrap.servers": self.bootstrap, "logger": logger, **self.properties, **more}
 
+    def consumer(self, group: str, **more: Any) -> dict[str, Any]:
+        """librdkafka's configuration of a reader of committed records, which is told where to begin and tells of ends."""
+        return self.client(
+            **{
+                "group.id": group,
+                "isolation.level": "read_committed",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "error",
+                "fetch.wait.max.ms": 50,
+                # Once as much waits as may be fetched ahead, librdkafka would fetch no more for a second, and a fast
+                # fold would run dry.
+                "fetch.queue.backoff.ms": 10,
+                **more,
+            }
+        )
+
     def producer(self, **more: Any) -> dict[str, Any]:
         """librdkafka's configuration of an idempotent producer that partitions as Java's producers do.
 

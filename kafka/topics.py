@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -20,31 +21,15 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from eventfold.kafka.errors import Kind, kind_of, no_topic, said
 from eventfold.kafka.settings import KafkaSettings
-from eventfold.schemas.errors import NotFoundError, Transient
-from eventfold.schemas.names import Names
+from eventfold.schemas.errors import EventfoldError, NotFoundError, Transient
 from eventfold.schemas.record import Place
 
 _TIMEOUT_S = 15
 _LEADERS_S = 0.1
-_DAY_MS = 24 * 3600 * 1000
-_FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete", "compression.type": "zstd"}
-# Kafka deletes whole segments, so a record may be kept for retention and segment together; see eventfold.store.decided_ids.
-_WEEK = {
-    "retention.ms": str(7 * _DAY_MS),
-    "segment.ms": str(_DAY_MS // 2),
-    "cleanup.policy": "delete",
-    "compression.type": "zstd",
-}
-# The proof of a refusal outlives the command.
-_LONGER = {"retention.ms": str(8 * _DAY_MS)}
-# What a handler writes is made of a command, which its topic bounds at 1 MiB: with events of at most `LARGEST_EVENT` and
-# whatever a command's key and headers bring along it stays below this.
-LARGEST_RECORD = 4 << 20
-LARGEST_EVENT = 1_000_000
-_LARGE = {"max.message.bytes": str(LARGEST_RECORD)}
-# When a record was appended is the broker's to say; when it happened stands in ce_time.
-_RECORDED = {"message.timestamp.type": "LogAppendTime"}
+_SETTLED_S = 60
+_PAUSE_S = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,9 +55,7 @@ class Topics:
         found = self.existing(names)
         for name in names:
             if name not in found:
-                raise NotFoundError(
-                    f"the topic {name!r} does not exist: make it with `eventfold topics create`, unless it is another's"
-                )
+                raise NotFoundError(f"{no_topic(name)}, unless it is another's")
         return found
 
     def existing(self, names: Sequence[str]) -> dict[str, TopicInfo]:
@@ -85,7 +68,7 @@ class Topics:
             try:
                 topic = _result(future)
             except KafkaException as error:
-                if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                if kind_of(error) is Kind.TOPIC_UNKNOWN:
                     continue
                 raise self._cannot(f"describe the topic {name!r}", error) from error
             partitions = topic.partitions
@@ -117,7 +100,7 @@ class Topics:
                 _result(future)
                 made.append(name)
             except KafkaException as error:
-                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                if kind_of(error) is not Kind.TOPIC_EXISTS:
                     raise self._cannot(f"create the topic {name!r}", error) from error
         self._await_leaders([(name, partition) for name in made for partition in range(partitions)])
         return made
@@ -156,6 +139,20 @@ class Topics:
         level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
         return self._offsets(places, OffsetSpec.latest(), level)
 
+    def settled(self, places: Collection[Place], what: str, stop: threading.Event) -> dict[Place, int]:
+        """The high watermarks as they are now, once all that was written before is committed or aborted.
+
+        what: the records there, as errors call them. Transient when `stop` is set meanwhile; EventfoldError when a
+        transaction stays open for a minute.
+        """
+        ends, deadline = self.ends(places, committed=False), time.monotonic() + _SETTLED_S
+        while open_ := [p for p, end in self.ends(places, committed=True).items() if end < ends[p]]:
+            if stop.wait(_PAUSE_S):
+                raise Transient(f"told to stop while a transaction is open among {what}")
+            if time.monotonic() > deadline:
+                raise EventfoldError(f"{what} do not come to their end at {sorted(open_)}: is a transaction stuck?")
+        return ends
+
     def starts(self, places: Iterable[Place]) -> dict[Place, int]:
         """The first offset that each partition still has."""
         return self._offsets(places, OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED)
@@ -188,23 +185,7 @@ class Topics:
     def _cannot(self, what: str, error: KafkaException) -> Transient:
         # A client that asked with a leader's old epoch, after a broker's restart, would ask so for ever.
         self._admin = AdminClient(self._settings.client())
-        return Transient(f"Kafka at {self._settings.bootstrap}: cannot {what}: {error.args[0].str()}")
-
-
-def domain_topics(names: Names, domain: str, *, decides: bool) -> dict[str, dict[str, str]]:
-    """The topics of a domain and their settings; one that decides nothing has no commands and no refusals."""
-    wanted = {names.events(domain): _FOR_EVER | _RECORDED | _LARGE, names.dead_letters(domain): _FOR_EVER | _LARGE}
-    if decides:
-        wanted |= {names.commands(domain): _WEEK | _RECORDED, names.refusals(domain): _WEEK | _LONGER | _RECORDED | _LARGE}
-    return wanted
-
-
-def settings_of(names: Names, domains: Iterable[str], topic: str) -> Mapping[str, str]:
-    """The settings of a topic of one of these domains; what is none of theirs is kept for ever."""
-    for domain in domains:
-        if topic in (wanted := domain_topics(names, domain, decides=True)):
-            return wanted[topic]
-    return _FOR_EVER | _LARGE
+        return Transient(f"Kafka at {self._settings.bootstrap}: cannot {what}: {said(error)}")
 
 
 def _result(future: Future[Any]) -> Any:

@@ -10,28 +10,16 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from eventfold.kafka.domain_topics import LARGEST_RECORD
+from eventfold.kafka.errors import Kind, kind_of, said
 from eventfold.kafka.settings import KafkaSettings
-from eventfold.kafka.topics import LARGEST_RECORD
 from eventfold.schemas.errors import EventfoldError, Transient
 from eventfold.schemas.record import Place, ProducerRecord
 
 _TIMEOUT_S = 10
 _GIVEN_UP_S = 12
 TRANSACTION_TIMEOUT_MS = 10_000
-# _FATAL is what librdkafka says once it has learned in the background that it is fenced.
-_FENCED = (KafkaError._FENCED, KafkaError._FATAL, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
-_HOPELESS = (
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError.INVALID_RECORD,
-    KafkaError.MSG_SIZE_TOO_LARGE,
-    KafkaError.POLICY_VIOLATION,
-    KafkaError.RECORD_LIST_TOO_LARGE,
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-    KafkaError._UNKNOWN_PARTITION,
-    KafkaError._UNKNOWN_TOPIC,
-)
+_REJECTED = (Kind.DENIED, Kind.INVALID, Kind.TOO_LARGE, Kind.TOPIC_DENIED, Kind.TOPIC_MISSING)
 
 
 class Fenced(EventfoldError):
@@ -213,12 +201,12 @@ class Transactions:
             raise self._fault(error.__cause__) from error
 
     def _fault(self, error: KafkaException) -> Exception:
-        code = error.args[0].code()
-        if code in _FENCED:
+        kind = kind_of(error)
+        if kind is Kind.ENDED:
             return Fenced(
                 f"another instance took the transactional id {self._id!r} (give each its own --instance), or a transaction "
                 f"was not finished within {TRANSACTION_TIMEOUT_MS // 1000} s"
             )
-        if code in _HOPELESS:
-            return Rejected(f"Kafka does not take what {self._id!r} writes: {error.args[0].str()}")
+        if kind in _REJECTED:
+            return Rejected(f"Kafka does not take what {self._id!r} writes: {said(error)}")
         return error

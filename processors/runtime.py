@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from eventfold.kafka.consumer import BatchConsumer, Starts
+from eventfold.kafka.consumer import PREFETCH_KB, BatchConsumer
+from eventfold.kafka.range_reader import RangeReader
 from eventfold.kafka.schema_registry import Registry
 from eventfold.kafka.settings import KafkaSettings
 from eventfold.kafka.topics import Topics
@@ -117,10 +118,6 @@ class Runtime:
         calm_collector()
         heartbeat = Heartbeat(self.redis, self.names.prefix, f"{name}.handler@{self.instance}", "handler")
         store, outcomes, group = SliceStore(self.redis), Outcomes(self.redis), self.names.handler_group(name)
-
-        def tail(starts: Starts) -> BatchConsumer:
-            return BatchConsumer(self.kafka, f"{group}.tail", starts=starts, gone=lambda _: None, protocol=self.protocol)
-
         topics = Topics(self.kafka)
         handover = HandOver(
             domain,
@@ -131,7 +128,7 @@ class Runtime:
             names=self.names,
             codec=codec,
             generations=Generations(self.redis, self.names.prefix),
-            open_consumer=tail,
+            tail=RangeReader(self.kafka, f"{group}.tail", PREFETCH_KB),
             stop=stop,
         )
         handler = Handler(

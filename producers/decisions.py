@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 
-from eventfold.kafka.errors import KafkaException
+from eventfold.kafka.errors import KafkaException, said
 from eventfold.kafka.group_offsets import GroupOffsets
 from eventfold.kafka.range_reader import RangeReader
 from eventfold.kafka.settings import KafkaSettings
@@ -40,7 +40,7 @@ class Decisions:
                     left = self._left(group, ends)
                 except KafkaException as error:
                     # A coordinator that moves; whether it comes back, the time without progress decides.
-                    fault = error.args[0].str()
+                    fault = said(error)
                 else:
                     fault = "does the handler run? (eventfold status)"
                     yield left

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from eventfold.kafka.errors import KafkaException
+from eventfold.kafka.errors import KafkaException, said
 from eventfold.kafka.schema_registry import TRANSITIVE, Registry
 from eventfold.kafka.topics import Topics
 from eventfold.processors.runtime import Runtime
@@ -74,7 +74,7 @@ def _checked(what: str, look: Callable[[], str]) -> Finding:
     except EventfoldError as error:
         return Finding(what, WRONG, str(error))
     except KafkaException as error:
-        return Finding(what, WRONG, error.args[0].str())
+        return Finding(what, WRONG, said(error))
     except RedisError as error:
         return Finding(what, WRONG, f"{error}; `make up` starts a local one, REDIS_URL names another")
     except TimeoutError:

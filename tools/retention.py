@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from eventfold.kafka.topics import Topics, domain_topics
+from eventfold.kafka.domain_topics import domain_topics, forgets, wrong_settings
+from eventfold.kafka.topics import Topics
 from eventfold.schemas.names import Names
 from eventfold.store.decided_ids import TURN_MS
 
 _DAY_MS = 24 * 3600 * 1000
-# These must be as `eventfold topics create` makes them; how long commands are kept, and compression, may differ.
-_FIXED = ("cleanup.policy", "message.timestamp.type")
-_FOR_EVER = "-1"
-_KEPT = {"retention.ms": _FOR_EVER, "retention.bytes": _FOR_EVER, "cleanup.policy": "delete"}
 
 Configs = Mapping[str, Mapping[str, str]]
 
@@ -24,7 +21,7 @@ def faults(topics: Topics, names: Names, domain: str, *, decides: bool) -> list[
     if missing := sorted(set(wanted) - set(found)):
         return [f"missing: {', '.join(missing)}; run `eventfold topics create`"]
     configs = {name: topics.config(name) for name in wanted}
-    wrong = list(_settings(wanted, configs))
+    wrong = [fault for name, settings in wanted.items() for fault in wrong_settings(name, settings, configs[name])]
     counts = {name: info.partitions for name, info in found.items()}
     if len(set(counts.values())) != 1:
         wrong.append(f"must have the same number of partitions: {counts}")
@@ -38,22 +35,9 @@ def faults(topics: Topics, names: Names, domain: str, *, decides: bool) -> list[
 def foreign_faults(topics: Topics, name: str) -> list[str]:
     """What is wrong with a topic that others write, and that is to be folded anew at any time; NotFoundError without it."""
     info = topics.describe([name])[name]
-    config = topics.config(name)
-    wrong = [
-        f"{name} has {key}={config[key]}: what it forgets cannot be folded anew; let its owner set {value}, or copy it to a log"
-        for key, value in _KEPT.items()
-        if config[key] != value
-    ]
+    wrong = forgets(name, topics.config(name))
     starts = topics.starts([(name, p) for p in range(info.partitions)])
     return wrong + [f"{topic}/{p} begins at offset {offset}, not at 0" for (topic, p), offset in starts.items() if offset]
-
-
-def _settings(wanted: Configs, configs: Configs) -> Iterator[str]:
-    for name, settings in wanted.items():
-        for key, value in settings.items():
-            has = configs[name].get(key)
-            if has != value and (key in _FIXED or value == _FOR_EVER):
-                yield f"{name} has {key}={has}, it must be {value}"
 
 
 def _ids(commands: str, refusals: str, configs: Configs) -> Iterator[str]:

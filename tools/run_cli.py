@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from eventfold.kafka.topics import Topics, domain_topics
+from eventfold.kafka.domain_topics import domain_topics
+from eventfold.kafka.topics import Topics
 from eventfold.processors.runtime import Runtime
 from eventfold.processors.supervisor import supervise
 from eventfold.producers.handed import RUNTIME, handed

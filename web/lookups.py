@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from eventfold.kafka.errors import KafkaException
+from eventfold.kafka.errors import KafkaException, said
 from eventfold.processors.lookup.history import History
 from eventfold.processors.lookup.outcome_finder import OutcomeFinder
 from eventfold.schemas.errors import Transient, UnavailableError, UsageError
@@ -93,7 +93,7 @@ def _kafka_may_be_away() -> Iterator[None]:
     try:
         yield
     except (KafkaException, Transient) as error:
-        fault = error.args[0].str() if isinstance(error, KafkaException) else error
+        fault = said(error) if isinstance(error, KafkaException) else error
         raise UnavailableError(f"the log cannot be read now, ask again later: {fault}") from error
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
+from eventfold.kafka.domain_topics import LARGEST_RECORD
 from eventfold.kafka.publisher import Publisher, PublishError
 from eventfold.kafka.settings import KafkaSettings
-from eventfold.kafka.topics import LARGEST_RECORD, Topics
+from eventfold.kafka.topics import Topics
 from eventfold.processors.dead_letters.letters import Letter
 from eventfold.schemas.errors import EventfoldError, Transient
 from eventfold.schemas.names import Names

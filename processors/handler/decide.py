@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import structlog
 
-from eventfold.kafka.topics import LARGEST_EVENT
+from eventfold.kafka.domain_topics import LARGEST_EVENT
 from eventfold.processors.handler.asked import Asked
 from eventfold.processors.handler.ledger import Ledger
 from eventfold.processors.open_slice import place_of

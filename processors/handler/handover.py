@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 
 import structlog
 
-from eventfold.kafka.consumer import BatchConsumer, Starts
+from eventfold.kafka.consumer import BatchConsumer
+from eventfold.kafka.range_reader import RangeReader
 from eventfold.kafka.topics import Topics
 from eventfold.processors.handler.ledger import PARTS, Ledger, LedgerLost
 from eventfold.processors.open_slice import OpenSlice, opened
@@ -22,11 +24,9 @@ from eventfold.store.generations import Generation, Generations
 from eventfold.store.outcomes import KEPT_S, Outcome, Outcomes
 from eventfold.store.slices import SliceStore
 
-_BATCH = 5_000
 _STILL_S = 60
 
 log = structlog.get_logger("handler")
-Open = Callable[[Starts], BatchConsumer]
 
 
 def ledger_name(domain: Domain) -> str:
@@ -53,7 +53,7 @@ class HandOver:
         names: Names,
         codec: Codec,
         generations: Generations,
-        open_consumer: Open,
+        tail: RangeReader,
         stop: threading.Event,
     ) -> None:
         self._domain = domain
@@ -63,7 +63,7 @@ class HandOver:
         self._topics = topics
         self._codec = codec
         self._generations = generations
-        self._open_consumer = open_consumer
+        self._tail = tail
         self._stop = stop
         self._commands = names.commands(domain.name)
         self._events = names.events(domain.name)
@@ -122,30 +122,18 @@ class HandOver:
         for p, ledger in ledgers.items():
             slices[self._events, p] = ledger.events
             slices[self._refusals, p] = ledger.refusals
-        behind = {place for place, slice_ in slices.items() if slice_.progress.offset < ends[place]}
-        if not behind:
+        spans = {place: (slice_.start, ends[place]) for place, slice_ in slices.items() if slice_.progress.offset < ends[place]}
+        if not spans:
             return
         self._begun.clear()
-        consumer = self._open_consumer(lambda places: {place: slices[place].start for place in places})
-        consumer.pin(sorted(behind))
-        folded, moved = 0, time.monotonic()
-        try:
-            while behind:
+        folded = 0
+        with closing(self._tail.batches(spans, _STILL_S)) as batches:
+            for batch in batches:
                 if self._stop.is_set():
                     raise Transient("told to stop in the midst of a hand-over")
-                batch = consumer.poll(_BATCH, 0.5)
                 for place, records in batch.records.items():
                     self._fold_batch(place, ledgers[place[1]], slices[place], records, ends[place])
                     folded += len(records)
-                for place in list(behind):
-                    if max(slices[place].progress.offset, batch.ends.get(place, 0)) >= ends[place]:
-                        behind.discard(place)
-                if batch.records:
-                    moved = time.monotonic()
-                elif time.monotonic() - moved > _STILL_S:
-                    raise EventfoldError(f"the log does not come to its end at {sorted(behind)}: is a transaction stuck?")
-        finally:
-            consumer.close()
         log.info("folded the tail of the log", domain=self._domain.name, records=folded)
 
     def _fold_batch(self, place: Place, ledger: Ledger, slice_: OpenSlice, records: Sequence[Record], end: int) -> None:

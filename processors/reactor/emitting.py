@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from eventfold.kafka.topics import LARGEST_EVENT
+from eventfold.kafka.domain_topics import LARGEST_EVENT
 from eventfold.producers.commands import NO_REPLY
 from eventfold.producers.process_manager import Emit
 from eventfold.schemas.codec import Codec

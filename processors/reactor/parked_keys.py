@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -11,12 +10,8 @@ from eventfold.kafka.range_reader import RangeReader
 from eventfold.kafka.topics import Topics
 from eventfold.processors.dead_letters import letters
 from eventfold.processors.dead_letters.letters import DISCARDED, PARKED, Letter
-from eventfold.schemas.errors import EventfoldError, Transient
 from eventfold.schemas.position import Position
 from eventfold.schemas.record import Place, Record
-
-_STILL_S = 60
-_PAUSE_S = 0.05
 
 
 class ParkedKeys:
@@ -42,7 +37,7 @@ class ParkedKeys:
         for place in places:
             self._open[place] = {}
         boxes = {self._box(place) for place in places}
-        ends = settled(self._topics, boxes, stop)
+        ends = self._topics.settled(boxes, "the dead letters", stop)
         for box in boxes:
             self._read.pop(box, None)
         self._fill(ends)
@@ -121,14 +116,3 @@ def own_letters(reader: RangeReader, topics: Topics, spans: Mapping[Place, tuple
         about = letters.own_headers(record)
         if about.get("owner") == owner.encode() and not about.get("generation"):
             yield letters.read(record, "")
-
-
-def settled(topics: Topics, places: Collection[Place], stop: threading.Event) -> dict[Place, int]:
-    """The ends of partitions as they are now, once all that was written before is committed or aborted."""
-    ends, deadline = topics.ends(places, committed=False), time.monotonic() + _STILL_S
-    while open_ := [p for p, end in topics.ends(places, committed=True).items() if end < ends[p]]:
-        if stop.wait(_PAUSE_S):
-            raise Transient("told to stop while a transaction is open among the dead letters")
-        if time.monotonic() > deadline:
-            raise EventfoldError(f"the dead letters do not come to their end at {sorted(open_)}: is a transaction stuck?")
-    return ends

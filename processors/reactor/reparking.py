@@ -15,7 +15,7 @@ from eventfold.kafka.transactions import Transactions
 from eventfold.processors.dead_letters import letters
 from eventfold.processors.dead_letters.letters import DISCARDED, RETRIED, Letter
 from eventfold.processors.reactor.managing import Managing
-from eventfold.processors.reactor.parked_keys import own_letters, settled
+from eventfold.processors.reactor.parked_keys import own_letters
 from eventfold.processors.reactor.reacting import ReactionError
 from eventfold.processors.runtime import Runtime
 from eventfold.producers.process_manager import COMMANDS_LIVE_MS, ProcessManager
@@ -125,7 +125,7 @@ class _Round:
 def _open(managing: Managing, topics: Topics, key: bytes | None, place: Place | None) -> list[Letter]:
     info = topics.describe(sorted(set(managing.dead_letters.values())))
     boxes = [(name, p) for name, topic in info.items() for p in range(topic.partitions)]
-    ends = settled(topics, boxes, threading.Event())
+    ends = topics.settled(boxes, "the dead letters", threading.Event())
     spans = {box: (0, end) for box, end in ends.items()}
     found = letters.open_letters(own_letters(managing.reader(), topics, spans, managing.manager.name))
 

@@ -1,13 +1,16 @@
-"""A consumer that is closed while partitions are on their way to it."""
+"""A consumer that is closed while partitions are on their way to it, and one that its group will never take."""
 
 from __future__ import annotations
 
 import time
+from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
 from eventfold.kafka.consumer import BatchConsumer
 from eventfold.kafka.topics import Place
+from eventfold.schemas.errors import EventfoldError
 from tests.support.deadline import eventually
 from tests.support.sandbox import Sandbox
 
@@ -40,3 +43,24 @@ def test_who_is_closed_before_it_took_its_first_partitions_leaves_once_it_has_gi
     consumer.close()
     assert found == [([(topic, 0), (topic, 1)], [2])]
     assert members() == []
+
+
+def test_a_consumer_whose_static_name_another_one_has_says_so(sandbox: Sandbox) -> None:
+    """librdkafka gives it up, and it would never read a record."""
+    kafka = sandbox.installation.kafka
+    named = replace(kafka, properties={**kafka.properties, "group.instance.id": "same"})
+
+    def joining() -> BatchConsumer:
+        consumer = BatchConsumer(named, sandbox.topic("named"), starts=lambda at: dict.fromkeys(at, 0), gone=lambda _: None)
+        consumer.subscribe([sandbox.topic("flights.commands")])
+        return consumer
+
+    def polled(consumer: BatchConsumer) -> frozenset[Place]:
+        consumer.poll(1, 0.1)
+        return consumer.owned
+
+    with closing(joining()) as first:
+        eventually(lambda: polled(first), "it has its partitions")
+        with closing(joining()) as second, pytest.raises(EventfoldError, match="still used by another member"):
+            eventually(lambda: polled(second), "the second consumer has a partition")
+        assert polled(first)

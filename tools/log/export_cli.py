@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from eventfold.kafka.domain_topics import settings_of
 from eventfold.kafka.range_reader import RangeReader
-from eventfold.kafka.topics import Topics, settings_of
+from eventfold.kafka.topics import Topics
 from eventfold.processors.runtime import Runtime
 from eventfold.schemas.errors import EventfoldError, UsageError
 from eventfold.tools.log.export import export as export_partition

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from eventfold.kafka.domain_topics import LARGEST_RECORD
 from eventfold.kafka.publisher import BULK_S, Publisher
 from eventfold.kafka.settings import KafkaSettings
-from eventfold.kafka.topics import LARGEST_RECORD, TopicInfo, Topics
+from eventfold.kafka.topics import TopicInfo, Topics
 from eventfold.producers.cli import Interrupted
 from eventfold.schemas.errors import EventfoldError, UsageError
 from eventfold.schemas.partitioner import partition_of

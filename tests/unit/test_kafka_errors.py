@@ -1,0 +1,127 @@
+"""What each error of Kafka's client means, and what a consumer, a reader and the producers make of it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, Message
+
+from eventfold.kafka.consumer import Trouble, by_partition, go_on
+from eventfold.kafka.errors import Kind, kind_of, said
+from eventfold.kafka.publisher import NotSentError, PublishError, not_taken
+from eventfold.kafka.range_reader import _Passing
+from eventfold.kafka.settings import KafkaSettings
+from eventfold.kafka.transactions import Fenced, Rejected, Transactions
+from eventfold.schemas.errors import EventfoldError, LogError, NotFoundError
+
+KINDS = {
+    Kind.PARTITION_END: {KafkaError._PARTITION_EOF},
+    Kind.OFFSET_GONE: {KafkaError._AUTO_OFFSET_RESET},
+    Kind.TOPIC_MISSING: {KafkaError._UNKNOWN_TOPIC},
+    Kind.TOPIC_UNKNOWN: {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID},
+    Kind.TOPIC_EXISTS: {KafkaError.TOPIC_ALREADY_EXISTS},
+    Kind.ENDED: {KafkaError._FATAL, KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH},
+    Kind.TOPIC_DENIED: {KafkaError.TOPIC_AUTHORIZATION_FAILED},
+    Kind.DENIED: {
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    },
+    Kind.TOO_LARGE: {KafkaError.MSG_SIZE_TOO_LARGE},
+    Kind.INVALID: {
+        KafkaError.INVALID_RECORD,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError.RECORD_LIST_TOO_LARGE,
+        KafkaError._UNKNOWN_PARTITION,
+    },
+    Kind.LASTS: {
+        KafkaError.FENCED_INSTANCE_ID,
+        KafkaError.INCONSISTENT_GROUP_PROTOCOL,
+        KafkaError.INVALID_GROUP_ID,
+        KafkaError.UNSUPPORTED_VERSION,
+        KafkaError._AUTHENTICATION,
+        KafkaError._MAX_POLL_EXCEEDED,
+    },
+    Kind.PASSES: {KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TIMED_OUT, KafkaError._TRANSPORT},
+}
+CODES = {name: code for name in dir(KafkaError) if isinstance(code := getattr(KafkaError, name), int)}
+
+
+def test_each_code_is_of_its_kind_and_every_other_one_is_unknown() -> None:
+    kinds = {code: kind for kind, codes in KINDS.items() for code in codes}
+    wanted = {name: kinds.get(code, Kind.UNKNOWN) for name, code in CODES.items()}
+    assert {name: kind_of(KafkaError(code)) for name, code in CODES.items()} == wanted
+    assert {name: kind_of(KafkaException(KafkaError(code))) for name, code in CODES.items()} == wanted
+
+
+GOES_ON = type(None)
+# What comes of an error: in a daemon's consumer, where somebody waits for what is read, in a producer, in a transaction.
+MADE = {
+    Kind.OFFSET_GONE: (LogError, LogError, PublishError, KafkaException),
+    Kind.TOPIC_MISSING: (LogError, NotFoundError, NotFoundError, Rejected),
+    Kind.TOPIC_UNKNOWN: (LogError, NotFoundError, NotFoundError, KafkaException),
+    Kind.TOPIC_EXISTS: (GOES_ON, EventfoldError, PublishError, KafkaException),
+    Kind.ENDED: (EventfoldError, EventfoldError, PublishError, Fenced),
+    Kind.TOPIC_DENIED: (EventfoldError, EventfoldError, NotSentError, Rejected),
+    Kind.DENIED: (EventfoldError, EventfoldError, PublishError, Rejected),
+    Kind.TOO_LARGE: (GOES_ON, EventfoldError, NotSentError, Rejected),
+    Kind.INVALID: (GOES_ON, EventfoldError, PublishError, Rejected),
+    Kind.LASTS: (EventfoldError, EventfoldError, PublishError, KafkaException),
+    Kind.PASSES: (GOES_ON, GOES_ON, PublishError, KafkaException),
+    Kind.UNKNOWN: (GOES_ON, EventfoldError, PublishError, KafkaException),
+}
+
+
+@pytest.mark.parametrize("kind", MADE, ids=lambda kind: kind.name)
+def test_what_is_made_of_an_error(kind: Kind) -> None:
+    for code in KINDS.get(kind, {KafkaError.UNKNOWN}):
+        error = KafkaError(code)
+        faults = (
+            read(partial(go_on, "group"), error),
+            read(_Passing(), error),
+            not_taken(error),
+            Transactions(KafkaSettings(), "id")._fault(KafkaException(error)),
+        )
+        assert tuple(map(type, faults)) == MADE[kind], error.name()
+        assert all(said(error) in str(fault) for fault in faults if type(fault) in (EventfoldError, PublishError, Rejected))
+
+
+def read(trouble: Trouble, error: KafkaError) -> Exception | None:
+    """What a reader raises at an error in place of a record."""
+    try:
+        batch = by_partition([Message(topic="t", partition=0, error=error)], {("t", 0)}, trouble)
+    except EventfoldError as fault:
+        return fault
+    assert not batch.records and not batch.ends
+    return None
+
+
+def test_the_end_of_a_partition_is_no_error() -> None:
+    def trouble(*_: object) -> None:
+        raise AssertionError
+
+    ends = [Message(topic="t", partition=p, offset=9, error=KafkaError(KafkaError._PARTITION_EOF)) for p in (0, 1)]
+    records = [Message(topic="t", partition=p, offset=offset) for p in (0, 1) for offset in (7, 8)]
+    batch = by_partition([*records, *ends], {("t", 1)}, trouble)
+    assert batch.records == {("t", 1): records[2:]}
+    assert batch.ends == {("t", 1): 9}
+
+
+def test_what_passes_is_remembered_for_the_sentence_of_who_waits_in_vain() -> None:
+    passing = _Passing()
+    passing(Message(topic="t", partition=0), KafkaError(KafkaError._TRANSPORT, "broker 1 is down"))
+    assert passing.said == ": broker 1 is down"
+
+
+@pytest.mark.parametrize(
+    ("trouble", "says"),
+    [
+        (partial(go_on, "group"), "t/3: the log no longer has the offset to go on from (gone): it was cut short, or made anew"),
+        (_Passing(), "t/3: the log does not have the offset to read from (gone): it was cut short, or made anew"),
+    ],
+)
+def test_a_log_that_was_cut_short_is_named(trouble: Trouble, says: str) -> None:
+    with pytest.raises(LogError) as raised:
+        trouble(Message(topic="t", partition=3), KafkaError(KafkaError._AUTO_OFFSET_RESET, "gone"))
+    assert str(raised.value) == says
