@@ -18,8 +18,10 @@ from eventfold.installation import Installation
 from eventfold.processors.rebuild.display import Silent
 from eventfold.processors.rebuild.job import Job
 from eventfold.processors.runtime import calm_collector
-from eventfold.store.generations import SCRATCH, Generations
-from eventfold.store.slices import SliceId, SliceStore
+from eventfold.store.builds import SCRATCH
+from eventfold.store.generations import Generations
+from eventfold.store.slice_store import SliceStore
+from eventfold.store.slices import SliceId
 
 
 class Until(threading.Event):

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from eventfold.client import Client
     from eventfold.kafka.publisher import NotSentError, PublishError
     from eventfold.processors.lookup.changing import ConflictError
-    from eventfold.producers.decider import Decider, Kind, Refusal, joined
+    from eventfold.producers.decider import Decider, Decision, Kind, Refusal, State, joined
     from eventfold.producers.domain import Domain
     from eventfold.producers.process_manager import Emit, ProcessManager, Refused
-    from eventfold.projections.foreign import Foreign
+    from eventfold.projections.foreign import Bare, Foreign
     from eventfold.projections.paging import page_of, page_start
-    from eventfold.projections.projection import Index, Param, Projection, Table, sum_fields
+    from eventfold.projections.projection import Index, Projection, Table, sum_fields
+    from eventfold.projections.query import Param
     from eventfold.projections.reader import Reader
     from eventfold.schemas.errors import EventfoldError, NotFoundError, ParkedError, TimedOutError, UsageError
     from eventfold.schemas.event import Event
@@ -27,17 +28,19 @@ if TYPE_CHECKING:
     from eventfold.schemas.position import Position
     from eventfold.schemas.upcasting import upcaster
     from eventfold.store.outcomes import Outcome, OutcomeUnknownError
+    from eventfold.store.rows import Row
 
 _HOMES = {
     "client": "Client",
     "kafka.publisher": "NotSentError PublishError",
     "processors.lookup.changing": "ConflictError",
-    "producers.decider": "Decider Kind Refusal joined",
+    "producers.decider": "Decider Decision Kind Refusal State joined",
     "producers.domain": "Domain",
     "producers.process_manager": "Emit ProcessManager Refused",
-    "projections.foreign": "Foreign",
+    "projections.foreign": "Bare Foreign",
     "projections.paging": "page_of page_start",
-    "projections.projection": "Index Param Projection Table sum_fields",
+    "projections.projection": "Index Projection Table sum_fields",
+    "projections.query": "Param",
     "projections.reader": "Reader",
     "schemas.errors": "EventfoldError NotFoundError ParkedError TimedOutError UsageError",
     "schemas.event": "Event",
@@ -46,13 +49,16 @@ _HOMES = {
     "schemas.position": "Position",
     "schemas.upcasting": "upcaster",
     "store.outcomes": "Outcome OutcomeUnknownError",
+    "store.rows": "Row",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "Bare",
     "Client",
     "ConflictError",
     "Decider",
+    "Decision",
     "Domain",
     "Emit",
     "Event",
@@ -76,6 +82,8 @@ __all__ = [
     "Refusal",
     "Refused",
     "Retry",
+    "Row",
+    "State",
     "Stop",
     "Table",
     "TimedOutError",

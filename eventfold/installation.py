@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from eventfold.processors.runtime import Runtime
     from eventfold.producers.process_manager import ProcessManager
     from eventfold.producers.write_side import WriteSide
-    from eventfold.projections.reader import Readers
+    from eventfold.projections.queries import Readers
     from eventfold.schemas.codec import Codec
 
 
@@ -128,7 +128,7 @@ class Installation:
 
     @cached_property
     def readers(self) -> Readers:
-        from eventfold.projections.reader import Readers
+        from eventfold.projections.queries import Readers
 
         return Readers(self.redis, self.names, list(self.projections.values()), lambda: self.history)
 

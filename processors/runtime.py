@@ -32,7 +32,7 @@ from eventfold.store.connection import Redis
 from eventfold.store.generations import Generations
 from eventfold.store.heartbeats import Heartbeat
 from eventfold.store.outcomes import Outcomes
-from eventfold.store.slices import SliceStore
+from eventfold.store.slice_store import SliceStore
 
 _LOOK_S = 0.2
 log = structlog.get_logger("eventfold")

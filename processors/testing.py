@@ -11,20 +11,17 @@ ProcessManager.on), as they do in its daemon.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
-from pprint import pformat
 from typing import Any
 
+from eventfold.processors.reactor.in_memory import UnsoundError, checked
 from eventfold.processors.reactor.timers import timers_of
 from eventfold.producers.process_manager import Emit, ProcessManager, Refused
 from eventfold.projections.in_memory import folded
 from eventfold.schemas.codec import Codec
-from eventfold.schemas.errors import EventfoldError
 from eventfold.schemas.event import Event
-from eventfold.schemas.ids import checked_key
+from eventfold.schemas.testing import same
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +33,7 @@ class Reacted:
 
     def then(self, *emits: Emit) -> None:
         """Expect exactly these commands in this order; AssertionError shows the difference."""
-        _same([_plain(emit) for emit in emits], [_plain(emit) for emit in self.emitted], f"other commands follow {self.to}")
+        same([_plain(emit) for emit in emits], [_plain(emit) for emit in self.emitted], f"other commands follow {self.to}")
 
     def then_nothing(self) -> None:
         """Expect no command."""
@@ -58,7 +55,7 @@ class Given:
         react = self.manager.reactions.get(event.type)
         if react is None:
             return Reacted(event.type, ())
-        return self._reacted(event.type, react, _as_read(event, self.manager.reads[event.type]))
+        return self._reacted(event.type, react, event.reading(self.manager.reads[event.type]))
 
     def when_refused(self, refused: Refused) -> Reacted:
         """React to the refusal of one of its own commands; nothing follows one that it does not react to."""
@@ -86,27 +83,10 @@ class Given:
         return self._reacted(f"the deadline {name!r}", deadline.fires, Event(event.type, event.key, row["data"]))
 
     def _reacted(self, to: str, react: Callable[[Any], Sequence[Emit]], happened: Any) -> Reacted:
-        before = deepcopy(happened)
-        emitted = react(happened)
-        _same(before, happened, f"the reaction changed {to}")
-        if not isinstance(emitted, Sequence):
-            raise AssertionError(f"the reaction to {to} returned {emitted!r}, not a list of commands")
-        _same([*emitted], [*react(happened)], f"asked twice, the reaction answers twice ({to})")
-        for emit in emitted:
-            self._check(to, emit)
-        return Reacted(to, emitted)
-
-    def _check(self, to: str, emit: object) -> None:
-        if not isinstance(emit, Emit):
-            raise AssertionError(f"the reaction to {to} returned {emit!r}, which is no Emit")
         try:
-            checked_key(emit.key)
-            if self.codec is not None:
-                if self.codec.catalog.newest(emit.type).kind != "commands":
-                    raise AssertionError(f"what follows {to} cannot be sent: {emit.type} is no command")
-                self.codec.encode(emit.type, emit.data)
-        except (EventfoldError, TypeError) as error:
-            raise AssertionError(f"what follows {to} cannot be sent: {error}") from error
+            return Reacted(to, checked(to, react, happened, self.codec))
+        except UnsoundError as error:
+            raise AssertionError(str(error)) from error
 
 
 def given(manager: ProcessManager, codec: Codec | None = None) -> Given:
@@ -114,17 +94,5 @@ def given(manager: ProcessManager, codec: Codec | None = None) -> Given:
     return Given(manager, codec)
 
 
-def _as_read(event: Event, names: frozenset[str] | None) -> Event:
-    if names is None:
-        return event
-    return event._replace(data={name: value for name, value in event.data.items() if name in names})
-
-
 def _plain(emit: Emit) -> tuple[str, str, dict[str, Any]]:
     return emit.type, emit.key, dict(emit.data)
-
-
-def _same(expected: Any, found: Any, what: str) -> None:
-    if expected != found:
-        lines = difflib.ndiff(pformat(expected).splitlines(), pformat(found).splitlines())
-        raise AssertionError("\n".join([f"{what} (- expected, + found):", *lines]))

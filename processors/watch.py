@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from eventfold.kafka.topics import Topics
 from eventfold.processors.open_slice import OpenSlice, check_topic
 from eventfold.schemas.record import Place
-from eventfold.store.slices import SliceStore
+from eventfold.store.slice_store import SliceStore
 
 TOPICS_S = 5.0
 

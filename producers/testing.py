@@ -7,16 +7,15 @@ given(decider, scheduled).when(arrive).then_refused("not-departed")
 
 from __future__ import annotations
 
-import difflib
 from copy import deepcopy
 from dataclasses import dataclass
 from pprint import pformat
-from typing import Any
 
 import orjson
 
 from eventfold.producers.decider import Decider, Decision, Refusal, State
 from eventfold.schemas.message import Message
+from eventfold.schemas.testing import same
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +38,11 @@ class When:
                 raise AssertionError("a command has either events or one refusal")
             if not isinstance(self.decision, Refusal):
                 raise AssertionError(f"{self.command.type} was not refused, it gave:\n{pformat([*self.decision])}")
-            _same(expected[0], self.decision, f"{self.command.type} was refused otherwise than expected")
+            same(expected[0], self.decision, f"{self.command.type} was refused otherwise than expected")
             return Given(self.decider, self.state)
         if isinstance(self.decision, Refusal):
             raise AssertionError(f"{self.command.type} was refused: {self.decision.message} ({self.decision.code})")
-        _same(events, [*self.decision], f"{self.command.type} gave other events than expected")
+        same(events, [*self.decision], f"{self.command.type} gave other events than expected")
         return Given(self.decider, _evolved(self.decider, self.state, *events))
 
     def then_refused(self, code: str) -> None:
@@ -65,8 +64,8 @@ class Given:
         """Decide a command. AssertionError when `decide` changed the state or decides otherwise the second time."""
         before = deepcopy(self.state)
         decision = self.decider.decide(self.state, command)
-        _same(before, self.state, f"decide changed the state it was given ({command.type})")
-        _same(decision, self.decider.decide(self.state, command), f"asked twice, decide answers twice ({command.type})")
+        same(before, self.state, f"decide changed the state it was given ({command.type})")
+        same(decision, self.decider.decide(self.state, command), f"asked twice, decide answers twice ({command.type})")
         return When(self.decider, self.state, command, decision)
 
 
@@ -82,14 +81,8 @@ def _evolved(decider: Decider, state: State, *events: Message) -> State:
     for event in events:
         before = deepcopy(state)
         after = decider.evolve(state, event)
-        _same(before, state, f"evolve changed the state it was given ({event.type})")
+        same(before, state, f"evolve changed the state it was given ({event.type})")
         kept = orjson.loads(orjson.dumps(after, option=orjson.OPT_SORT_KEYS))
-        _same(after, kept, f"a snapshot would change the state after {event.type}")
+        same(after, kept, f"a snapshot would change the state after {event.type}")
         state = after
     return state
-
-
-def _same(expected: Any, found: Any, what: str) -> None:
-    if expected != found:
-        lines = difflib.ndiff(pformat(expected).splitlines(), pformat(found).splitlines())
-        raise AssertionError("\n".join([f"{what} (- expected, + found):", *lines]))

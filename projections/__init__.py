@@ -1,1 +1,1 @@
-"""The read side: folds, slices in Redis, generations, queries. Knows nothing of deciders."""
+"""The read side: declarations, folds, queries, paging, the past. Knows nothing of deciders."""

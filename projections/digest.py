@@ -16,7 +16,7 @@ def digest(reader: Reader) -> dict[str, Any]:
     total, rows = 0, 0
     for slice_ in reader.generation.slices():
         for table in reader.projection.tables:
-            # HSCAN may hand out a row twice.
+            # A scan may hand out a row twice.
             found = dict(reader.rows(slice_, table.name))
             rows += len(found)
             sum_ = sum(row_digest(key, row) for key, row in found.items()) % MODULUS

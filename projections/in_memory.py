@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 import orjson
 
 from eventfold.projections.fold import Fold
-from eventfold.projections.projection import Projection, Row
+from eventfold.projections.projection import Projection
 from eventfold.schemas.event import Event
-from eventfold.store.slices import Changes
+from eventfold.store.commits import Changes
+from eventfold.store.rows import Row
 
 HELD = 4_096
 
@@ -26,14 +27,7 @@ def folded(projection: Projection, events: Iterable[Event]) -> dict[str, dict[st
 def as_read(projection: Projection, events: Iterable[Event]) -> list[Event]:
     """The events as a projector would decode them: without the fields that no step declares to read."""
     reads = projection.reads
-
-    def read(event: Event) -> Event:
-        names = reads.get(event.type)
-        if names is None:
-            return event
-        return event._replace(data={name: value for name, value in event.data.items() if name in names})
-
-    return [read(event) for event in events]
+    return [event.reading(reads.get(event.type)) for event in events]
 
 
 class InMemory:

@@ -18,13 +18,14 @@ from typing import Any
 
 import orjson
 
-from eventfold.projections.projection import Projection, Row, Table
-from eventfold.schemas.envelope import header
+from eventfold.projections.projection import Projection, Table
 from eventfold.schemas.event import Event
 from eventfold.schemas.names import Names
 from eventfold.store.connection import Redis
 from eventfold.store.generations import Generations
-from eventfold.store.slices import SliceId, SliceStore
+from eventfold.store.rows import Row
+from eventfold.store.slice_store import SliceStore
+from eventfold.store.slices import SliceId
 
 CHUNK = 100
 BLOCK = 1_000
@@ -113,7 +114,7 @@ def _head(event: Event) -> str | None:
 
 def _id(event: Event) -> str | None:
     try:
-        return (_header(event, "ce_id") or b"").decode().lower() or None
+        return (event.header("ce_id") or b"").decode().lower() or None
     except UnicodeDecodeError:
         return None
 
@@ -143,11 +144,7 @@ def _place(event: Event) -> tuple[int | None, int]:
     """The event's version, if it has one that can be, and its offset."""
     offset = 0 if event.record is None else event.record.offset()
     try:
-        number = int(_header(event, "ce_sequence") or b"")
+        number = int(event.header("ce_sequence") or b"")
     except ValueError:
         return None, offset
     return number if 1 <= number <= offset + 1 else None, offset
-
-
-def _header(event: Event, name: str) -> bytes | None:
-    return None if event.record is None else header(event.record.headers(), name)

@@ -36,7 +36,7 @@ class Built(Protocol):
 
 
 def page_of(reader: Built, entries: Sequence[dict[str, Any]], next_start: str | None) -> Page:
-    """A page. next_start: what the index holds (slices.member) of the first entry not on it, None when there is none."""
+    """A page. next_start: the member (eventfold.store.slices) of the first entry not on it, None when there is none."""
     return {"entries": entries, "next": None if next_start is None else _token(reader.build, next_start)}
 
 

@@ -12,12 +12,12 @@ from typing import Any, Protocol
 
 from eventfold.projections.fold import FoldError
 from eventfold.projections.in_memory import folded
-from eventfold.projections.projection import Projection, Row
-from eventfold.schemas.envelope import header
+from eventfold.projections.projection import Projection
 from eventfold.schemas.errors import DecodeError, EventfoldError, NotFoundError, UsageError
 from eventfold.schemas.event import Event
 from eventfold.schemas.position import Position
 from eventfold.schemas.times import iso, millis
+from eventfold.store.rows import Row
 from eventfold.store.slices import member
 
 
@@ -164,7 +164,7 @@ def answer_as_of(projection: Projection, params: dict[str, Any], point: Point, p
 
 def _shown(aggregate: Aggregate) -> str:
     first = aggregate.events[0]
-    happened = header(None if first.record is None else first.record.headers(), "ce_time") or b"?"
+    happened = first.header("ce_time") or b"?"
     return f"{first.position}, happened {happened.decode(errors='replace')}, recorded {iso(first.recorded)}"
 
 
@@ -185,7 +185,7 @@ def _version(event: Event) -> int:
 
 
 def _header(event: Event, name: str) -> str:
-    found = header(None if event.record is None else event.record.headers(), name)
+    found = event.header(name)
     if found is None:
         raise _bad(event, f"the record has no {name} header, so it cannot be placed by it")
     return found.decode(errors="replace")

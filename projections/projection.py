@@ -1,4 +1,4 @@
-"""How a projection is declared: which events it folds into which rows, and which queries read them."""
+"""How a projection is declared: which events it folds into which rows, and which query reads them."""
 
 from __future__ import annotations
 
@@ -7,39 +7,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eventfold.projections.foreign import Foreign
-from eventfold.projections.paging import NO_PAGE, Page, page_of, page_start
+from eventfold.projections.query import MemberOf, Param, Query, index_query, itself, row_query
 from eventfold.schemas.errors import UsageError
 from eventfold.schemas.event import Event
 from eventfold.schemas.failure import Policy, Stop, may_park
 from eventfold.schemas.names import checked_name
-from eventfold.store.slices import CHANGES, META, PARKED, PARKED_EVENTS, member
+from eventfold.store.rows import Row
+from eventfold.store.slices import CHANGES, META, PARKED, PARKED_EVENTS
 
-Row = dict[str, Any]
 KeyOf = Callable[[Event], str | None]
 Step = Callable[[Row | None, Event], Row | None]
 Merge = Callable[[Row, Row], Row]
-MemberOf = Callable[[str, Row], str | None]
 
 
 def event_key(event: Event) -> str | None:
     """The aggregate's id: the key of rows that belong to one aggregate."""
     return event.key
-
-
-def itself(row: Row) -> Row:
-    """A row, shown as it is."""
-    return row
-
-
-def at_most(most: int) -> Callable[[str], int]:
-    """A parameter's check: a whole number from 1 to `most`."""
-
-    def check(given: str) -> int:
-        if not given.isascii() or not given.isdigit() or len(given) > len(str(most)) or not 1 <= int(given) <= most:
-            raise UsageError(f"limit must be between 1 and {most:,}, not {given[:40]!r}")
-        return int(given)
-
-    return check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,62 +48,6 @@ class Table:
     name: str
     merge: Merge | None = None
     indexes: tuple[Index, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Param:
-    """One parameter of a query. `positional` ones are its arguments, the others options.
-
-    check: turns text into what the query takes, raising UsageError; by default the text itself. form: which texts those are,
-    as JSON Schema, for who reads the description of what is served; by default any.
-    aggregate: it is the id of the one aggregate that the query is about, which can then be asked about its past too
-    (`--as-of` and its like).
-    """
-
-    name: str
-    help: str = ""
-    positional: bool = False
-    choices: tuple[str, ...] = ()
-    default: str | None = None
-    check: Callable[[str], Any] | None = None
-    form: Mapping[str, Any] = field(default_factory=dict)
-    aggregate: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
-    """The rows of one table that a query answers with, and how it shows them.
-
-    index, prefix: those whose text in the index begins with `prefix(**params)`. key: without an index, the one under the
-    value of this parameter. show: the row as it is shown, None for one that is not.
-    """
-
-    table: str
-    index: str = ""
-    prefix: Callable[..., str] | None = None
-    key: str = ""
-    show: Callable[[Row], Row | None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
-    """What a projection answers: `run(reader, **params)` returns a row, or rows for a list.
-
-    columns: the fields, in order, that a person is shown; programs get all. paged: it returns a projections.paging.Page,
-    and its parameter `page` takes the token of one. rows: which rows it answers with, of those that can be followed.
-    """
-
-    run: Callable[..., Any]
-    params: tuple[Param, ...] = ()
-    columns: tuple[str, ...] = ()
-    help: str = ""
-    paged: bool = False
-    rows: Answered | None = None
-
-    @property
-    def aggregate(self) -> Param | None:
-        """The parameter that names one aggregate, where there is one."""
-        return next((param for param in self.params if param.aggregate), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,14 +170,8 @@ class Projection:
 
         show: what a row is shown as, by default as it is; None for one that is as if it were not there.
         """
-
-        def run(reader: Any, **given: Any) -> Row | None:
-            row = reader.get(table, given[param.name])
-            return None if row is None else show(row)
-
         self.table(table)
-        rows = Answered(table=table, key=param.name, show=show)
-        self._answers(Query(run=run, params=(param,), columns=tuple(columns), help=help, rows=rows))
+        self._answers(row_query(table, param, help=help, columns=columns, show=show))
 
     def lists(
         self,
@@ -273,30 +194,20 @@ class Projection:
         declared = next((of for of in self.table(table).indexes if of.name == index), None)
         if declared is None:
             raise UsageError(f"the projection {self.name!r}: the table {table!r} has no index {index!r}")
-        member_of = declared.member
-
-        def run(reader: Any, limit: int = limit, page: str = NO_PAGE, **given: Any) -> Page | None:
-            begin = prefix(**given)
-            found = reader.entries(table, index, begin, limit=limit + 1, start=page_start(reader, page, begin))
-            if not found and not page:
-                return None
-            rest = found[limit:]
-            shown = [show(row) for _, row in found[:limit]]
-            # With its key: many rows may stand under one text.
-            return page_of(reader, shown, member(member_of(*rest[0]) or "", rest[0][0]) if rest else None)
-
-        paging = (
-            Param(
-                name="limit",
-                default=str(limit),
-                check=at_most(most),
-                form={"type": "integer", "minimum": 1, "maximum": most},
-                help="how many at most",
-            ),
-            Param(name="page", default=NO_PAGE, help="where to go on: what the page before gave as next"),
+        self._answers(
+            index_query(
+                table,
+                index,
+                declared.member,
+                prefix,
+                params=params,
+                help=help,
+                columns=columns,
+                show=show,
+                limit=limit,
+                most=most,
+            )
         )
-        rows = Answered(table=table, index=index, prefix=prefix, show=show)
-        self._answers(Query(run=run, params=(*params, *paging), columns=tuple(columns), help=help, paged=True, rows=rows))
 
     def _answers(self, query: Query) -> None:
         params = query.params
@@ -322,6 +233,3 @@ def sum_fields(left: Mapping[str, Any], right: Mapping[str, Any]) -> Row:
         else:
             merged[name] = mine + value
     return merged
-
-
-__all__ = ["Event", "Index", "Param", "Projection", "Query", "Row", "Table", "event_key", "sum_fields"]

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
 
-from eventfold.projections import past
-from eventfold.projections.fold import parsed
-from eventfold.projections.projection import Projection, Row, Table
-from eventfold.schemas.errors import EventfoldError, NotFoundError, ParkedError, TimedOutError, UsageError
-from eventfold.schemas.names import Names
+from eventfold.projections.projection import Projection, Table
+from eventfold.schemas.errors import EventfoldError, ParkedError, TimedOutError, UsageError
 from eventfold.schemas.partitioner import partition_of
 from eventfold.schemas.position import Position
 from eventfold.store import parked
-from eventfold.store.connection import Redis
-from eventfold.store.generations import Generation, Generations, chosen
-from eventfold.store.slices import SliceId, SliceStore, key_text
+from eventfold.store.builds import Generation
+from eventfold.store.generations import Generations
+from eventfold.store.rows import Row, parsed
+from eventfold.store.slice_store import SliceStore
+from eventfold.store.slices import SliceId, key_text
 
 _POLL_S = (0.001, 0.05)
 Sleep = Callable[[float], None]
@@ -35,14 +33,6 @@ class NotReachedError(TimedOutError):
         self.reached = reached
 
 
-class NoAnswerError(NotFoundError):
-    """A read model has nothing of what was asked for."""
-
-
-class NotBuiltError(NotFoundError):
-    """A read model of which there is no generation."""
-
-
 class Reader:
     """One projection's live generation, looked up once: everything read through one reader is of one build.
 
@@ -51,12 +41,16 @@ class Reader:
     """
 
     def __init__(
-        self, redis: Redis, projection: Projection, generation: Generation, generations: Generations, sleep: Sleep = time.sleep
+        self,
+        store: SliceStore,
+        projection: Projection,
+        generation: Generation,
+        generations: Generations,
+        sleep: Sleep = time.sleep,
     ) -> None:
         self.projection = projection
         self.generation = generation
-        self._redis = redis
-        self._store = SliceStore(redis)
+        self._store = store
         self._generations = generations
         self._sleep = sleep
 
@@ -64,10 +58,7 @@ class Reader:
         """The row under `key`, or None."""
         declared = self.projection.table(table)
         slices = self._homes(key) if declared.merge is None else self.generation.slices()
-        pipe = self._redis.pipeline(transaction=False)
-        for slice_ in slices:
-            pipe.hget(slice_.key(table), key)
-        found = [parsed(row, table, key) for row in pipe.execute() if row is not None]
+        found = [parsed(row, table, key) for row in self._store.row(slices, table, key)]
         if not found:
             self._refuse_gone(slices)
         return _merged(declared, found)
@@ -102,26 +93,15 @@ class Reader:
         declared = self.projection.table(table)
         if index not in {i.name for i in declared.indexes}:
             raise UsageError(f"the table {table!r} has no index {index!r}")
-        low, high = b"[" + max(prefix.encode(), start.encode()), b"[" + prefix.encode() + b"\xff"
-        first = {} if limit is None else {"start": 0, "num": limit}
         slices = self.generation.slices()
-        pipe = self._redis.pipeline(transaction=False)
-        for slice_ in slices:
-            pipe.zrangebylex(slice_.key(index), low, high, **first)
-        found: list[tuple[bytes, str, Row]] = []
-        for slice_, members in zip(slices, pipe.execute(), strict=True):
-            keys = [key_text(m.partition(b"\t")[2]) for m in members]
-            rows = self._store.rows(slice_, table, keys) if keys else []
-            found += [
-                (m, key, parsed(row, table, key)) for m, key, row in zip(members, keys, rows, strict=True) if row is not None
-            ]
+        found = self._store.by_index(slices, table, index, prefix, start=start, limit=limit)
         self._refuse_gone(slices)
-        return [(key, row) for _, key, row in sorted(found, key=lambda entry: entry[0])[:limit]]
+        return [(key, parsed(row, table, key)) for key, row in found]
 
     def rows(self, slice_: SliceId, table: str) -> Iterator[tuple[str, bytes]]:
-        """Every stored row of one slice, (key, canonical JSON), by HSCAN and in no order; a row may come twice."""
-        for key, row in self._redis.hscan_iter(slice_.key(table), count=1000):
-            yield key_text(key), row
+        """Every stored row of one slice, (key, canonical JSON), in no order; a row may come twice."""
+        for found in self._store.scan(slice_, table, index=False):
+            yield from found.items()
 
     def wait(self, positions: Iterable[Position], timeout_s: float) -> None:
         """Return once every position is folded; TimedOutError after `timeout_s`, saying how far the slice is; ParkedError for
@@ -175,121 +155,6 @@ class Reader:
             return
         if all(build.id != self.generation.id for build in self._generations.all(self.projection.name)):
             raise GenerationGoneError(f"the generation {self.generation.id} of {self.projection.name!r} was dropped: ask again")
-
-
-class Readers:
-    """Opens readers for the declared projections."""
-
-    def __init__(
-        self,
-        redis: Redis,
-        names: Names,
-        projections: Sequence[Projection],
-        log: Callable[[], past.Past] | None = None,
-        sleep: Sleep = time.sleep,
-    ) -> None:
-        """log: where the past is read. sleep: how to wait."""
-        self._redis = redis
-        self._sleep = sleep
-        self._log = log
-        self._generations = Generations(redis, names.prefix)
-        self.projections = {p.name: p for p in projections}
-
-    def projection(self, name: str) -> Projection:
-        try:
-            return self.projections[name]
-        except KeyError:
-            raise UsageError(f"no projection is called {name!r}; there are: {', '.join(sorted(self.projections))}") from None
-
-    def open(self, name: str, generation_id: str | None = None) -> Reader:
-        """A reader of the live generation, or of the one whose id begins so.
-
-        NotFoundError when the projection was never built, or there is no such generation.
-        """
-        projection = self.projection(name)
-        if generation_id is not None:
-            found = chosen(self._generations.all(name), generation_id).generation
-            return Reader(self._redis, projection, found, self._generations, self._sleep)
-        generation = self._generations.live(name)
-        if generation is None:
-            raise NotBuiltError(f"the read model {name!r} was never built: start it with `eventfold run projector {name}`")
-        return Reader(self._redis, projection, generation, self._generations, self._sleep)
-
-    def query(
-        self,
-        name: str,
-        params: dict[str, Any],
-        after: Sequence[Position] = (),
-        timeout_s: float = 10,
-        generation: str | None = None,
-    ) -> Any:
-        """Run a projection's query; NotFoundError when it answers None, UsageError for text that is not Unicode.
-
-        A row of an aggregate of which something is parked says so in a field `parked` (since, error, events); where there is
-        no row for that reason, ParkedError.
-        """
-        return self.ask(name, params, after, timeout_s, generation)[0]
-
-    def ask(
-        self,
-        name: str,
-        params: dict[str, Any],
-        after: Sequence[Position] = (),
-        timeout_s: float = 10,
-        generation: str | None = None,
-    ) -> tuple[Any, parked.Aside]:
-        """As `query`, with what is parked in the read model."""
-        _refuse_bytes(params)
-        if self.projection(name).query is None:
-            raise UsageError(f"the projection {name!r} declares no query")
-        try:
-            answer, aside = self._answer(name, params, after, timeout_s, generation)
-        except GenerationGoneError:
-            answer, aside = self._answer(name, params, after, timeout_s, generation)
-        if answer is None and aside.mark is not None:
-            raise ParkedError(
-                f"{name} has no {_given(params)!r}: its events from {aside.since} on are parked ({aside.mark.error}): see "
-                f"`eventfold dead-letters list --owner {name}`"
-            )
-        if isinstance(answer, dict) and aside.mark is not None:
-            answer = {**answer, "parked": aside.to_json()}
-        return _there(name, params, answer), aside
-
-    def query_as_of(self, name: str, params: dict[str, Any], point: past.Point) -> Any:
-        """As `query`, but of one aggregate's own events up to a point, folded from the log; see eventfold.projections.past."""
-        if self._log is None:
-            raise UsageError("these readers know no log to read the past from")
-        _refuse_bytes(params)
-        return _there(name, params, past.answer_as_of(self.projection(name), params, point, self._log()))
-
-    def _answer(
-        self, name: str, params: dict[str, Any], after: Sequence[Position], timeout_s: float, generation: str | None
-    ) -> tuple[Any, parked.Aside]:
-        reader = self.open(name, generation)
-        reader.wait(after, timeout_s)
-        query = reader.projection.query
-        assert query is not None
-        answer = query.run(reader, **params)
-        return answer, reader.parked(None if query.aggregate is None else params.get(query.aggregate.name))
-
-
-def _there(name: str, params: dict[str, Any], answer: Any) -> Any:
-    if answer is None:
-        raise NoAnswerError(f"{name} has no {_given(params)!r}")
-    return answer
-
-
-def _given(params: dict[str, Any]) -> str:
-    return " ".join(str(value) for value in params.values() if value not in (None, ""))
-
-
-def _refuse_bytes(params: dict[str, Any]) -> None:
-    """Refuse an argument of a command line that is not UTF-8: Python holds its bytes as text that nothing can encode."""
-    for value in params.values():
-        try:
-            str(value).encode()
-        except UnicodeEncodeError:
-            raise UsageError(f"{value!r} is not Unicode text") from None
 
 
 def _merged(table: Table, rows: Iterable[Row]) -> Row | None:

@@ -16,10 +16,10 @@ from pprint import pformat
 
 import orjson
 
-from eventfold.projections.fold import to_json
 from eventfold.projections.in_memory import HELD, InMemory, as_read, fold, folded
-from eventfold.projections.projection import Projection, Row, Table
+from eventfold.projections.projection import Projection, Table
 from eventfold.schemas.event import Event
+from eventfold.store.rows import Row, to_json
 
 __all__ = ["Given", "assert_folds_alike", "folded", "given"]
 

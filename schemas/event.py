@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from eventfold.schemas.envelope import Envelope
+from eventfold.schemas.envelope import Envelope, header
 from eventfold.schemas.position import Position
 from eventfold.schemas.record import Record
 
@@ -39,6 +39,16 @@ class Event(NamedTuple):
     def envelope(self) -> Envelope:
         """The CloudEvents envelope, read only when asked for; DecodeError when it cannot be."""
         return Envelope.from_headers(None if self.record is None else self.record.headers())
+
+    def header(self, name: str) -> bytes | None:
+        """One header of its record; None where the record has none of that name, or there is no record."""
+        return None if self.record is None else header(self.record.headers(), name)
+
+    def reading(self, names: frozenset[str] | None) -> Event:
+        """The event as it is decoded for who declares to read these fields of its data alone; None: all."""
+        if names is None:
+            return self
+        return self._replace(data={name: value for name, value in self.data.items() if name in names})
 
     def __repr__(self) -> str:
         return f"Event({self.type!r}, {self.key!r}, {self.data!r}, {self.position})"

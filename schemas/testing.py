@@ -14,10 +14,8 @@ from typing import Any
 
 from eventfold.schemas.catalog import Catalog
 from eventfold.schemas.codec import Codec
-from eventfold.schemas.errors import DecodeError, UsageError
-from eventfold.schemas.framing import SingleObject
-from eventfold.schemas.parsed import parse
-from eventfold.schemas.writing import Writer
+from eventfold.schemas.errors import DecodeError
+from eventfold.schemas.writing import written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +32,7 @@ class Given:
 
         AssertionError shows the difference, or says why it cannot be read.
         """
-        found = self._read()
-        if found != dict(expected):
-            lines = difflib.ndiff(pformat(dict(expected)).splitlines(), pformat(found).splitlines())
-            difference = "\n".join(line for line in lines if not line.startswith("?"))
-            raise AssertionError(f"{self.type} version {self.version} becomes other data (- expected, + found):\n{difference}")
+        same(dict(expected), self._read(), f"{self.type} version {self.version} becomes other data")
 
     def then_fails(self, says: str) -> None:
         """Expect that it cannot be read, with this in the error's text; AssertionError says what came instead."""
@@ -71,10 +65,8 @@ def given(type: str, version: int, data: Mapping[str, Any], *, catalog: Catalog 
     return Given(type=type, version=version, value=written(catalog, type, version, data), codec=Codec(catalog))
 
 
-def written(catalog: Catalog, type: str, version: int, data: Mapping[str, Any]) -> bytes:
-    """The bytes of a message in single-object encoding, as whoever had this version wrote it; UsageError as `given`."""
-    versions = {message.version: message for message in catalog.versions(type)}
-    if version not in versions:
-        raise UsageError(f"{type} has no version {version}; there are: {', '.join(map(str, versions))}")
-    message = versions[version]
-    return Writer(parse(message)).write(SingleObject(catalog).header(message), data)
+def same(expected: Any, found: Any, what: str) -> None:
+    """AssertionError that says `what` and shows the difference, where there is one."""
+    if expected != found:
+        lines = difflib.ndiff(pformat(expected).splitlines(), pformat(found).splitlines())
+        raise AssertionError("\n".join([f"{what} (- expected, + found):", *lines]))

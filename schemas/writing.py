@@ -10,9 +10,11 @@ from typing import Any
 from fastavro import schemaless_writer
 from fastavro.validation import validate
 
+from eventfold.schemas.catalog import Catalog
 from eventfold.schemas.decimals import to_bytes
 from eventfold.schemas.errors import UsageError
-from eventfold.schemas.parsed import Parsed, decimals, kinds, type_name, underlying
+from eventfold.schemas.framing import SingleObject
+from eventfold.schemas.parsed import Parsed, decimals, kinds, parse, type_name, underlying
 from eventfold.schemas.times import FIRST_DAY, FIRST_MS, LAST_DAY, LAST_MS
 
 # Avro's int has 32 bits; a time or date that no calendar shows (years 1 to 9999) would stop every fold that reads it.
@@ -80,3 +82,15 @@ def _fits(value: Any, schema: Any, decimal: bool) -> bool:
     if decimal and isinstance(value, int | bytes | bytearray | Decimal):
         return value.__class__ is int
     return bool(validate(value, underlying(schema), raise_errors=False))
+
+
+def written(catalog: Catalog, type: str, version: int, data: Mapping[str, Any]) -> bytes:
+    """The bytes of a message in single-object encoding, as whoever had this version wrote it.
+
+    UsageError when there is no such version, or naming the field that does not fit it.
+    """
+    versions = {message.version: message for message in catalog.versions(type)}
+    if version not in versions:
+        raise UsageError(f"{type} has no version {version}; there are: {', '.join(map(str, versions))}")
+    message = versions[version]
+    return Writer(parse(message)).write(SingleObject(catalog).header(message), data)

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 import orjson
 
 from eventfold.schemas.position import Position
+from eventfold.store.commits import Changes
 from eventfold.store.outcomes import Outcome
-from eventfold.store.slices import Changes
 
 IDS = ("ids_even", "ids_odd")
 STATE = "state"

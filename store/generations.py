@@ -1,26 +1,22 @@
-"""Generations: complete builds of a projection, of which exactly one is live.
+"""The registry of generations: which there are of each projection, and which one is live.
 
-Keys: `{<prefix><projection>}:live`, JSON with `generation`, `version` and `partitions` (the number of partitions of
-each topic, with the prefix), so that a query needs no Kafka; `{<prefix><projection>}:generations`, a hash with what is
-known of each by its id; and `{<prefix><projection>}:dropped`, the same of those whose slices are being deleted. All lie
-in one hash slot, so that a switch is one atomic step.
+Keys: `{<prefix><projection>}:live`, the pointer, so that a query needs no Kafka; `{<prefix><projection>}:generations`, a hash
+with what is known of each by its id; and `{<prefix><projection>}:dropped`, the same of those whose slices are being deleted.
+All lie in one hash slot, so that a switch is one atomic step.
 """
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import Any
+from dataclasses import replace
 
 import orjson
 from redis import Redis
 
 from eventfold.schemas.errors import EventfoldError, NotFoundError
-from eventfold.store.slices import SliceId, SliceStore
+from eventfold.store.builds import KEPT, LIVE, Build, Generation, new_build, parse_entry, parse_pointer, pointer
+from eventfold.store.slice_store import SliceStore
 
-BUILDING, LIVE, KEPT, SCRATCH = "building", "live", "kept", "scratch"
 # Writes the pointer and some entries, if the pointer is still the one that was seen, the entry that must be there is, and
 # it is not too late by Redis' own clock.
 _POINT = """
@@ -62,60 +58,6 @@ class TooLateError(EventfoldError):
     """The time in which a switch had to be made is over."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Generation:
-    """One build: its id, the projection's version that makes it, the partitions of the topics it folds."""
-
-    projection: str
-    id: str
-    version: int
-    partitions: Mapping[str, int]
-
-    def slice(self, topic: str, partition: int) -> SliceId:
-        return SliceId(owner=self.projection, generation=self.id, topic=topic, partition=partition)
-
-    def slices(self) -> list[SliceId]:
-        """Every slice of the build, whether it was written yet or not."""
-        return [self.slice(topic, p) for topic, count in self.partitions.items() for p in range(count)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Build:
-    """A generation as the registry knows it.
-
-    parts: of its slices, so that it can be dropped by who does not know the projection as it was. state: `building`;
-    `live`; `kept`, fed for a rollback; `scratch`, made for a comparison. made, switched, expires: times in milliseconds:
-    when it was begun, went live or ceased to be, and may be dropped. first, last: offsets by `topic/partition` where it
-    does not begin at zero, or ends before the log does: then it is not the whole history.
-    """
-
-    generation: Generation
-    parts: tuple[str, ...]
-    state: str
-    made: int
-    switched: int | None = None
-    expires: int | None = None
-    first: Mapping[str, int] = field(default_factory=dict)
-    last: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def id(self) -> str:
-        return self.generation.id
-
-    @property
-    def whole(self) -> bool:
-        """Whether it is of the whole history."""
-        return not self.first and not self.last
-
-    def to_json(self) -> bytes:
-        body = {name: getattr(self, name) for name in _FIELDS}
-        body |= {"version": self.generation.version, "partitions": dict(self.generation.partitions), "parts": list(self.parts)}
-        return orjson.dumps(body)
-
-
-_FIELDS = ("state", "made", "switched", "expires", "first", "last")
-
-
 class Generations:
     """Which generations of each projection there are, and which is live."""
 
@@ -128,7 +70,7 @@ class Generations:
     def live(self, projection: str) -> Generation | None:
         """The live generation, or None when the projection was never built (or Redis lost it)."""
         stored = self._redis.get(self._key(projection))
-        return None if stored is None else _parse(projection, stored)  # type: ignore[arg-type]
+        return None if stored is None else parse_pointer(projection, stored)  # type: ignore[arg-type]
 
     def all(self, projection: str) -> list[Build]:
         """Every generation, oldest first."""
@@ -141,7 +83,8 @@ class Generations:
         """
         found = self.live(projection)
         if found is None:
-            self._make(new_build(projection, version, partitions, parts, LIVE))
+            build = new_build(projection, version, partitions, parts, LIVE)
+            self._set(projection, b"", build.generation, [build])
             found = self.live(projection)
             if found is None:
                 raise EventfoldError(f"the live generation of {projection!r} vanished from Redis as it was made")
@@ -164,7 +107,7 @@ class Generations:
         NotFoundError when `to` was dropped meanwhile.
         """
         projection = to.generation.projection
-        before = b"" if live is None else _pointer(live.generation)
+        before = b"" if live is None else pointer(live.generation)
         entries = [replace(to, state=LIVE, switched=now, expires=None)]
         entries += [replace(old, expires=now) for old in self.all(projection) if old.state == KEPT and old.id != to.id]
         if live is not None:
@@ -183,7 +126,7 @@ class Generations:
         """
         projection = build.generation.projection
         keys = [self._key(projection), self._registry(projection), self._dropped(projection)]
-        if not self._retire(keys=keys, args=[_pointer(build.generation), build.id]):
+        if not self._retire(keys=keys, args=[pointer(build.generation), build.id]):
             return False
         self._delete(build, store)
         return True
@@ -202,12 +145,8 @@ class Generations:
 
     def _entries(self, projection: str, key: str) -> list[Build]:
         stored: dict[bytes, bytes] = self._redis.hgetall(key)  # type: ignore[assignment]
-        found = [_entry(projection, id_.decode(), orjson.loads(body)) for id_, body in stored.items()]
+        found = [parse_entry(projection, id_.decode(), orjson.loads(body)) for id_, body in stored.items()]
         return sorted(found, key=lambda build: (build.made, build.id))
-
-    def _make(self, build: Build) -> None:
-        """Make a live one where there is none."""
-        self._set(build.generation.projection, b"", build.generation, [build])
 
     def _set(
         self,
@@ -220,7 +159,7 @@ class Generations:
     ) -> bytes:
         fields = [part for entry in entries for part in (entry.id, entry.to_json())]
         keys = [self._key(projection), self._registry(projection)]
-        args = [before, _pointer(live), there, "" if until is None else until, *fields]
+        args = [before, pointer(live), there, "" if until is None else until, *fields]
         came: bytes = self._point(keys=keys, args=args)
         return came
 
@@ -234,17 +173,6 @@ class Generations:
         return f"{{{self._prefix}{projection}}}:dropped"
 
 
-def new_build(
-    projection: str, version: int, partitions: Mapping[str, int], parts: Sequence[str], state: str, **more: Any
-) -> Build:
-    """A generation that is not entered yet, under an id of its own."""
-    made = datetime.now(UTC)
-    # Never the same id twice, even where Redis forgot the last one: a late writer must not meet a namesake.
-    id_ = f"{made:%Y%m%d-%H%M%S}-{secrets.token_hex(6)}"
-    generation = Generation(projection=projection, id=id_, version=version, partitions=dict(partitions))
-    return Build(generation=generation, parts=tuple(parts), state=state, made=int(made.timestamp() * 1000), **more)
-
-
 def check_partitions(generation: Generation, partitions: Mapping[str, int]) -> None:
     """EventfoldError when the topics have other partitions than the generation was made for."""
     if dict(generation.partitions) != dict(partitions):
@@ -252,26 +180,3 @@ def check_partitions(generation: Generation, partitions: Mapping[str, int]) -> N
             f"the live generation of {generation.projection!r} was folded from {dict(generation.partitions)} partitions, now "
             f"there are {dict(partitions)}: the partitions of a log never change in place"
         )
-
-
-def chosen(builds: Sequence[Build], id_: str) -> Build:
-    """The build whose id begins so; NotFoundError when that is none, or more than one."""
-    found = [build for build in builds if build.id.startswith(id_)]
-    if len(found) != 1:
-        there = ", ".join(build.id for build in builds) or "none"
-        raise NotFoundError(f"{len(found) or 'no'} generations have an id that begins with {id_!r}; there are: {there}")
-    return found[0]
-
-
-def _pointer(generation: Generation) -> bytes:
-    return orjson.dumps({"generation": generation.id, "version": generation.version, "partitions": dict(generation.partitions)})
-
-
-def _parse(projection: str, stored: bytes) -> Generation:
-    body = orjson.loads(stored)
-    return Generation(projection=projection, id=body["generation"], version=body["version"], partitions=body["partitions"])
-
-
-def _entry(projection: str, id_: str, body: dict[str, Any]) -> Build:
-    generation = Generation(projection=projection, id=id_, version=body["version"], partitions=body["partitions"])
-    return Build(generation=generation, parts=tuple(body["parts"]), **{name: body[name] for name in _FIELDS})

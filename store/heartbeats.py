@@ -103,6 +103,12 @@ def daemons(redis: Redis, prefix: str) -> dict[str, dict[str, Any]]:
     return found
 
 
+def feeding(found: Mapping[str, Mapping[str, Any]], projection: str) -> list[Mapping[str, Any]]:
+    """What the living projectors of a projection say, of what `daemons` found."""
+    alive = (body for body in found.values() if body["alive"] and body["role"] == "projector")
+    return [body for body in alive if body.get("projection") == projection]
+
+
 def state(body: Mapping[str, Any]) -> str:
     """What a daemon does by its last sign of life, in a few words."""
     if not body["alive"]:

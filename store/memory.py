@@ -8,8 +8,8 @@ from typing import Any
 from redis import Redis
 
 from eventfold.schemas.errors import EventfoldError
-from eventfold.store.generations import Build
-from eventfold.store.slices import SliceStore
+from eventfold.store.builds import Build
+from eventfold.store.slice_store import SliceStore
 
 # What must be left over, of all there is: Redis' memory is more than its data (buffers, fragments).
 _SPARE = 0.05

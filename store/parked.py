@@ -14,7 +14,8 @@ from typing import Any
 import orjson
 
 from eventfold.schemas.position import Position
-from eventfold.store.slices import PARKED, PARKED_EVENTS, SliceId, SliceStore
+from eventfold.store.slice_store import SliceStore
+from eventfold.store.slices import PARKED, PARKED_EVENTS, SliceId
 
 Marks = Mapping[bytes, "Mark"]
 _LONGEST = 1_000
@@ -88,6 +89,11 @@ def first_of(store: SliceStore, events: Sequence[tuple[SliceId, int]]) -> tuple[
 def marks(store: SliceStore, slices: Sequence[SliceId]) -> list[dict[bytes, Mark]]:
     """What is parked in each slice, by key."""
     return [{key: Mark.parse(of) for key, of in found.items()} for found in store.hashes(slices, PARKED)]
+
+
+def counts(store: SliceStore, slices: Sequence[SliceId]) -> list[int]:
+    """How many keys are parked in each slice."""
+    return store.sizes(PARKED, slices)
 
 
 def offsets(store: SliceStore, slice_: SliceId, key: bytes) -> list[int]:

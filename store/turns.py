@@ -6,7 +6,9 @@ import time
 from dataclasses import replace
 from typing import Self
 
-from eventfold.store.slices import Changes, Commit, Progress, SliceId, SliceStore
+from eventfold.store.commits import Changes, Commit
+from eventfold.store.slice_store import SliceStore
+from eventfold.store.slices import Progress, SliceId
 
 _TRIES = 100
 _PAUSE_S = 0.05
@@ -44,7 +46,7 @@ class Turns:
         """Where the slice stands; None, and a turn less, while a switch of generations or another look holds it."""
         self._looked = time.monotonic()
         if self._refused >= _PATIENT:
-            before = self._store.seize(slice_, round(min(max(2_000 * self._took_s, _LEAST_MS), _MOST_MS)))
+            before = self._store.holds.seize(slice_, round(min(max(2_000 * self._took_s, _LEAST_MS), _MOST_MS)))
             if before is not None:
                 self._held = Commit(slice=slice_, before=before, after=before, changes=Changes(), holder=True)
         else:

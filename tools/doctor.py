@@ -20,7 +20,8 @@ from eventfold.processors.runtime import Runtime
 from eventfold.schemas.errors import FAILED, EventfoldError
 from eventfold.store.connection import RedisError
 from eventfold.store.heartbeats import daemons
-from eventfold.store.slices import SliceStore
+from eventfold.store.server import Server
+from eventfold.store.slice_store import SliceStore
 from eventfold.tools.retention import faults, foreign_faults
 from eventfold.tools.run_cli import json_option, pass_runtime
 from eventfold.tools.show import show
@@ -104,13 +105,12 @@ def _registry(runtime: Runtime, registry: Registry) -> str:
 
 
 def _redis(runtime: Runtime) -> str:
-    info = runtime.redis.info()
+    server = Server.asked(runtime.redis)
     SliceStore(runtime.redis).refuse_eviction()
-    version = str(info["redis_version"])
-    if int(version.split(".")[0]) < 6:
-        raise EventfoldError(f"Redis {version} is too old: 6 or newer is needed")
-    saved = "AOF on" if info["aof_enabled"] else "AOF off: after a crash everything is folded anew"
-    return f"{version}, {saved}, {info['used_memory_human']} used"
+    if int(server.version.split(".")[0]) < 6:
+        raise EventfoldError(f"Redis {server.version} is too old: 6 or newer is needed")
+    saved = "AOF on" if server.appends else "AOF off: after a crash everything is folded anew"
+    return f"{server.version}, {saved}, {server.used} used"
 
 
 def _topics(runtime: Runtime, domain: str) -> Iterator[Finding]:

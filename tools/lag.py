@@ -11,7 +11,7 @@ from eventfold.processors.runtime import Runtime
 from eventfold.schemas.record import Place
 from eventfold.store.connection import Redis
 from eventfold.store.generations import Generations
-from eventfold.store.slices import SliceStore
+from eventfold.store.slice_store import SliceStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,9 @@ import click
 from eventfold.producers.handed import READERS, handed
 from eventfold.projections.digest import digest
 from eventfold.projections.past import Point
-from eventfold.projections.projection import Param, Projection
-from eventfold.projections.reader import Readers
+from eventfold.projections.projection import Projection
+from eventfold.projections.queries import Readers
+from eventfold.projections.query import Param
 from eventfold.schemas.errors import UsageError
 from eventfold.schemas.position import Position
 from eventfold.schemas.times import millis

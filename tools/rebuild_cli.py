@@ -27,8 +27,8 @@ from eventfold.producers.handed import HISTORY
 from eventfold.schemas.errors import FAILED, NotFoundError, UsageError
 from eventfold.schemas.ids import checked_key
 from eventfold.schemas.times import iso
-from eventfold.store.generations import BUILDING
-from eventfold.store.slices import SliceStore
+from eventfold.store.builds import BUILDING
+from eventfold.store.slice_store import SliceStore
 from eventfold.tools.rebuild_words import list_differences, tell, tell_differences
 from eventfold.tools.run_cli import json_option, pass_runtime, stopped_by_signals
 from eventfold.tools.show import show

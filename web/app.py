@@ -20,13 +20,13 @@ from eventfold.processors.lookup.history import History
 from eventfold.processors.lookup.outcome_finder import OutcomeFinder
 from eventfold.processors.runtime import Runtime
 from eventfold.producers.commands import CommandSender
-from eventfold.projections.reader import Readers
+from eventfold.projections.queries import Readers
+from eventfold.store.change_stream import ChangeStreams
 from eventfold.store.connection import RedisSettings
 from eventfold.store.generations import Generations
 from eventfold.store.heartbeats import Heartbeat
 from eventfold.store.loop_redis import LoopRedis, Pipelines
 from eventfold.store.outcomes import Outcomes
-from eventfold.store.slices import SliceStore
 from eventfold.web.built import Conditions
 from eventfold.web.commands.resources import CommandSide, command_routes
 from eventfold.web.describing import description_route
@@ -74,7 +74,7 @@ def application(served: Served) -> Starlette:
     routes: list[BaseRoute] = []
     closing: list[Any] = []
     side = _read_side(served, redis, counted)
-    changes = Changes(side, Generations(redis, runtime.names.prefix), SliceStore(redis))
+    changes = Changes(side, Generations(redis, runtime.names.prefix), ChangeStreams(redis))
     command_side: CommandSide | None = None
     if QUERIES in served.sides:
         routes += query_routes(side, served.access)

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from eventfold.projections.projection import Param, Query
+from eventfold.projections.query import Param, Query
 from eventfold.schemas.ids import KEY_LIMIT
 from eventfold.schemas.json_schema import json_schema
 from eventfold.web.commands.resources import CommandSide

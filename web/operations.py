@@ -14,9 +14,12 @@ from eventfold.projections.projection import Projection
 from eventfold.schemas.errors import Transient
 from eventfold.schemas.record import Place
 from eventfold.schemas.times import iso
-from eventfold.store.generations import BUILDING, Build, Generation, Generations
-from eventfold.store.heartbeats import daemons, state
-from eventfold.store.slices import PARKED, Progress, SliceId, SliceStore
+from eventfold.store.builds import BUILDING, Build, Generation
+from eventfold.store.generations import Generations
+from eventfold.store.heartbeats import daemons, feeding, state
+from eventfold.store.parked import counts
+from eventfold.store.slice_store import SliceStore
+from eventfold.store.slices import Progress, SliceId
 
 FRESH_S = 1.0
 BEHIND = 1_000
@@ -53,17 +56,17 @@ class Operations:
             return self._told
 
     def _look(self) -> dict[str, Any]:
-        alive = daemons(self._runtime.redis, self._runtime.names.prefix)
+        found = daemons(self._runtime.redis, self._runtime.names.prefix)
         ends, error = self._ends()
         projections = self._runtime.projections.values()
-        shown = [self._projection(projection, list(alive.values()), ends) for projection in projections]
+        shown = [self._projection(projection, found, ends) for projection in projections]
         told = {
             "time": iso(time.time_ns() // 1_000_000),
-            "domains": [self._domain(name, list(alive.values()), ends) for name in self._runtime.domain_names],
+            "domains": [self._domain(name, found, ends) for name in self._runtime.domain_names],
             "projections": sorted(shown, key=lambda each: (each["domain"], each["name"])),
             "daemons": [
                 {"name": name, "role": body["role"], "state": state(body), "seen_s_ago": body["age_s"]}
-                for name, body in alive.items()
+                for name, body in found.items()
             ],
         }
         return told if error is None else told | {"error": error}
@@ -88,43 +91,45 @@ class Operations:
         folded |= {names.events(domain) for domain in runtime.domain_names}
         return sorted(folded | {names.commands(domain) for domain in runtime.domains})
 
-    def _domain(self, name: str, alive: list[dict[str, Any]], ends: Mapping[Place, int]) -> dict[str, Any]:
+    def _domain(self, name: str, found: Mapping[str, dict[str, Any]], ends: Mapping[Place, int]) -> dict[str, Any]:
         names = self._runtime.names
         commands = _length(ends, names.commands(name)) if name in self._runtime.domains else None
-        serving = [body.get("queries", {}) for body in alive if body["role"] == "server" and body["alive"]]
+        serving = [body.get("queries", {}) for body in found.values() if body["role"] == "server" and body["alive"]]
         queries = sum(of.get(name, 0) for of in serving) if serving else None
         return {"name": name, "events": _length(ends, names.events(name)), "commands": commands, "queries": queries}
 
-    def _projection(self, projection: Projection, alive: list[dict[str, Any]], ends: Mapping[Place, int]) -> dict[str, Any]:
+    def _projection(
+        self, projection: Projection, found: Mapping[str, dict[str, Any]], ends: Mapping[Place, int]
+    ) -> dict[str, Any]:
         name = projection.name
         live = self._generations.live(name)
         building = [build for build in self._generations.all(name) if build.state == BUILDING]
-        feeding = [body for body in alive if body.get("projection") == name and body["role"] == "projector" and body["alive"]]
-        partitions = [] if live is None else self._partitions(live, feeding, ends)
+        projectors = feeding(found, name)
+        partitions = [] if live is None else self._partitions(live, projectors, ends)
         return {
             "name": name,
             "domain": self._owners.get(name) or projection.topics[0].partition(".")[0],
             "version": projection.version,
             "generation": None if live is None else live.id,
-            "state": _state(live, building, feeding, partitions),
+            "state": _state(live, building, projectors, partitions),
             "parked": sum(each["parked"] for each in partitions),
             "rebuild": self._rebuild(building[0], ends) if building else None,
             "partitions": partitions,
         }
 
-    def _partitions(self, live: Generation, feeding: list[dict[str, Any]], ends: Mapping[Place, int]) -> list[dict[str, Any]]:
+    def _partitions(
+        self, live: Generation, projectors: list[Mapping[str, Any]], ends: Mapping[Place, int]
+    ) -> list[dict[str, Any]]:
         slices = live.slices()
         counted: Counter[str] = Counter()
         stalled: dict[str, str] = {}
-        for body in feeding:
+        for body in projectors:
             counted.update(body.get("folded", {}))
             stalled |= body.get("stalled", {}) | body.get("retrying", {})
-        known = {place for body in feeding for place in body["partitions"]}
+        known = {place for body in projectors for place in body["partitions"]}
         return [
             _partition(slice_, progress, parked, ends, stalled, counted[place] if (place := _text(slice_)) in known else None)
-            for slice_, progress, parked in zip(
-                slices, self._store.progress(slices), self._store.sizes(PARKED, slices), strict=True
-            )
+            for slice_, progress, parked in zip(slices, self._store.progress(slices), counts(self._store, slices), strict=True)
         ]
 
     def _rebuild(self, build: Build, ends: Mapping[Place, int]) -> dict[str, Any]:
@@ -151,7 +156,7 @@ def _partition(
     }
 
 
-def _state(live: Generation | None, building: list[Build], feeding: Sequence[Body], partitions: list[dict[str, Any]]) -> str:
+def _state(live: Generation | None, building: list[Build], projectors: Sequence[Body], partitions: list[dict[str, Any]]) -> str:
     """One word of what a person should know first. `lagging`: more than BEHIND offsets are left, which a projector that keeps
     up folds before one has read the word.
     """
@@ -161,9 +166,9 @@ def _state(live: Generation | None, building: list[Build], feeding: Sequence[Bod
         return "stalled"
     if building:
         return "rebuilding"
-    if not feeding:
+    if not projectors:
         return "silent"
-    if any(body.get("waits") for body in feeding):
+    if any(body.get("waits") for body in projectors):
         return "waits"
     return "lagging" if sum(each["lag"] or 0 for each in partitions) > BEHIND else "live"
 

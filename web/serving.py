@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from eventfold.processors.lookup.history import History
 from eventfold.processors.runtime import Runtime
-from eventfold.projections.reader import Readers
+from eventfold.projections.queries import Readers
 from eventfold.schemas.errors import UsageError
 from eventfold.store.connection import RedisSettings
 from eventfold.web.app import Served, application

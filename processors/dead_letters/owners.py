@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from eventfold.processors.dead_letters import reactions
 from eventfold.processors.dead_letters.letters import handler_name
 from eventfold.processors.dead_letters.owner import Owner
 from eventfold.processors.dead_letters.parked import ParkedEvents
 from eventfold.processors.dead_letters.topic import PROCESS_MANAGER, DeadLetters, OfTopic, Open, nobody
 from eventfold.processors.dead_letters.undecided import UndecidedCommands
+from eventfold.processors.reactor.reparking import resolve
 from eventfold.processors.runtime import Runtime
 from eventfold.schemas.errors import UsageError
 
@@ -29,7 +27,8 @@ def owner_of(runtime: Runtime, name: str) -> Owner:
     if name in runtime.projections:
         return ParkedEvents(runtime, runtime.projections[name])
     letters = DeadLetters(runtime).open()
-    known = dict.fromkeys([*_handlers(runtime), *_process_managers(runtime), *(letter.owner for letter in letters)])
+    managers = [name + PROCESS_MANAGER for name in runtime.process_managers]
+    known = dict.fromkeys([*_handlers(runtime), *managers, *(letter.owner for letter in letters)])
     if name not in known:
         there = ", ".join(sorted([*runtime.projections, *known]))
         raise UsageError(f"nobody called {name!r} owns dead letters; there are: {there}")
@@ -42,14 +41,11 @@ def _of_topic(runtime: Runtime, name: str, letters: list[Open]) -> Owner:
         return OfTopic(name, letters, UndecidedCommands(runtime, handlers[name]).resolve)
     manager = runtime.process_managers.get(name.removesuffix(PROCESS_MANAGER))
     if manager is not None:
-        return OfTopic(name, letters, partial(reactions.resolve, runtime, manager))
+        # It looks for the letters itself: more may have come.
+        return OfTopic(name, letters, lambda entry, _, how: resolve(runtime, manager, entry.key, entry.place, how))
     return OfTopic(name, letters, nobody)
 
 
 def _handlers(runtime: Runtime) -> dict[str, str]:
     """The handlers' names, with their domains."""
     return {handler_name(domain): domain for domain in runtime.domains}
-
-
-def _process_managers(runtime: Runtime) -> list[str]:
-    return [name + PROCESS_MANAGER for name in runtime.process_managers]

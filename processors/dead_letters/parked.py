@@ -21,10 +21,13 @@ from eventfold.schemas.envelope import as_mapping
 from eventfold.schemas.errors import DecodeError, EventfoldError, LogError, NotFoundError, Transient
 from eventfold.schemas.position import Position
 from eventfold.schemas.record import Record
+from eventfold.store.builds import Generation
+from eventfold.store.commits import Commit
 from eventfold.store.digests import moved
-from eventfold.store.generations import Generation, Generations
+from eventfold.store.generations import Generations
 from eventfold.store.parked import Mark, marks, offsets, shown, written
-from eventfold.store.slices import Commit, Progress, SliceId, SliceStore
+from eventfold.store.slice_store import SliceStore
+from eventfold.store.slices import Progress, SliceId
 from eventfold.store.turns import Turns
 
 _HELD_ROWS = 2_048

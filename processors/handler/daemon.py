@@ -25,9 +25,10 @@ from eventfold.producers.domain import Domain
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.names import Names
 from eventfold.schemas.record import Place, ProducerRecord, Record
+from eventfold.store.commits import Commit
 from eventfold.store.heartbeats import Heartbeat
 from eventfold.store.outcomes import Outcomes
-from eventfold.store.slices import Commit, SliceStore
+from eventfold.store.slice_store import SliceStore
 
 BATCH = 2_000
 _WAIT_S = 0.25

@@ -12,17 +12,19 @@ import structlog
 from eventfold.kafka.consumer import BatchConsumer
 from eventfold.kafka.range_reader import RangeReader
 from eventfold.kafka.topics import Topics
-from eventfold.processors.handler.ledger import PARTS, Ledger, LedgerLost
+from eventfold.processors.handler.ledger import Ledger, LedgerLost
 from eventfold.processors.open_slice import OpenSlice, opened
 from eventfold.producers.domain import Domain
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.errors import EventfoldError, Transient
 from eventfold.schemas.names import Names
 from eventfold.schemas.record import Place, Record
+from eventfold.store.builds import Generation
 from eventfold.store.connection import Redis
-from eventfold.store.generations import Generation, Generations
+from eventfold.store.generations import Generations
+from eventfold.store.ledgers import PARTS
 from eventfold.store.outcomes import KEPT_S, Outcome, Outcomes
-from eventfold.store.slices import SliceStore
+from eventfold.store.slice_store import SliceStore
 
 _STILL_S = 60
 

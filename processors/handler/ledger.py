@@ -1,40 +1,28 @@
 """What a command handler knows of one partition: its aggregates, and which command ids were decided and how.
 
-Kept in two slices of the owner `<domain>.handler`, one folded from the events, one from the refusals; both come back
-from the log when Redis loses them. How far back ids are known: see eventfold.store.decided_ids.
+Kept in two slices (see eventfold.store.ledgers), one folded from the events, one from the refusals; both come back from the
+log when Redis loses them. How far back ids are known: see eventfold.store.decided_ids.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
-
-import orjson
 
 from eventfold.processors.open_slice import OpenSlice, place_of
 from eventfold.producers.decider import Decider, State
-from eventfold.projections.fold import Rows, to_json
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.envelope import as_mapping
 from eventfold.schemas.errors import LogError, Transient
 from eventfold.schemas.partitioner import partition_of
 from eventfold.schemas.record import Record
+from eventfold.store.commits import Changes, Commit
 from eventfold.store.connection import Redis
-from eventfold.store.decided_ids import (
-    IDS,
-    STATE,
-    Known,
-    accepted,
-    outcome_of_events,
-    outcome_of_refusal,
-    proof_of_events,
-    proof_of_refusal,
-)
+from eventfold.store.decided_ids import accepted, outcome_of_events, outcome_of_refusal, proof_of_events, proof_of_refusal
+from eventfold.store.ledgers import AGGREGATES, Snapshot, StoredLedger, written
 from eventfold.store.outcomes import Outcome
-from eventfold.store.slices import Changes, Commit, Progress
+from eventfold.store.rows import Rows
+from eventfold.store.slices import Progress
 
-AGGREGATES = "aggregates"
-PARTS = (AGGREGATES, *IDS, STATE)
 _HELD = 8_192
 
 
@@ -48,13 +36,12 @@ class Ledger:
     def __init__(self, decider: Decider, redis: Redis, events: OpenSlice, refusals: OpenSlice, partitions: int) -> None:
         self._decider = decider
         self._partitions = partitions
-        self._redis = redis
+        self._stored = StoredLedger(redis, events.id, refusals.id)
         self.events = events
         self.refusals = refusals
         self._held = Rows(_HELD)
         self._snapshots: dict[str, bytes] = {}
-        turns = [redis.hget(s.id.key(STATE), "turn") for s in (events, refusals)]
-        self._accepted, self._refused = (Known(int(turn or 0)) for turn in turns)
+        self._accepted, self._refused = self._stored.known()
 
     # -- deciding ----------------------------------------------------------------------------------------------------
 
@@ -63,37 +50,19 @@ class Ledger:
 
         LedgerLost when Redis does not stand where this process left it: an id could be missing from it.
         """
-        slices = (self.events, self.refusals)
         missing = self._held.missing(keys)
-        pipe = self._redis.pipeline(transaction=False)
-        if missing:
-            pipe.hmget(self.events.id.key(AGGREGATES), missing)
-        for slice_ in slices:
-            for part in IDS:
-                pipe.hmget(slice_.id.key(part), ids)
-        # Last, so that what was lost before the ids were read is noticed.
-        for slice_ in slices:
-            pipe.hget(slice_.id.key("slice"), "revision")
-        found: list[Any] = pipe.execute()
-        for slice_, revision in zip(slices, found[-2:], strict=True):
-            if revision != (b"%d" % slice_.progress.revision if slice_.progress.revision else None):
-                raise LedgerLost(f"Redis lost the ledger of {slice_.id.topic}/{slice_.id.partition}")
-        if missing:
-            self._hold(missing, found.pop(0))
+        found = self._stored.read(missing, ids, (self.events.progress.revision, self.refusals.progress.revision))
+        for slice_ in found.moved:
+            raise LedgerLost(f"Redis lost the ledger of {slice_.topic}/{slice_.partition}")
+        self._hold(missing, found.aggregates)
+        events = self.events.id
         return {
-            command_id: self._outcome(command_id, proof) if of_events else outcome_of_refusal(command_id, proof)
-            for proofs, of_events in zip(found[:4], (True, True, False, False), strict=True)
-            if any(proofs)
-            for command_id, proof in zip(ids, proofs, strict=True)
-            if proof is not None
+            **{id_: outcome_of_events(id_, events.topic, events.partition, proof) for id_, proof in found.accepted.items()},
+            **{id_: outcome_of_refusal(id_, proof) for id_, proof in found.refused.items()},
         }
 
-    def _outcome(self, command_id: str, proof: bytes) -> Outcome:
-        return outcome_of_events(command_id, self.events.id.topic, self.events.id.partition, proof)
-
-    def _hold(self, keys: Sequence[str], stored: Sequence[bytes | None]) -> None:
-        for key, row in zip(keys, stored, strict=True):
-            self._held.young[key] = None if row is None else orjson.loads(row)
+    def _hold(self, keys: Sequence[str], snapshots: Sequence[Snapshot | None]) -> None:
+        self._held.young.update(zip(keys, snapshots, strict=True))
 
     def aggregate(self, key: str) -> tuple[int, State]:
         """Version and state of a loaded aggregate."""
@@ -106,9 +75,7 @@ class Ledger:
 
     def evolve(self, key: str, version: int, state: State) -> None:
         """Hold an aggregate's new state, to be written once its events are committed; TypeError if JSON cannot hold it."""
-        held = {"version": version, "state": state}
-        self._snapshots[key] = to_json(held)
-        self._held.young[key] = held
+        self._held.young[key], self._snapshots[key] = written(version, state)
 
     def accept(self, changes: Changes, command_id: str, timestamp: int, version: int, offsets: Sequence[int]) -> None:
         """Note that a command was accepted and where its events lie."""
@@ -139,7 +106,7 @@ class Ledger:
         keys = [_key(record) for record in unread]
         missing = self._held.missing(dict.fromkeys(keys))
         if missing:
-            self._hold(missing, self._redis.hmget(self.events.id.key(AGGREGATES), missing))  # type: ignore[arg-type]
+            self._hold(missing, self._stored.aggregates(missing))
         changes = Changes()
         commands: dict[str, tuple[int, int, list[int]]] = {}
         for key, record in zip(keys, unread, strict=True):
@@ -157,7 +124,8 @@ class Ledger:
                 command_id = cause.decode()
                 before = commands[command_id][2] if command_id in commands else []
                 if not commands:
-                    before = self._begun(command_id, offset)
+                    # An earlier batch may have ended in the midst of the first command's events.
+                    before = [earlier for earlier in self._stored.offsets(command_id) if earlier < offset]
                 commands[command_id] = (record.timestamp()[1], version + 1, [*before, offset])
         outcomes = []
         for command_id, (timestamp, version, offsets) in commands.items():
@@ -188,14 +156,6 @@ class Ledger:
             if timestamp > since:
                 outcomes.append(outcome)
         return _commit(self.refusals, self.refusals.after(unread, None), changes), outcomes
-
-    def _begun(self, command_id: str, offset: int) -> list[int]:
-        """The offsets of a command's first events, where an earlier batch ended in the midst of them."""
-        for part in IDS:
-            proof = self._redis.hget(self.events.id.key(part), command_id)
-            if proof is not None:
-                return [earlier for earlier in orjson.loads(proof)[1:] if earlier < offset]
-        return []
 
     def _evolve_stored(self, key: str, version: int, state: State, codec: Codec, record: Record) -> None:
         try:

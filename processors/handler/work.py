@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 from eventfold.kafka.transactions import Delivered, Placed
 from eventfold.processors.handler.decide import Decided
-from eventfold.processors.handler.ledger import AGGREGATES, Ledger, LedgerLost
+from eventfold.processors.handler.ledger import Ledger, LedgerLost
 from eventfold.processors.open_slice import OpenSlice
 from eventfold.producers.decider import Refusal
+from eventfold.store.commits import Changes, Commit
 from eventfold.store.decided_ids import TURN_MS
+from eventfold.store.ledgers import AGGREGATES
 from eventfold.store.outcomes import Outcome
-from eventfold.store.slices import Changes, Commit
 
 
 @dataclass(slots=True)

@@ -7,10 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import orjson
-
 from eventfold.processors.handler.handover import ledger_name
-from eventfold.processors.handler.ledger import AGGREGATES
 from eventfold.processors.lookup.history import History
 from eventfold.producers.decider import Decider, State
 from eventfold.producers.domain import Domain
@@ -24,8 +21,9 @@ from eventfold.schemas.position import Position
 from eventfold.schemas.record import Place
 from eventfold.store.connection import Redis
 from eventfold.store.generations import Generations
+from eventfold.store.ledgers import snapshot_at
 from eventfold.store.outcomes import Outcome
-from eventfold.store.slices import SliceStore
+from eventfold.store.slice_store import SliceStore
 
 _POLL_S = (0.002, 0.05)
 # A ledger that runs follows its outcomes within milliseconds; one that does not may never come so far.
@@ -124,13 +122,10 @@ class Loader:
             return None
         place = (self._events, partition_of(key, live.partitions[self._events]))
         _belongs(key, place, positions)
-        offset, rows = self._store.at(live.slice(*place), AGGREGATES, [key], index=False)
+        offset, held = snapshot_at(self._store, live.slice(*place), key)
         if not offset:
             return None
-        version, state = 0, self._domain.decider.initial()
-        if key in rows:
-            held = orjson.loads(rows[key])
-            version, state = held["version"], held["state"]
+        version, state = (0, self._domain.decider.initial()) if held is None else (held["version"], held["state"])
         loaded = Loaded(key=key, version=version, state=state, position=Position(*place, offset - 1))
         return _Found(loaded, offset)
 

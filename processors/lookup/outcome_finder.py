@@ -7,13 +7,15 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from eventfold.kafka.topics import TopicInfo, Topics
+from eventfold.kafka.topics import Topics
 from eventfold.processors.handler.handover import ledger_name
 from eventfold.processors.runtime import Runtime
 from eventfold.schemas.ids import checked_id
+from eventfold.store.builds import Generation
 from eventfold.store.connection import RedisError
-from eventfold.store.decided_ids import IDS, outcome_of_events, outcome_of_refusal
-from eventfold.store.generations import Generation, Generations
+from eventfold.store.decided_ids import outcome_of_events, outcome_of_refusal
+from eventfold.store.generations import Generations
+from eventfold.store.ledgers import proof
 from eventfold.store.outcomes import Outcome, Outcomes, OutcomeUnknownError
 
 _POLL_S = 0.1
@@ -77,26 +79,18 @@ class OutcomeFinder:
         """How many each domain has; Kafka tells it of a domain that has no ledger, unless it has no topics either."""
         known = {name: ledger.partitions[self._names.events(name)] for name, ledger in ledgers.items() if ledger is not None}
         topics = {self._names.commands(name): name for name in ledgers if name not in known}
-        existing = self._apart(self._existing, list(topics)) if topics else {}
+        existing = self._apart(Topics(self._runtime.kafka).existing, list(topics)) if topics else {}
         return known | {topics[topic]: info.partitions for topic, info in existing.items()}
 
-    def _existing(self, topics: list[str]) -> dict[str, TopicInfo]:
-        return self._topics.existing(topics)
-
     def _in_ledgers(self, command_id: str, ledgers: Mapping[str, Generation | None]) -> Outcome | None:
-        pipe = self._redis.pipeline(transaction=False)
-        asked = []
-        for name, ledger in ledgers.items():
-            for slice_ in () if ledger is None else ledger.slices():
-                for part in IDS:
-                    pipe.hget(slice_.key(part), command_id)
-                    asked.append((name, slice_))
-        for (name, slice_), proof in zip(asked, pipe.execute(), strict=True):
-            if proof is not None:
-                if slice_.topic == self._names.events(name):
-                    return outcome_of_events(command_id, slice_.topic, slice_.partition, proof)
-                return outcome_of_refusal(command_id, proof)
-        return None
+        slices = [slice_ for ledger in ledgers.values() if ledger is not None for slice_ in ledger.slices()]
+        found = proof(self._redis, slices, command_id)
+        if found is None:
+            return None
+        slice_, of = found
+        if slice_.topic in {self._names.events(name) for name in ledgers}:
+            return outcome_of_events(command_id, slice_.topic, slice_.partition, of)
+        return outcome_of_refusal(command_id, of)
 
 
 def _nothing(command_id: str, domains: list[str], timeout_s: float) -> str:

@@ -24,9 +24,11 @@ from eventfold.projections.fold import FoldError
 from eventfold.projections.projection import Projection
 from eventfold.schemas.errors import DecodeError, Transient
 from eventfold.schemas.record import Place, Record
-from eventfold.store.generations import Generation
+from eventfold.store.builds import Generation
 from eventfold.store.heartbeats import Pulse
-from eventfold.store.slices import HOLD_MS, Progress, SliceStore
+from eventfold.store.holds import HOLD_MS
+from eventfold.store.slice_store import SliceStore
+from eventfold.store.slices import Progress
 
 BATCH = 5_000
 HELD_ROWS = 2_048

@@ -17,10 +17,12 @@ from eventfold.projections.fold import Fold, FoldError
 from eventfold.projections.projection import Projection
 from eventfold.schemas.errors import DecodeError, Transient
 from eventfold.schemas.record import Place, Record
+from eventfold.store.builds import Generation
+from eventfold.store.commits import Changes, Commit
 from eventfold.store.digests import moved
-from eventfold.store.generations import Generation
 from eventfold.store.parked import Mark, marks
-from eventfold.store.slices import Changes, Commit, Progress, SliceStore
+from eventfold.store.slice_store import SliceStore
+from eventfold.store.slices import Progress
 
 Parks = Callable[[int], bool]
 """Whether the event at this offset, which failed, is to be parked."""

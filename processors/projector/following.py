@@ -8,8 +8,10 @@ from typing import Protocol
 from eventfold.projections.projection import Projection
 from eventfold.schemas.errors import EventfoldError
 from eventfold.schemas.record import Place
-from eventfold.store.generations import KEPT, Build, Generation, Generations
-from eventfold.store.slices import Progress, SliceStore
+from eventfold.store.builds import KEPT, Build, Generation
+from eventfold.store.generations import Generations
+from eventfold.store.slice_store import SliceStore
+from eventfold.store.slices import Progress
 
 
 class RetiredError(EventfoldError):

@@ -12,7 +12,7 @@ from eventfold.schemas.codec import Decode
 from eventfold.schemas.errors import DecodeError
 from eventfold.schemas.event import Event
 from eventfold.schemas.record import Record
-from eventfold.store.slices import Changes
+from eventfold.store.commits import Changes
 
 Events = Callable[[Sequence[Record]], list[Event]]
 """Records become events; DecodeError says where the first bad one lies."""

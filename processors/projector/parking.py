@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from eventfold.processors.dead_letters.letters import Letter, parked
 from eventfold.schemas.record import Record
+from eventfold.store.commits import Changes
 from eventfold.store.parked import Mark, Marks, written
-from eventfold.store.slices import Changes
 
 
 @dataclass(slots=True)

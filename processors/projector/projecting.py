@@ -24,10 +24,11 @@ from eventfold.schemas.codec import Codec
 from eventfold.schemas.errors import EventfoldError, UsageError
 from eventfold.schemas.failure import may_park
 from eventfold.schemas.record import Place
+from eventfold.store.builds import KEPT, Build
 from eventfold.store.connection import RedisError
-from eventfold.store.generations import KEPT, Build, Generations, OtherVersionError
+from eventfold.store.generations import Generations, OtherVersionError
 from eventfold.store.heartbeats import Heartbeat, Pulse, Quiet
-from eventfold.store.slices import SliceStore
+from eventfold.store.slice_store import SliceStore
 
 if TYPE_CHECKING:
     from eventfold.processors.runtime import Runtime

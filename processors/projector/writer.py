@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from eventfold.processors.open_slice import OpenSlice
 from eventfold.processors.projector.parking import Parking
-from eventfold.store.slices import Commit, SliceStore
+from eventfold.store.commits import Commit
+from eventfold.store.slice_store import SliceStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

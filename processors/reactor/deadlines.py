@@ -15,12 +15,14 @@ from eventfold.processors.patience import TRANSIENT
 from eventfold.processors.reactor.emitting import Cause, Emitted, Emitter
 from eventfold.processors.reactor.timers import due_text, index_name
 from eventfold.producers.process_manager import Deadline, ProcessManager
-from eventfold.projections.fold import parsed
 from eventfold.projections.projection import Projection
 from eventfold.schemas.event import Event
 from eventfold.schemas.record import Place
-from eventfold.store.generations import Generation, Generations
-from eventfold.store.slices import SliceStore
+from eventfold.store.builds import Generation
+from eventfold.store.generations import Generations
+from eventfold.store.rows import parsed
+from eventfold.store.slice_store import SliceStore
+from eventfold.store.slices import text_and_key
 
 _LOOK_S = 0.25
 _AGAIN_S = 30.0
@@ -121,7 +123,7 @@ class Deadlines:
         fired: list[_Timer] = []
         end, seen_ms = self._marks[place]
         for low in range(0, len(members), _PAGE):
-            page = {member.partition("\t")[2]: member for member in members[low : low + _PAGE]}
+            page = {text_and_key(member)[1]: member for member in members[low : low + _PAGE]}
             offset, rows = self._store.at(live.slice(*place), deadline.name, list(page), index=False)
             if offset < end:
                 return fired

@@ -28,7 +28,7 @@ from eventfold.schemas.codec import Codec
 from eventfold.schemas.errors import EventfoldError
 from eventfold.store.generations import Generations
 from eventfold.store.heartbeats import Heartbeat
-from eventfold.store.slices import SliceStore
+from eventfold.store.slice_store import SliceStore
 
 if TYPE_CHECKING:
     from eventfold.processors.runtime import Runtime

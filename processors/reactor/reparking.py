@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from itertools import groupby
+from dataclasses import replace
 from time import monotonic, time
 
 from eventfold.kafka.records import rebuilt
@@ -14,6 +13,7 @@ from eventfold.kafka.topics import Topics
 from eventfold.kafka.transactions import Transactions
 from eventfold.processors.dead_letters import letters
 from eventfold.processors.dead_letters.letters import DISCARDED, RETRIED, Letter
+from eventfold.processors.dead_letters.owner import DISCARD, RETRY, Resolved
 from eventfold.processors.reactor.managing import Managing
 from eventfold.processors.reactor.parked_keys import own_letters
 from eventfold.processors.reactor.reacting import ReactionError
@@ -25,50 +25,16 @@ from eventfold.schemas.record import Place, ProducerRecord
 _LONGEST_S = 30
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mended:
-    """What came of it: how many letters were retried, discarded, and are left; and the error at which it stopped, if it did.
-
-    Without an error some are left only where more of the key came all the time.
-    """
-
-    retried: int = 0
-    discarded: int = 0
-    left: int = 0
-    error: str = ""
-
-
-def open_of(runtime: Runtime, manager: ProcessManager, key: bytes | None = None, place: Place | None = None) -> list[Letter]:
-    """The open letters of a process manager, of one key or (None) of all; a partition's in the order of their origins.
-
-    key: b"" for records without one. place: of this partition of a log (or of refusals) alone.
-    """
-    managing = Managing(runtime, manager, runtime.codec(), threading.Event())
-    return _open(managing, Topics(runtime.kafka), key, place)
-
-
-def retry(runtime: Runtime, manager: ProcessManager, key: bytes, place: Place | None = None) -> Mended:
-    """React to all that is parked of a key, in order, with the code and schemas of now.
+def resolve(runtime: Runtime, manager: ProcessManager, key: bytes, place: Place, how: str) -> Resolved:
+    """React to what is parked of a key, in order, with the code and schemas of now; or let go of the first or of all of it.
 
     Commands and the end of their letters are one Kafka transaction a round; what is parked meanwhile is retried too. At the
-    first letter that fails again it stops, and that one and those behind it stay parked. The commands live for seven
-    days from now. Another retry of this process manager that runs is fenced: it writes nothing more.
-    key, place: as in `open_of`.
+    first letter that fails again it stops, and that one and those behind it stay parked. The commands live for seven days from
+    now. Another one of this process manager that runs is fenced: it writes nothing more. A daemon that runs sees what was
+    done within a second or so; until then it goes on to park what comes of the key.
+    key: b"" for records without one. place: the partition of a log (or of refusals) that they came from.
     """
-    return _mend(runtime, manager, key, place, discard=0)
-
-
-def discard(runtime: Runtime, manager: ProcessManager, key: bytes, place: Place | None = None) -> Mended:
-    """Let go of the first parked record of a key for good, and retry those behind it."""
-    return _mend(runtime, manager, key, place, discard=1)
-
-
-def skip_key(runtime: Runtime, manager: ProcessManager, key: bytes, place: Place | None = None) -> Mended:
-    """Let go of all that is parked of a key; what comes later is reacted to again."""
-    return _mend(runtime, manager, key, place, discard=None)
-
-
-def _mend(runtime: Runtime, manager: ProcessManager, key: bytes, place: Place | None, discard: int | None) -> Mended:
+    discard: int | None = {RETRY: 0, DISCARD: 1}.get(how)
     managing, topics = Managing(runtime, manager, runtime.codec(), threading.Event()), Topics(runtime.kafka)
     retried = discarded = 0
     error, deadline = "", monotonic() + _LONGEST_S
@@ -76,9 +42,8 @@ def _mend(runtime: Runtime, manager: ProcessManager, key: bytes, place: Place | 
     with _open_transactions(runtime, f"{managing.group}.dead-letters") as transactions:
         while (found := _open(managing, topics, key, place)) and not error and monotonic() < deadline:
             work = _Round(managing)
-            for _, of_place in groupby(found, lambda letter: letter.origin[:2]):
-                work.add(list(of_place), discard)
-                discard = discard and 0
+            work.add(found, discard)
+            discard = discard and 0
             if work.records:
                 transactions.begin()
                 for (_, partition), records in work.records.items():
@@ -86,7 +51,8 @@ def _mend(runtime: Runtime, manager: ProcessManager, key: bytes, place: Place | 
                 transactions.commit({}, None)
                 transactions.settle()
             retried, discarded, error = retried + work.retried, discarded + work.discarded, work.error
-    return Mended(retried=retried, discarded=discarded, left=len(found), error=error)
+    error = error or ("more of the key came all the time: try again" if found else "")
+    return Resolved(key=key, done=retried, dropped=discarded, left=len(found), error=error)
 
 
 class _Round:
@@ -100,7 +66,7 @@ class _Round:
         self.error = ""
 
     def add(self, found: Sequence[Letter], discard: int | None) -> None:
-        """Letters of one key of one partition: let go of the first so many (None: of all), react to the others."""
+        """The letters of a key: let go of the first so many (None: of all), react to the others."""
         let_go = len(found) if discard is None else discard
         for letter in found[:let_go]:
             self._end(letter, DISCARDED)
@@ -122,7 +88,8 @@ class _Round:
         self.records.setdefault((topic, partition), []).append(replace(letter, state=state).to_record(topic))
 
 
-def _open(managing: Managing, topics: Topics, key: bytes | None, place: Place | None) -> list[Letter]:
+def _open(managing: Managing, topics: Topics, key: bytes, place: Place) -> list[Letter]:
+    """The open letters of a key, in the order of their origins."""
     info = topics.describe(sorted(set(managing.dead_letters.values())))
     boxes = [(name, p) for name, topic in info.items() for p in range(topic.partitions)]
     ends = topics.settled(boxes, "the dead letters", threading.Event())
@@ -132,7 +99,7 @@ def _open(managing: Managing, topics: Topics, key: bytes | None, place: Place | 
     def meant(letter: Letter) -> bool:
         # One of a topic that it no longer reads has nowhere to go.
         known = letter.origin.topic in managing.dead_letters
-        return known and key in (None, letter.key or b"") and place in (None, letter.origin[:2])
+        return known and (letter.key or b"") == key and letter.origin[:2] == place
 
     return sorted(filter(meant, found), key=lambda letter: letter.origin)
 

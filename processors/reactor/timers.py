@@ -10,9 +10,10 @@ from __future__ import annotations
 from functools import partial
 
 from eventfold.producers.process_manager import Deadline, ProcessManager
-from eventfold.projections.projection import Index, Projection, Row, Table
+from eventfold.projections.projection import Index, Projection, Table
 from eventfold.schemas.envelope import as_mapping
 from eventfold.schemas.event import Event
+from eventfold.store.rows import Row
 
 
 def timers_of(manager: ProcessManager) -> Projection | None:

@@ -22,8 +22,9 @@ from eventfold.projections.fold import FoldError
 from eventfold.projections.projection import Projection
 from eventfold.schemas.errors import DecodeError, EventfoldError, TimedOutError, Transient
 from eventfold.schemas.record import Place, Record
-from eventfold.store.generations import Build, Generations
-from eventfold.store.slices import SliceStore
+from eventfold.store.builds import Build
+from eventfold.store.generations import Generations
+from eventfold.store.slice_store import SliceStore
 
 BULK = 20_000
 _POLLED = 5_000

@@ -20,9 +20,10 @@ from eventfold.projections.difference import Difference, between
 from eventfold.projections.projection import Projection
 from eventfold.schemas.errors import EventfoldError
 from eventfold.schemas.record import Place
-from eventfold.store.generations import Build
+from eventfold.store.builds import Build
 from eventfold.store.parked import marks, shown, unlike
-from eventfold.store.slices import PARKED, PARKED_EVENTS, SliceStore
+from eventfold.store.slice_store import SliceStore
+from eventfold.store.slices import PARKED, PARKED_EVENTS
 
 _AT_ONCE = 2_000
 _ASIDE = {PARKED, PARKED_EVENTS}

@@ -22,9 +22,12 @@ from eventfold.processors.runtime import Runtime
 from eventfold.projections.projection import Projection
 from eventfold.schemas.errors import INTERRUPTED, EventfoldError, NotFoundError
 from eventfold.schemas.record import Place
+from eventfold.store.builds import SCRATCH, Build, Generation, new_build
 from eventfold.store.claims import Claim
-from eventfold.store.generations import SCRATCH, Build, Generation, Generations, new_build
-from eventfold.store.slices import Changes, Commit, Progress, SliceStore
+from eventfold.store.commits import Changes, Commit
+from eventfold.store.generations import Generations
+from eventfold.store.slice_store import SliceStore
+from eventfold.store.slices import Progress
 
 _LOOK_S = 0.25
 _SHORT_S = 0.5

@@ -14,9 +14,10 @@ from eventfold.projections.projection import Projection, Table, event_key
 from eventfold.schemas.errors import EventfoldError, NotFoundError, Transient, UsageError
 from eventfold.schemas.partitioner import partition_of
 from eventfold.schemas.record import Place
-from eventfold.store.generations import Generation
+from eventfold.store.builds import Generation
+from eventfold.store.commits import Changes, Commit
 from eventfold.store.parked import marks
-from eventfold.store.slices import Changes, Commit, Progress, SliceId
+from eventfold.store.slices import Progress, SliceId, member
 from eventfold.store.turns import Turns
 
 
@@ -95,19 +96,19 @@ def _differences(
             found.append(difference)
             changes.put(table.name, key, should)
         for index in table.indexes:
-            wanted = {member for member, stays in folded.members.get(index.name, {}).items() if stays}
-            for member in {*wanted, *_members(job, slice_, index.name, key)}:
-                has = job.store.at(slice_, index.name, [member], index=True)[1]
-                difference = between(*place, index.name, member, b"" if has else None, b"" if member in wanted else None)
+            wanted = {held for held, stays in folded.members.get(index.name, {}).items() if stays}
+            for held in {*wanted, *_members(job, slice_, index.name, key)}:
+                has = job.store.at(slice_, index.name, [held], index=True)[1]
+                difference = between(*place, index.name, held, b"" if has else None, b"" if held in wanted else None)
                 if difference is not None:
                     found.append(difference)
-                    changes.move(index.name, *((None, member) if member in wanted else (member, None)))
+                    changes.move(index.name, *((None, held) if held in wanted else (held, None)))
     return found, changes, there
 
 
 def _members(job: Job, slice_: SliceId, index: str, key: str) -> list[str]:
     """Whatever an index holds of a row; a scan, since a member is found by its text and not by its key."""
-    return [m for members in job.store.scan(slice_, index, index=True) for m in members if m.rpartition("\t")[2] == key]
+    return [m for members in job.store.scan(slice_, index, index=True) for m in members if m.endswith(member("", key))]
 
 
 def _commit(slice_: SliceId, before: Progress, changes: Changes) -> Commit:

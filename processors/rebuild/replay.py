@@ -18,7 +18,7 @@ from eventfold.processors.rebuild.switching import NotYet, Switched, switch
 from eventfold.schemas.errors import EventfoldError, NotFoundError, UsageError
 from eventfold.schemas.failure import may_park
 from eventfold.schemas.record import Place
-from eventfold.store.generations import BUILDING, Build
+from eventfold.store.builds import BUILDING, Build
 from eventfold.store.memory import room
 
 ALWAYS, IF_EQUAL, NEVER = "always", "if-equal", "never"

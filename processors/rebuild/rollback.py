@@ -8,7 +8,7 @@ from eventfold.processors.rebuild.job import Job
 from eventfold.processors.rebuild.switching import NotYet, Switched, switch
 from eventfold.schemas.errors import EventfoldError, NotFoundError
 from eventfold.schemas.record import Place
-from eventfold.store.generations import KEPT, Build
+from eventfold.store.builds import KEPT, Build
 
 _LOOK_S = 0.01
 _FED_S = 5.0

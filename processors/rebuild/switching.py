@@ -16,9 +16,11 @@ import structlog
 
 from eventfold.schemas.errors import EventfoldError, Transient
 from eventfold.schemas.record import Place
+from eventfold.store.builds import Build
 from eventfold.store.connection import RedisError
-from eventfold.store.generations import Build, Generations, TooLateError
-from eventfold.store.slices import HOLD_MS, SliceStore
+from eventfold.store.generations import Generations, TooLateError
+from eventfold.store.holds import HOLD_MS
+from eventfold.store.slice_store import SliceStore
 
 _LEFT_MS = 2_000
 _TRIES = 3
@@ -52,47 +54,40 @@ def switch(
     reach: (offsets, seconds left) brings `to` there; it raises NotYet when it cannot in that time, or another error to
     call the switch off. EventfoldError when the live generation is another one by now, or it cannot be done in time.
     """
+
+    def once() -> Switched:
+        slices = [] if live is None else live.generation.slices()
+        started = time.monotonic()
+        try:
+            held = store.holds.take(slices, HOLD_MS)
+            offsets = {(slice_.topic, slice_.partition): of.offset for slice_, of in zip(slices, held, strict=True)}
+            # Once the hold has ended by itself the live generation may move on.
+            until = min((of.held_until - _LEFT_MS // 2 for of in held), default=None)
+            reach(offsets, (HOLD_MS - _LEFT_MS) / 1000)
+            if not generations.switch(live, to, now=int(time.time() * 1000), keep_ms=keep_ms, until=until):
+                raise EventfoldError(
+                    f"another generation of {to.generation.projection!r} went live meanwhile: nothing was switched"
+                )
+            return Switched(held_ms=(time.monotonic() - started) * 1000, kept=live)
+        except TooLateError as error:
+            raise NotYet(f"while the live one was held, {error}") from error
+        finally:
+            if live is not None:
+                _release(generations, store, live)
+
     for left in reversed(range(_TRIES)):
         try:
-            return _once(generations, store, live, to, reach, keep_ms)
+            return once()
         except NotYet:
             if not left:
                 raise
     raise AssertionError
 
 
-def _once(
-    generations: Generations,
-    store: SliceStore,
-    live: Build | None,
-    to: Build,
-    reach: Callable[[dict[Place, int], float], None],
-    keep_ms: int,
-) -> Switched:
-    slices = [] if live is None else live.generation.slices()
-    started = time.monotonic()
-    try:
-        held = store.hold(slices, HOLD_MS)
-        offsets = {(slice_.topic, slice_.partition): of.offset for slice_, of in zip(slices, held, strict=True)}
-        # Once the hold has ended by itself the live generation may move on.
-        until = min((of.held_until - _LEFT_MS // 2 for of in held), default=None)
-        reach(offsets, (HOLD_MS - _LEFT_MS) / 1000)
-        if not generations.switch(live, to, now=int(time.time() * 1000), keep_ms=keep_ms, until=until):
-            raise EventfoldError(
-                f"another generation of {to.generation.projection!r} went live meanwhile: nothing was switched"
-            )
-        return Switched(held_ms=(time.monotonic() - started) * 1000, kept=live)
-    except TooLateError as error:
-        raise NotYet(f"while the live one was held, {error}") from error
-    finally:
-        if live is not None:
-            _release(generations, store, live)
-
-
 def _release(generations: Generations, store: SliceStore, live: Build) -> None:
     slices = live.generation.slices()
     try:
-        store.release(slices)
+        store.holds.release(slices)
         if all(build.id != live.id for build in generations.all(live.generation.projection)):
             # Redis forgot it before it was held, and what holding it made anew nobody else would delete.
             for slice_ in slices:

@@ -7,7 +7,7 @@ import time
 from eventfold.processors.rebuild.compare import Comparing, Comparison
 from eventfold.processors.rebuild.job import Job
 from eventfold.schemas.errors import EventfoldError
-from eventfold.store.generations import SCRATCH, Build
+from eventfold.store.builds import SCRATCH, Build
 from eventfold.store.memory import room
 
 # A verify that was killed leaves its rows behind for at most so long.

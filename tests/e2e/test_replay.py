@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from eventfold.projections.digest import digest
-from eventfold.store.slices import SliceStore
+from eventfold.store.slice_store import SliceStore
 from tests.support import commands, flights, log
 from tests.support.daemon import Daemon
 from tests.support.deadline import eventually

@@ -15,7 +15,8 @@ import psutil
 
 from eventfold.processors.rebuild.workers import COMMAND
 from eventfold.producers.commands import Command
-from eventfold.store.generations import BUILDING, KEPT, Build, Generation, Generations
+from eventfold.store.builds import BUILDING, KEPT, Build, Generation
+from eventfold.store.generations import Generations
 from eventfold.store.slices import META
 from tests.support.daemon import Daemon
 from tests.support.deadline import eventually

@@ -18,7 +18,9 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from eventfold.producers.commands import Command
-from eventfold.store.slices import Changes, Commit, Progress, SliceId, SliceStore
+from eventfold.store.commits import Changes, Commit
+from eventfold.store.slice_store import SliceStore
+from eventfold.store.slices import Progress, SliceId
 from tests.faults.kills import seeds
 from tests.support import commands, flights, log
 from tests.support.daemon import Daemon

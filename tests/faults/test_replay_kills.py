@@ -18,8 +18,9 @@ from eventfold.processors.rebuild.display import display
 from eventfold.processors.rebuild.job import Job
 from eventfold.processors.rebuild.switching import switch
 from eventfold.schemas.errors import EventfoldError
-from eventfold.store.generations import BUILDING, Generations
-from eventfold.store.slices import HOLD_MS
+from eventfold.store.builds import BUILDING
+from eventfold.store.generations import Generations
+from eventfold.store.holds import HOLD_MS
 from flights.dataset import flights
 from flights.importer import commands
 from tests.faults.kills import seeds

@@ -12,7 +12,7 @@ from eventfold.kafka.topics import Place
 from eventfold.processors.rebuild.builder import GoneError
 from eventfold.processors.rebuild.display import Silent
 from eventfold.processors.rebuild.job import Job
-from eventfold.store.generations import SCRATCH, Build
+from eventfold.store.builds import SCRATCH, Build
 from tests.support.sandbox import OpenSandbox, Sandbox
 
 BULK = 700

@@ -13,7 +13,7 @@ import pytest
 from eventfold.processors.dead_letters.owner import RETRY
 from eventfold.processors.dead_letters.parked import ParkedEvents
 from eventfold.schemas.errors import NotFoundError
-from eventfold.schemas.testing import written
+from eventfold.schemas.writing import written
 from tests.support import flights, log
 from tests.support.deadline import eventually
 from tests.support.sandbox import OpenSandbox, Sandbox

@@ -34,9 +34,7 @@ _SOURCE = '''
 
 import struct
 
-from eventfold.projections.foreign import Bare, Foreign
-from eventfold.projections.projection import Param, Projection, Table, sum_fields
-from eventfold.schemas.failure import Park
+from eventfold import Bare, Foreign, Param, Park, Projection, Table, sum_fields
 
 MENDED = False
 

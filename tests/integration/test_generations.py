@@ -9,19 +9,11 @@ import pytest
 from redis import Redis
 
 from eventfold.schemas.errors import EventfoldError, NotFoundError
-from eventfold.store.generations import (
-    BUILDING,
-    KEPT,
-    LIVE,
-    Build,
-    Generation,
-    Generations,
-    OtherVersionError,
-    TooLateError,
-    chosen,
-    new_build,
-)
-from eventfold.store.slices import Changes, Commit, Progress, SliceId, SliceStore
+from eventfold.store.builds import BUILDING, KEPT, LIVE, Build, Generation, chosen, new_build
+from eventfold.store.commits import Changes, Commit
+from eventfold.store.generations import Generations, OtherVersionError, TooLateError
+from eventfold.store.slice_store import SliceStore
+from eventfold.store.slices import Progress, SliceId
 from tests.support.sandbox import OpenSandbox, Sandbox
 
 PARTITIONS = {"flights.events": 3}

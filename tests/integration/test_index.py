@@ -11,8 +11,10 @@ from eventfold.projections.fold import Fold
 from eventfold.projections.index import BLOCK, CHUNK, Indexed, LogIndex, index_of
 from eventfold.schemas.event import Event
 from eventfold.schemas.names import Names
+from eventfold.store.commits import Commit
 from eventfold.store.generations import Generations
-from eventfold.store.slices import Commit, Progress, SliceStore
+from eventfold.store.slice_store import SliceStore
+from eventfold.store.slices import Progress
 from tests.support.sandbox import OpenSandbox, Sandbox
 
 TOPIC = "things.events"

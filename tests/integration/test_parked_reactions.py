@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 
 from eventfold.processors.dead_letters.letters import DISCARDED, PARKED, RETRIED
-from eventfold.processors.reactor.reparking import Mended, discard, open_of, retry
+from eventfold.processors.dead_letters.owner import DISCARD, RETRY, Resolved
+from eventfold.processors.dead_letters.topic import DeadLetters
+from eventfold.processors.reactor.reparking import resolve
 from eventfold.producers.process_manager import Emit, ProcessManager
 from eventfold.schemas.ids import derived_id
 from eventfold.schemas.partitioner import partition_of
+from eventfold.schemas.record import Place
 from tests.support import log
 from tests.support.daemon import Daemon
 from tests.support.deadline import eventually
@@ -38,7 +41,7 @@ def policies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Pat
     for name, policy in (("park", "Park()"), ("retry", "Retry(times=3, first_s=0.3, longest_s=0.3, then=Park())")):
 
         def edit(source: Path, policy: str = policy) -> None:
-            edited(RETURNS, "import Stop", "import Park, Retry")(source)
+            edited(RETURNS, "Refused, Stop", "Park, Refused, Retry")(source)
             edited(RETURNS, "on_failure=Stop()", f"on_failure={policy}")(source)
 
         found[name] = install_parcels(tmp_path_factory.mktemp(name), edit)
@@ -81,6 +84,11 @@ def letters_of(sandbox: Sandbox, key: str) -> list[tuple[str, str]]:
         (letter.header("eventfold-state"), letter.header("eventfold-origin").removeprefix(sandbox.prefix))
         for letter in letters(sandbox, key)
     ]
+
+
+def bad_place(sandbox: Sandbox) -> Place:
+    """The partition of the keys that cannot be reacted to."""
+    return sandbox.topic("parcels.events"), BAD
 
 
 def returns(sandbox: Sandbox) -> ProcessManager:
@@ -145,14 +153,16 @@ def test_park_puts_the_key_aside_in_order_until_it_is_retried(own: Sandbox, poli
     assert "4 still wait" in own.run("dead-letters", "retry", "returns.process-manager", KEY).stdout
 
     runtime = own.installation.runtime
-    failed = retry(runtime, returns(own), KEY.encode())
-    assert (failed.retried, failed.discarded, failed.left) == (0, 0, 4)
+    failed = resolve(runtime, returns(own), KEY.encode(), bad_place(own), RETRY)
+    assert (failed.done, failed.dropped, failed.left) == (0, 0, 4)
     assert f"{BAD}@1 key b'{KEY}'" in failed.error
     assert len(letters_of(own, KEY)) == 4
-    assert discard(runtime, returns(own), KEY.encode()) == Mended(retried=3, discarded=1)
+    assert resolve(runtime, returns(own), KEY.encode(), bad_place(own), DISCARD) == Resolved(
+        key=KEY.encode(), done=3, dropped=1
+    )
     assert depots(own, KEY) == ["before", "first", "second", "third"]
     assert [state for state, _ in letters_of(own, KEY)] == [PARKED] * 4 + [DISCARDED] + [RETRIED] * 3
-    assert open_of(runtime, returns(own)) == []
+    assert DeadLetters(runtime).open() == []
     again.wait_for_log("no longer parked")
     came_back(own, KEY, "fourth")
     eventually(lambda: depots(own, KEY)[4:] == ["fourth"], "the key is reacted to again")
@@ -170,11 +180,11 @@ def test_a_retry_uses_the_code_of_today_and_keeps_the_ids(own: Sandbox, policies
     manager.on("parcels.ParcelReturned")(
         lambda event: [Emit("parcels.PostParcel", f"{event.key[:3]}-back", {"depot": event.data["reason"], "weight_g": 1})]
     )
-    assert retry(own.installation.runtime, manager, key.encode()) == Mended(retried=2)
+    assert resolve(own.installation.runtime, manager, key.encode(), bad_place(own), RETRY) == Resolved(key=key.encode(), done=2)
     commands = log.read(own, "parcels.commands")
     assert [c.header("ce_id") for c in commands] == [derived_id(id_, "returns:0") for id_ in ids]
     assert {c.header("ce_processid") for c in commands} == {f"returns/{key}"}
-    assert retry(own.installation.runtime, manager, key.encode()) == Mended()
+    assert resolve(own.installation.runtime, manager, key.encode(), bad_place(own), RETRY) == Resolved(key=key.encode())
 
 
 def test_a_key_that_is_skipped_is_free_again(own: Sandbox, policies: dict[str, Path]) -> None:
@@ -195,11 +205,11 @@ def test_events_that_come_while_a_key_is_retried_keep_their_order(own: Sandbox, 
     for number in range(1, 50):
         came_back(own, KEY, f"{number}")
     own.caught_up("returns.process-manager")
-    discard(own.installation.runtime, returns(own), KEY.encode())
+    resolve(own.installation.runtime, returns(own), KEY.encode(), bad_place(own), DISCARD)
     for number in range(50, 150):
         came_back(own, KEY, f"{number}")
-    while "no longer parked" not in daemon.log or open_of(own.installation.runtime, returns(own)):
-        retry(own.installation.runtime, returns(own), KEY.encode())
+    while "no longer parked" not in daemon.log or DeadLetters(own.installation.runtime).open():
+        resolve(own.installation.runtime, returns(own), KEY.encode(), bad_place(own), RETRY)
     own.caught_up("returns.process-manager")
     assert depots(own, KEY) == [str(number) for number in range(1, 150)]
 
@@ -234,7 +244,9 @@ def test_what_was_discarded_stays_so_when_the_group_loses_its_offsets(own: Sandb
     came_back(own, KEY, "bad", bad=True)
     came_back(own, OTHER, "good")
     own.caught_up("returns.process-manager")
-    assert discard(own.installation.runtime, returns(own), KEY.encode()) == Mended(discarded=1)
+    assert resolve(own.installation.runtime, returns(own), KEY.encode(), bad_place(own), DISCARD) == Resolved(
+        key=KEY.encode(), dropped=1
+    )
     assert daemon.stop() == 0
     group = own.topic("returns.process-manager")
     own.admin.delete_consumer_groups([group])[group].result(30)

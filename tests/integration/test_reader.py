@@ -8,13 +8,16 @@ from collections.abc import Iterator
 import pytest
 
 from eventfold.projections.projection import Index, Projection, Table, sum_fields
-from eventfold.projections.reader import Reader, Readers
+from eventfold.projections.queries import Readers
+from eventfold.projections.reader import Reader
 from eventfold.schemas.errors import NotFoundError, TimedOutError, UsageError
 from eventfold.schemas.names import Names
 from eventfold.schemas.partitioner import partition_of
 from eventfold.schemas.position import Position
+from eventfold.store.commits import Changes, Commit
 from eventfold.store.generations import Generations
-from eventfold.store.slices import Changes, Commit, Progress, SliceStore, member
+from eventfold.store.slice_store import SliceStore
+from eventfold.store.slices import Progress, member
 from tests.support.sandbox import OpenSandbox, Sandbox
 
 TOPIC = "things.events"
@@ -53,7 +56,7 @@ def reader(corner: Sandbox) -> Reader:
         for p, change in enumerate(changes)
     ]
     assert SliceStore(corner.redis).commit(commits) == [True] * PARTITIONS
-    return Reader(corner.redis, things, generation, Generations(corner.redis, ""))
+    return Reader(SliceStore(corner.redis), things, generation, Generations(corner.redis, ""))
 
 
 def test_a_row_by_its_key(reader: Reader) -> None:

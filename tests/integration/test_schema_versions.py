@@ -15,7 +15,7 @@ from eventfold.schemas.catalog import Catalog
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.message import Message
 from eventfold.schemas.partitioner import partition_of
-from eventfold.store.slices import SliceStore
+from eventfold.store.slice_store import SliceStore
 from flights.dataset import flights
 from flights.decider import decider
 from flights.importer import commands

@@ -13,7 +13,10 @@ from redis.crc import key_slot
 from redis.exceptions import NoScriptError, ResponseError
 
 from eventfold.schemas.errors import EventfoldError
-from eventfold.store.slices import Changes, Commit, Progress, SliceId, SliceStore
+from eventfold.store.change_stream import ChangeStreams
+from eventfold.store.commits import Changes, Commit
+from eventfold.store.slice_store import SliceStore
+from eventfold.store.slices import Progress, SliceId
 from tests.support.deadline import eventually
 from tests.support.sandbox import OpenSandbox, Sandbox
 
@@ -34,6 +37,11 @@ def redis(corner: Sandbox) -> Redis:
 @pytest.fixture
 def store(redis: Redis) -> SliceStore:
     return SliceStore(redis)
+
+
+@pytest.fixture
+def streams(redis: Redis) -> ChangeStreams:
+    return ChangeStreams(redis)
 
 
 @pytest.fixture
@@ -250,7 +258,7 @@ def test_a_write_that_fails_midway_leaves_a_torn_slice_that_nobody_takes_for_who
 
 def test_a_held_slice_refuses_who_read_it_before_and_who_reads_it_now(store: SliceStore, slice_: SliceId) -> None:
     before = written(store, slice_, 7, put(a=b"1"))
-    held = store.hold([slice_], 60_000)[0]
+    held = store.holds.take([slice_], 60_000)[0]
     assert (held.offset, held.held) == (7, True)
     assert held.revision > before.revision
     for stored in (before, held, store.progress([slice_])[0]):
@@ -261,8 +269,8 @@ def test_a_held_slice_refuses_who_read_it_before_and_who_reads_it_now(store: Sli
 
 def test_a_released_slice_still_refuses_who_read_it_before_it_was_held(store: SliceStore, slice_: SliceId) -> None:
     before = written(store, slice_, 7, put(a=b"1"))
-    store.hold([slice_], 60_000)
-    store.release([slice_])
+    store.holds.take([slice_], 60_000)
+    store.holds.release([slice_])
     late = Commit(slice=slice_, before=before, after=reaching(9), changes=put(a=b"late"))
     assert store.commit([late]) == [False]
     assert written(store, slice_, 9, put(a=b"2")).held is False
@@ -271,7 +279,7 @@ def test_a_released_slice_still_refuses_who_read_it_before_it_was_held(store: Sl
 
 def test_a_hold_ends_by_itself(store: SliceStore, slice_: SliceId) -> None:
     written(store, slice_, 7, put(a=b"1"))
-    held = store.hold([slice_], 1)[0]
+    held = store.holds.take([slice_], 1)[0]
     commit = Commit(slice=slice_, before=held, after=reaching(9), changes=put(a=b"2"))
     eventually(lambda: store.commit([commit]) == [True], "it can be written again")
     assert store.progress([slice_])[0].held is False
@@ -279,9 +287,9 @@ def test_a_hold_ends_by_itself(store: SliceStore, slice_: SliceId) -> None:
 
 def test_who_seized_a_slice_alone_may_write_it_and_ends_the_hold(store: SliceStore, slice_: SliceId) -> None:
     before = written(store, slice_, 7, put(a=b"1"))
-    seized = store.seize(slice_, 60_000)
+    seized = store.holds.seize(slice_, 60_000)
     assert seized is not None and seized.offset == 7
-    assert store.seize(slice_, 60_000) is None
+    assert store.holds.seize(slice_, 60_000) is None
     for stored in (before, seized, store.progress([slice_])[0]):
         assert store.commit([Commit(slice=slice_, before=stored, after=reaching(9), changes=put(a=b"other"))]) == [False]
     mine = Commit(slice=slice_, before=seized, after=reaching(9), changes=put(a=b"mine"), holder=True)
@@ -292,9 +300,9 @@ def test_who_seized_a_slice_alone_may_write_it_and_ends_the_hold(store: SliceSto
 
 def test_a_switch_that_holds_a_seized_slice_refuses_who_seized_it(store: SliceStore, slice_: SliceId) -> None:
     written(store, slice_, 7, put(a=b"1"))
-    seized = store.seize(slice_, 60_000)
+    seized = store.holds.seize(slice_, 60_000)
     assert seized is not None
-    store.hold([slice_], 60_000)
+    store.holds.take([slice_], 60_000)
     mine = Commit(slice=slice_, before=seized, after=reaching(9), changes=put(a=b"mine"), holder=True)
     assert store.commit([mine]) == [False]
     assert store.progress([slice_])[0].held
@@ -303,8 +311,8 @@ def test_a_switch_that_holds_a_seized_slice_refuses_who_seized_it(store: SliceSt
 
 def test_holding_an_absent_slice_begins_it_so_that_nobody_else_can(store: SliceStore, slice_: SliceId) -> None:
     nothing = store.progress([slice_])[0]
-    store.hold([slice_], 60_000)
-    store.release([slice_])
+    store.holds.take([slice_], 60_000)
+    store.holds.release([slice_])
     assert store.commit([Commit(slice=slice_, before=nothing, after=reaching(3), changes=put(a=b"1"))]) == [False]
     assert store.progress([slice_])[0].offset == 0
 
@@ -314,7 +322,7 @@ def test_a_torn_slice_is_not_held(store: SliceStore, slice_: SliceId, redis: Red
     redis.hset(slice_.key("slice"), "revision", "torn")
     before = everything(redis, slice_)
     with pytest.raises(EventfoldError, match="torn"):
-        store.hold([slice_], 1_000)
+        store.holds.take([slice_], 1_000)
     assert everything(redis, slice_) == before
 
 
@@ -344,7 +352,7 @@ def test_rows_are_read_with_the_offset_they_are_of(store: SliceStore, slice_: Sl
 
 
 def told(store: SliceStore, slice_: SliceId, offset: int, rows: bytes, kept: int = 10) -> Progress:
-    """Commit with an entry for the stream of changes, as eventfold.projections.feed makes them."""
+    """Commit with an entry for the stream of changes, as eventfold.store.change_stream makes them."""
     before = store.progress([slice_])[0]
     after = replace(reaching(offset), changed=f"{offset}-{before.revision + 1}")
     commit = Commit(slice=slice_, before=before, after=after, changes=put(a=rows), entry=rows, kept=kept)
@@ -352,17 +360,17 @@ def told(store: SliceStore, slice_: SliceId, offset: int, rows: bytes, kept: int
     return store.progress([slice_])[0]
 
 
-def test_each_entry_names_the_one_before_it(store: SliceStore, slice_: SliceId) -> None:
+def test_each_entry_names_the_one_before_it(store: SliceStore, streams: ChangeStreams, slice_: SliceId) -> None:
     told(store, slice_, 7, b"1")
     told(store, slice_, 9, b"2")
-    assert store.changed([slice_]) == ["9-2"]
-    assert store.changes([slice_], [""], 10) == [[("7-1", "", b"1"), ("9-2", "7-1", b"2")]]
-    assert store.changes([slice_], ["7-1"], 10) == [[("9-2", "7-1", b"2")]]
-    assert store.changes([slice_], ["9-2"], 10) == [[]]
+    assert streams.last([slice_]) == ["9-2"]
+    assert streams.after([slice_], [""], 10) == [[("7-1", "", b"1"), ("9-2", "7-1", b"2")]]
+    assert streams.after([slice_], ["7-1"], 10) == [[("9-2", "7-1", b"2")]]
+    assert streams.after([slice_], ["9-2"], 10) == [[]]
 
 
 def test_a_stream_that_redis_did_not_forget_with_its_slice_begins_anew(
-    redis: Redis, store: SliceStore, slice_: SliceId
+    redis: Redis, store: SliceStore, streams: ChangeStreams, slice_: SliceId
 ) -> None:
     """As after a fail-over to a replica that was behind: the slice goes on from an earlier offset, whose ids are lower."""
     told(store, slice_, 7, b"1")
@@ -371,14 +379,14 @@ def test_a_stream_that_redis_did_not_forget_with_its_slice_begins_anew(
     for part, dumped in kept.items():
         redis.restore(slice_.key(part), 0, dumped, replace=True)
     told(store, slice_, 8, b"3")
-    assert store.changes([slice_], [""], 10) == [[("8-2", "7-1", b"3")]]
+    assert streams.after([slice_], [""], 10) == [[("8-2", "7-1", b"3")]]
     assert store.rows(slice_, TABLE, ["a"]) == [b"3"]
 
 
-def test_a_stream_is_capped(store: SliceStore, slice_: SliceId) -> None:
+def test_a_stream_is_capped(store: SliceStore, streams: ChangeStreams, slice_: SliceId) -> None:
     for offset in range(1, 500):
         told(store, slice_, offset, b"1", kept=20)
-    (found,) = store.changes([slice_], [""], 1_000)
+    (found,) = streams.after([slice_], [""], 1_000)
     assert 20 <= len(found) < 300
     assert found[-1][0] == "499-499"
 

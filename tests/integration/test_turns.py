@@ -8,7 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from eventfold.store.slices import Changes, Commit, Progress, SliceId, SliceStore
+from eventfold.store.commits import Changes, Commit
+from eventfold.store.slice_store import SliceStore
+from eventfold.store.slices import Progress, SliceId
 from eventfold.store.turns import Turns
 from tests.support.sandbox import OpenSandbox
 
@@ -65,9 +67,9 @@ def test_a_look_that_no_write_follows_lets_others_go_on(store: SliceStore, slice
 
 def test_turns_end_where_a_switch_holds_the_slice(store: SliceStore, slice_: SliceId) -> None:
     assert projects(store, slice_)
-    store.hold([slice_], 60_000)
+    store.holds.take([slice_], 60_000)
     with Turns(store) as turns:
         while turns.left:
             assert turns.look(slice_) is None
-    store.release([slice_])
+    store.holds.release([slice_])
     assert projects(store, slice_)

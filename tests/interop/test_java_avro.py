@@ -13,7 +13,7 @@ from eventfold.schemas.catalog import Catalog, MessageSchema
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.decimals import from_bytes, to_bytes
 from eventfold.schemas.parsed import decimals
-from eventfold.schemas.testing import written
+from eventfold.schemas.writing import written
 from tests.interop.conftest import Java
 from tests.support import flights, log
 from tests.support.avro import sample

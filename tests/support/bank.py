@@ -13,8 +13,8 @@ from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from accounts.decider import decider
-from accounts.transfers import transfers
+from accounts.domain import decider
+from accounts.transfer_process import transfers
 from eventfold.producers.decider import Refusal, State
 from eventfold.producers.process_manager import Emit, Refused
 from eventfold.schemas.event import Event

@@ -24,7 +24,7 @@ from eventfold.schemas.names import Names
 from eventfold.schemas.partitioner import partition_of
 from eventfold.store.generations import Generations
 from eventfold.store.parked import Mark, marks, shown
-from eventfold.store.slices import SliceStore
+from eventfold.store.slice_store import SliceStore
 from tests.support import log, truth
 from tests.support.parcels import PACKAGE, install_parcels, python_path
 from tests.support.sandbox import OpenSandbox, Sandbox
@@ -36,8 +36,7 @@ _SOURCE = '''
 
 from pathlib import Path
 
-from eventfold.projections.projection import Index, Param, Projection, Table, sum_fields
-from eventfold.schemas.failure import Park, Retry, Stop
+from eventfold import Index, Param, Park, Projection, Retry, Stop, Table, sum_fields
 
 MENDED = False
 BROKEN = Path("broken")
@@ -166,7 +165,7 @@ class Wards:
     def reader(self) -> Reader:
         live = self.generations.live("parcels")
         assert live is not None
-        return Reader(self.sandbox.redis, self.projection, live, self.generations)
+        return Reader(self.store, self.projection, live, self.generations)
 
     def parked(self, projection: str = "parcels") -> dict[str, Mark]:
         """What is parked in the live generation, by key as it is shown."""

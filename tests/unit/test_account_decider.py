@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
-from accounts.decider import decider
+from accounts.domain import decider
 from accounts.money import LARGEST
 from eventfold.producers.decider import Refusal, State
 from eventfold.producers.testing import Given, given

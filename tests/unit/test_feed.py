@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from eventfold.projections.feed import MOST_ROWS, Changed, changed, fed
+from eventfold.projections.feed import fed
 from eventfold.projections.fold import Fold
-from eventfold.projections.projection import Index, Projection, Row, Table
+from eventfold.projections.projection import Index, Projection, Table
 from eventfold.schemas.message import Message
-from eventfold.store.slices import Changes, Commit, Progress, SliceId
+from eventfold.store.change_stream import MOST_ROWS, Changed, changed
+from eventfold.store.commits import Changes, Commit
+from eventfold.store.rows import Row
+from eventfold.store.slices import Progress, SliceId
 from tests.support.accounts import as_events
 
 SLICE = SliceId(owner="boards", generation="g", topic="t", partition=0)

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from confluent_kafka import Message as Record
 
-from eventfold.projections.fold import Fold, FoldError, Rows, to_json
-from eventfold.projections.projection import Index, Projection, Row, Table, sum_fields
+from eventfold.projections.fold import Fold, FoldError
+from eventfold.projections.projection import Index, Projection, Table, sum_fields
 from eventfold.schemas.errors import DecodeError, UsageError
 from eventfold.schemas.event import Event
 from eventfold.schemas.position import Position
+from eventfold.store.rows import Row, Rows, to_json
 
 Stored = dict[str, bytes]
 

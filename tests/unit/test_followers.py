@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from eventfold.projections.feed import Changed
+from eventfold.store.change_stream import Changed
 from eventfold.web.queries.followers import MOST_WAITING, Filter, Follower, Standing
 from flights.projections.board import board
 

@@ -15,9 +15,8 @@ from eventfold.schemas.codec import Codec
 from eventfold.schemas.errors import DecodeError, TimedOutError
 from eventfold.schemas.framing import SingleObject
 from eventfold.schemas.parsed import parse
-from eventfold.schemas.testing import written
 from eventfold.schemas.upcasting import Upcaster
-from eventfold.schemas.writing import Writer
+from eventfold.schemas.writing import Writer, written
 from tests.support.avro import catalog_of
 
 SKU, COUNT = {"name": "sku", "type": "string"}, {"name": "count", "type": "int", "default": 1}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from eventfold.processors.handler.ledger import AGGREGATES
+from eventfold.store.commits import Changes
 from eventfold.store.decided_ids import TURN_MS, Known
-from eventfold.store.slices import Changes
+from eventfold.store.ledgers import AGGREGATES
 
 EVEN, ODD = "ids_even", "ids_odd"
 

@@ -12,12 +12,14 @@ from eventfold.processors.dead_letters.letters import DISCARDED, RETRIED, Letter
 from eventfold.processors.projector.one_by_one import OneByOne, decoded
 from eventfold.processors.projector.parking import Parking, key_of
 from eventfold.projections.fold import Fold, FoldError
-from eventfold.projections.projection import Index, Projection, Row, Table
+from eventfold.projections.projection import Index, Projection, Table
 from eventfold.schemas.event import Event
 from eventfold.schemas.failure import Park, Policy, Retry, Stop, may_park
 from eventfold.schemas.position import Position
+from eventfold.store.commits import Changes
 from eventfold.store.parked import Mark, shown, unlike, written
-from eventfold.store.slices import PARKED, PARKED_EVENTS, Changes
+from eventfold.store.rows import Row
+from eventfold.store.slices import PARKED, PARKED_EVENTS
 
 PLACE = ("shop.events", 2)
 

@@ -11,11 +11,13 @@ from confluent_kafka import Message as Record
 
 from eventfold.projections.fold import FoldError
 from eventfold.projections.past import Aggregate, PastReader, Point, answer_as_of
-from eventfold.projections.projection import Index, Param, Projection, Row, Table, sum_fields
+from eventfold.projections.projection import Index, Projection, Table, sum_fields
+from eventfold.projections.query import Param
 from eventfold.schemas.errors import DecodeError, EventfoldError, NotFoundError, UsageError
 from eventfold.schemas.event import Event
 from eventfold.schemas.position import Position
 from eventfold.schemas.times import iso, millis
+from eventfold.store.rows import Row
 from flights.projections import board, flights
 
 KEY = "a"

@@ -12,9 +12,10 @@ from eventfold.processors.rebuild.builder import Throttle
 from eventfold.processors.rebuild.workers import shared
 from eventfold.projections.difference import CHANGED, EXTRA, MISSING, between
 from eventfold.projections.fold import Fold
-from eventfold.projections.projection import Projection, Row, Table
+from eventfold.projections.projection import Projection, Table
 from eventfold.schemas.event import Event
 from eventfold.store.digests import MODULUS, moved, row_digest
+from eventfold.store.rows import Row
 
 
 def counting() -> Projection:

@@ -20,12 +20,14 @@ import flights.projections
 from eventfold.processors.reactor.timers import timers_of
 from eventfold.producers.domain import Domain
 from eventfold.producers.process_manager import Emit, ProcessManager
-from eventfold.projections.projection import Event, Projection, Row, Table
+from eventfold.projections.projection import Projection, Table
 from eventfold.schemas import container
 from eventfold.schemas.catalog import Catalog
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.errors import EventfoldError, UsageError
+from eventfold.schemas.event import Event
 from eventfold.schemas.upcasting import Upcaster
+from eventfold.store.rows import Row
 from eventfold.tools.history_check.recording import Recording
 from eventfold.tools.history_check.replay import Today, replay, uncovered
 from eventfold.tools.history_check.results import Recorded
@@ -63,7 +65,7 @@ class Own:
     """The domains of tests/parcels as they are, and a history of them that was recorded."""
 
     def __init__(self, folder: Path) -> None:
-        import parcels.decider
+        import parcels.domain
         import parcels.projections
         import parcels.schemas
         import sightings.projections
@@ -74,7 +76,7 @@ class Own:
         for name, copy in self.schemas.items():
             shutil.copytree(PACKAGE / name / "schemas", copy)
         self.upcasters: list[Upcaster] = parcels.schemas.upcasters
-        self.domain: Domain = parcels.decider.domain
+        self.domain: Domain = parcels.domain.domain
         self.parcels: Projection = parcels.projections.parcels
         self.sightings: Projection = sightings.projections.sightings
         self.manager: ProcessManager = self.domain.process_managers[0]

@@ -18,7 +18,7 @@ from eventfold.schemas.codec import Codec
 from eventfold.schemas.errors import DecodeError, EventfoldError
 from eventfold.schemas.parsed import fingerprint, parse
 from eventfold.schemas.pattern import Patterns
-from eventfold.schemas.testing import written
+from eventfold.schemas.writing import written
 from tests.support.avro import catalog_of, sample
 from tests.support.soak import SOAK
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ROOMS = ("kafka", "processors", "producers", "projections", "schemas", "store", "tools", "web")
@@ -54,12 +56,14 @@ def test_each_contract_catches_what_it_forbids(copy: Path) -> None:
         ("kafka", "import redis"),
         ("projections", "import avro.schema"),
         ("store", "import starlette"),
+        ("tools", "import eventfold.schemas.testing"),
         ("web/queries", "import eventfold.web.commands.resources"),
     ):
         (copy / room / f"bad_{forbidden.split()[-1].split('.')[0]}.py").write_text(f"{forbidden}\n")
     names = {name.partition(":")[0] for name in broken(copy)}
     assert names == {
         "Rooms",
+        "No production code imports a test kit",
         "No room knows the front door",
         "Generic code never imports a domain",
         "Only the codec knows fastavro",
@@ -82,3 +86,24 @@ def test_each_contract_catches_what_it_forbids(copy: Path) -> None:
 def test_the_rooms_are_layers_and_the_two_sides_never_meet(copy: Path, room: str, forbidden: str) -> None:
     (copy / room / "bad.py").write_text(f"import {forbidden}\n")
     assert [name.partition(":")[0] for name in broken(copy)] == ["Rooms"]
+
+
+def redis_commands(room: str) -> list[str]:
+    """Where a room's modules call a command on something that is named as a Redis client is."""
+    commands = {name for name in dir(Redis) if not name.startswith("_")}
+    found = []
+    for path in sorted((REPOSITORY / room).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in commands:
+                on = node.func.value
+                name = on.attr if isinstance(on, ast.Attribute) else on.id if isinstance(on, ast.Name) else ""
+                if name.endswith("redis"):
+                    found.append(f"{path.relative_to(REPOSITORY)}:{node.lineno} {node.func.attr}")
+    return found
+
+
+def test_only_the_room_store_sends_commands_to_redis() -> None:
+    assert redis_commands("store")
+    for room in ("eventfold", *ROOMS):
+        if room != "store":
+            assert redis_commands(room) == []

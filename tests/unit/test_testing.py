@@ -12,12 +12,13 @@ from eventfold.producers.decider import Decider, Refusal, State
 from eventfold.producers.process_manager import Emit, ProcessManager, Refused
 from eventfold.producers.testing import given
 from eventfold.projections.fold import FoldError
-from eventfold.projections.projection import Index, Projection, Row, Table, sum_fields
+from eventfold.projections.projection import Index, Projection, Table, sum_fields
 from eventfold.projections.testing import assert_folds_alike, folded
 from eventfold.projections.testing import given as given_rows
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.event import Event
 from eventfold.schemas.message import Message
+from eventfold.store.rows import Row
 
 PUT = Message("shop.Put", {"count": 1})
 WAS_PUT = Message("shop.WasPut", {"count": 1})

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from accounts.projections import accounts, totals
-from accounts.transfers import transfers
+from accounts.transfer_process import transfers
 from eventfold.projections.testing import folded
 from eventfold.schemas.codec import Codec
 from tests.support.bank import ENDS, Bank

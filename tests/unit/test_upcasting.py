@@ -14,8 +14,9 @@ from eventfold.schemas import plugins
 from eventfold.schemas.catalog import Catalog
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.errors import DecodeError, EventfoldError, UsageError
-from eventfold.schemas.testing import given, written
+from eventfold.schemas.testing import given
 from eventfold.schemas.upcasting import Upcaster, upcaster
+from eventfold.schemas.writing import written
 from tests.support.avro import catalog_of
 
 TEXT = {"name": "sku", "type": "string"}

@@ -27,8 +27,8 @@ from eventfold.schemas.message import Message
 from eventfold.schemas.names import Names
 from eventfold.schemas.partitioner import partition_of
 from eventfold.schemas.record import ProducerRecord, Record
-from eventfold.schemas.testing import written
 from eventfold.schemas.times import millis
+from eventfold.schemas.writing import written
 from eventfold.tools.history_check.replay import Today
 from eventfold.tools.history_check.samples import History, Sample, Slice
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 import orjson
 
 from eventfold.processors.projector.one_by_one import decoded
-from eventfold.processors.testing import given
+from eventfold.processors.reactor.in_memory import reacted
 from eventfold.producers.domain import Domain
 from eventfold.producers.process_manager import ProcessManager
 from eventfold.projections.fold import FoldError
@@ -28,7 +28,7 @@ from eventfold.schemas.message import Message
 from eventfold.schemas.parsed import parse
 from eventfold.schemas.record import Record
 from eventfold.schemas.resolution import resolved
-from eventfold.schemas.testing import written
+from eventfold.schemas.writing import written
 from eventfold.tools.history_check.results import Result, Results
 from eventfold.tools.history_check.samples import History, Sample
 
@@ -158,7 +158,7 @@ class _Replaying:
         for _, events in self._events(manager.name, topics, lambda codec: codec.reader(manager.reads)):
             for event in events:
                 try:
-                    given(manager, self._today.codec).when(event)
+                    reacted(manager, event, self._today.codec)
                 except Exception as error:
                     what = f"the process manager {manager.name!r} fails on {event.type}: {type(error).__name__}: {error}"
                     self._wrong(event.position.offset, events, what)

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from starlette.requests import Request
 
 from eventfold.projections.past import Point
-from eventfold.projections.projection import Param, Query
+from eventfold.projections.query import Param, Query
 from eventfold.schemas.errors import UsageError
 from eventfold.schemas.position import Position
 from eventfold.schemas.times import millis

@@ -10,9 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from eventfold.projections.projection import Projection, Query
+from eventfold.projections.projection import Projection
+from eventfold.projections.query import Query
+from eventfold.store.change_stream import ChangeStreams
 from eventfold.store.generations import Generations
-from eventfold.store.slices import SliceStore
 from eventfold.web.endpoint import Access, endpoint
 from eventfold.web.oauth.tokens import Caller
 from eventfold.web.problems import ProblemError, unavailable
@@ -29,10 +30,10 @@ MOST_CLIENTS = 5_000
 class Changes:
     """The feeds of every projection that keeps its changes; `close` ends all streams."""
 
-    def __init__(self, side: ReadSide, generations: Generations, store: SliceStore) -> None:
+    def __init__(self, side: ReadSide, generations: Generations, streams: ChangeStreams) -> None:
         self._clients = 0
         self._feeds = {
-            projection.name: Feed(projection, query.rows, generations, store)
+            projection.name: Feed(projection, query.rows, generations, streams)
             for _, projection, query in side.served()
             if projection.changes and query.rows is not None
         }

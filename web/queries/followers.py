@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from eventfold.projections.feed import Changed
-from eventfold.projections.projection import Answered, Table
+from eventfold.projections.projection import Table
+from eventfold.projections.query import Answered
+from eventfold.store.change_stream import Changed
 
 MOST_WAITING = 256
 OPEN, CHANGED, GONE, RESET = "open", "changed", "gone", "reset"

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 import structlog
 
-from eventfold.projections.feed import Changed, changed
-from eventfold.projections.projection import Answered, Projection
-from eventfold.store.generations import Generation, Generations
-from eventfold.store.slices import SliceStore
+from eventfold.projections.projection import Projection
+from eventfold.projections.query import Answered
+from eventfold.store.builds import Generation
+from eventfold.store.change_stream import Changed, ChangeStreams, changed, is_id
+from eventfold.store.generations import Generations
 from eventfold.web.queries.followers import Filter, Follower, Standing
 from eventfold.web.waiting import on_loop
 
@@ -29,12 +30,12 @@ class Feed:
     Everything happens on one event loop; between two awaits nobody else changes anything.
     """
 
-    def __init__(self, projection: Projection, rows: Answered, generations: Generations, store: SliceStore) -> None:
+    def __init__(self, projection: Projection, rows: Answered, generations: Generations, streams: ChangeStreams) -> None:
         self._projection = projection
         self._rows = rows
         self._table = projection.table(rows.table)
         self._generations = generations
-        self._store = store
+        self._streams = streams
         self._followers: set[Follower] = set()
         self._generation: Generation | None = None
         self._standing = Standing()
@@ -94,7 +95,7 @@ class Feed:
             return
         more = True
         while more:
-            streams = self._store.changes(live.slices(), self._standing.entries, _AT_ONCE)
+            streams = self._streams.after(live.slices(), self._standing.entries, _AT_ONCE)
             more = any(len(stream) == _AT_ONCE for stream in streams)
             for number, stream in enumerate(streams):
                 for id_, previous, rows in stream:
@@ -104,7 +105,7 @@ class Feed:
 
     def _begin(self, live: Generation | None) -> None:
         """Another generation, whose rows may be others: to be read anew."""
-        entries = () if live is None else tuple(self._store.changed(live.slices()))
+        entries = () if live is None else tuple(self._streams.last(live.slices()))
         standing = Standing(generation="" if live is None else live.id, entries=entries)
         begins, self._generation = self._generation is None and not self._looked.is_set(), live
         if standing != self._standing:
@@ -132,7 +133,7 @@ class Feed:
         for slice_, begin, end in zip(live.slices(), since.entries, until.entries, strict=True):
             at = begin
             while at != end:
-                stream = self._store.changes([slice_], [at], _AT_ONCE)[0] if _is_id(at) else []
+                stream = self._streams.after([slice_], [at], _AT_ONCE)[0] if is_id(at) else []
                 for id_, previous, rows in stream:
                     found = changed(rows)
                     if previous != at or found is None:
@@ -144,9 +145,3 @@ class Feed:
                 if not stream or len(missed) > _MOST_MISSED:
                     return None
         return missed
-
-
-def _is_id(text: str) -> bool:
-    """Whether it can be an entry's id, or that of none; what a client says may be anything."""
-    offset, dash, revision = text.partition("-")
-    return not text or (bool(dash) and all(part.isascii() and part.isdigit() and len(part) < 19 for part in (offset, revision)))

@@ -11,8 +11,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from eventfold.projections.paging import PageGoneError
-from eventfold.projections.projection import Projection, Query
-from eventfold.projections.reader import GenerationGoneError, NoAnswerError, NotBuiltError, NotReachedError, Readers
+from eventfold.projections.projection import Projection
+from eventfold.projections.queries import NoAnswerError, NotBuiltError, Readers
+from eventfold.projections.query import Query
+from eventfold.projections.reader import GenerationGoneError, NotReachedError
 from eventfold.schemas.errors import EventfoldError, NotFoundError
 from eventfold.schemas.position import Position
 from eventfold.web.endpoint import Access, endpoint

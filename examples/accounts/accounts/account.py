@@ -12,10 +12,8 @@ from __future__ import annotations
 from typing import Any
 
 from accounts.money import LARGEST, exponent, text, too_fine
-from eventfold.producers.decider import Decider, Decision, Refusal, State
-from eventfold.schemas.errors import UsageError
+from eventfold import Decider, Decision, Message, Refusal, State, UsageError
 from eventfold.schemas.ids import checked_key
-from eventfold.schemas.message import Message
 
 OPEN, CLOSED = "open", "closed"
 CREDITED, CANCELLED = "credited", "cancelled"

@@ -10,11 +10,10 @@ from typing import Any
 import click
 
 from accounts import money
+from eventfold import Outcome, UsageError
 from eventfold.producers.cli import command_options, pass_write_side, submit
 from eventfold.producers.write_side import WriteSide
-from eventfold.schemas.errors import UsageError
 from eventfold.schemas.ids import checked_id, checked_key, derived_id, new_id
-from eventfold.store.outcomes import Outcome
 
 
 class Amount(click.ParamType):  # type: ignore[type-arg]

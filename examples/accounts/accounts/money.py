@@ -10,8 +10,8 @@ from functools import lru_cache
 
 from iso4217 import Currency
 
+from eventfold import UsageError
 from eventfold.schemas.decimals import DecimalType
-from eventfold.schemas.errors import UsageError
 
 SCALE = 4
 AMOUNT = DecimalType(precision=18, scale=SCALE)

@@ -10,8 +10,7 @@ from typing import Any
 
 from accounts.account import not_an_id
 from accounts.money import text
-from eventfold.producers.decider import Decider, Decision, Refusal, State
-from eventfold.schemas.message import Message
+from eventfold import Decider, Decision, Message, Refusal, State
 
 REQUESTED, DEBITED, OVERDUE, RETURNED = "requested", "debited", "overdue", "returned"
 COMPLETED, FAILED, COMPENSATED = "completed", "failed", "compensated"

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
+from eventfold import UsageError
 from eventfold.producers.cli import TIME, command_options, pass_write_side, submit
 from eventfold.producers.write_side import WriteSide
-from eventfold.schemas.errors import UsageError
 from eventfold.schemas.times import day, iso_day
 from flights.dataset import flight_id
 from flights.importer import import_months

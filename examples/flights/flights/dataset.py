@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from eventfold.schemas.errors import EventfoldError
+from eventfold import EventfoldError
 
 MINUTE_MS = 60_000
 YEAR = 2013

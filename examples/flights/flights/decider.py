@@ -5,8 +5,7 @@ A flight is scheduled once, departs once, and ends once: arrived or diverted aft
 
 from __future__ import annotations
 
-from eventfold.producers.decider import Decider, Decision, Refusal, State
-from eventfold.schemas.message import Message
+from eventfold import Decider, Decision, Message, Refusal, State
 from eventfold.schemas.times import iso
 
 SCHEDULED, DEPARTED, ARRIVED, DIVERTED, CANCELLED = "scheduled", "departed", "arrived", "diverted", "cancelled"

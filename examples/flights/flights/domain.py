@@ -1,6 +1,6 @@
-"""The daemons of `flights`: a command handler with the flight decider."""
+"""The domain `flights`: what decides."""
 
-from eventfold.producers.domain import Domain
+from eventfold import Domain
 from flights.decider import decider
 
 domain = Domain(name="flights", decider=decider)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import click
 import orjson
 
+from eventfold import Position
 from eventfold.producers.commands import Command
 from eventfold.producers.write_side import WriteSide
 from eventfold.schemas.errors import FAILED
 from eventfold.schemas.ids import derived_id
-from eventfold.schemas.position import Position
 from flights.dataset import Flight, count, flights, midnight
 
 if TYPE_CHECKING:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
+from eventfold import UsageError
 from eventfold.producers.commands import Command, CommandSender
 from eventfold.producers.write_side import WriteSide
-from eventfold.schemas.errors import INTERRUPTED, UsageError
+from eventfold.schemas.errors import INTERRUPTED
 from eventfold.schemas.ids import derived_id
 from eventfold.schemas.times import iso_day
 from flights.dataset import NEW_YORK, YEAR, Flight, flight_id, flights_of, midnight

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from eventfold.producers.decider import Decider, Decision, Refusal, State
-from eventfold.producers.domain import Domain
-from eventfold.schemas.message import Message
-from parcels.returns import returns
+from eventfold import Decider, Decision, Message, Refusal, State
 
 HEAVIEST_G = 30_000
 
@@ -43,8 +40,4 @@ def evolve(state: State, event: Message) -> State:
     return {"status": event.type.removeprefix("parcels.Parcel").lower()}
 
 
-domain = Domain(
-    name="parcels",
-    decider=Decider(version=1, initial=initial, decide=decide, evolve=evolve),
-    process_managers=(returns,),
-)
+decider = Decider(version=1, initial=initial, decide=decide, evolve=evolve)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from eventfold.projections.projection import Event, Param, Projection, Row, Table
-from eventfold.projections.reader import Reader
+from eventfold import Event, Param, Projection, Reader, Row, Table
 
 parcels = Projection(name="parcels", version=1, topics=("parcels.events",), tables=(Table(name="parcels"),))
 

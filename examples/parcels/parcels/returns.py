@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eventfold.producers.process_manager import Emit, ProcessManager, Refused
-from eventfold.schemas.event import Event
-from eventfold.schemas.failure import Stop
+from eventfold import Emit, Event, ProcessManager, Refused, Stop
 
 BACK_G = 1_000
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from eventfold.projections.projection import Event, Projection, Row, Table, sum_fields
-from eventfold.projections.reader import Reader
+from eventfold import Event, Projection, Reader, Row, Table, sum_fields
 
 sightings = Projection(
     name="sightings", version=1, topics=("sightings.events",), tables=(Table(name="kinds", merge=sum_fields),)

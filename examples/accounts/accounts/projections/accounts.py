@@ -8,8 +8,7 @@ id whose credits were cancelled before it was ever opened has a row with the sta
 from __future__ import annotations
 
 from accounts.money import text
-from eventfold.projections.projection import Param, Projection, Row, Table
-from eventfold.schemas.event import Event
+from eventfold import Event, Param, Projection, Row, Table
 
 accounts = Projection(name="accounts", version=1, topics=("accounts.events",), tables=(Table(name="accounts"),), changes=1_000)
 

@@ -10,10 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from accounts.money import text
-from eventfold.projections.projection import Index, Param, Projection, Row, Table
-from eventfold.schemas.envelope import header
+from eventfold import Event, Index, Param, Projection, Row, Table
 from eventfold.schemas.errors import DecodeError
-from eventfold.schemas.event import Event
 
 # What has no place in a key (eventfold.schemas.ids.checked_key), so that no account's entries begin like those of another.
 _END = "\0"
@@ -28,7 +26,7 @@ def _member(key: str, row: Row) -> str:
 
 
 def _version(event: Event) -> int:
-    version = None if event.record is None else header(event.record.headers(), "ce_sequence")
+    version = event.header("ce_sequence")
     if version is None:
         raise DecodeError("the record has no ce_sequence header, so its entry has no place")
     return int(version)

@@ -9,9 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from accounts.money import text
-from eventfold.projections.projection import Projection, Row, Table
-from eventfold.projections.reader import Reader
-from eventfold.schemas.event import Event
+from eventfold import Event, Projection, Reader, Row, Table
 
 _SUMS = ("balance", "in_flight", "deposited", "withdrawn")
 

@@ -7,8 +7,7 @@ As in `accounts`, rows hold ints and queries give text. `version` counts the eve
 from __future__ import annotations
 
 from accounts.money import text
-from eventfold.projections.projection import Param, Projection, Row, Table
-from eventfold.schemas.event import Event
+from eventfold import Event, Param, Projection, Row, Table
 from eventfold.schemas.times import iso
 
 transfers = Projection(name="transfers", version=1, topics=("accounts.events",), tables=(Table(name="transfers"),))

@@ -6,9 +6,7 @@ the events' own times, never by the order in which they come.
 
 from __future__ import annotations
 
-from eventfold.projections.projection import Param, Projection, Row, Table
-from eventfold.projections.reader import Reader
-from eventfold.schemas.event import Event
+from eventfold import Event, Param, Projection, Reader, Row, Table
 from eventfold.schemas.times import iso
 
 

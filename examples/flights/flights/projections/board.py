@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from eventfold.projections.projection import Index, Param, Projection, Row, Table
-from eventfold.schemas.event import Event
+from eventfold import Event, Index, Param, Projection, Row, Table
 from eventfold.schemas.times import day, iso, iso_day
 
 

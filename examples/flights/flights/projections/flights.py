@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from eventfold.projections.projection import Param, Projection, Row, Table
-from eventfold.schemas.event import Event
+from eventfold import Event, Param, Projection, Row, Table
 from eventfold.schemas.times import iso, iso_day
 
 flights = Projection(name="flights", version=2, topics=("flights.events",), tables=(Table(name="flights"),), changes=1_000)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from eventfold.projections.projection import KeyOf, Param, Projection, Row, Table, sum_fields
-from eventfold.projections.reader import Reader
-from eventfold.schemas.event import Event
+from eventfold import Event, Param, Projection, Reader, Row, Table, sum_fields
 from eventfold.schemas.times import iso_day
 
 LATE_MIN = 15
@@ -20,7 +19,7 @@ def _month(days: int) -> str:
 
 
 # The field that a table's key is made of, and how.
-_BY: dict[str, tuple[str, KeyOf]] = {
+_BY: dict[str, tuple[str, Callable[[Event], str | None]]] = {
     "carrier": ("carrier", lambda event: event.data["carrier"]),
     "origin": ("origin", lambda event: event.data["origin"]),
     "month": ("flight_date", lambda event: _month(event.data["flight_date"])),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from eventfold.schemas.upcasting import upcaster
+from eventfold import upcaster
 
 
 @upcaster("flights.FlightArrived", 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from eventfold.schemas.upcasting import Upcaster
+from eventfold import upcaster
 
 
 def reason_apart(data: dict[str, Any]) -> dict[str, Any]:
@@ -13,4 +13,4 @@ def reason_apart(data: dict[str, Any]) -> dict[str, Any]:
     return {"parcel": parcel or None, "reason": reason}
 
 
-upcasters = [Upcaster(name, 1, reason_apart) for name in ("parcels.KeepParcel", "parcels.ParcelKept")]
+upcasters = [upcaster(name, 1)(reason_apart) for name in ("parcels.KeepParcel", "parcels.ParcelKept")]

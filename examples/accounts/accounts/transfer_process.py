@@ -14,8 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eventfold.producers.process_manager import Emit, ProcessManager, Refused
-from eventfold.schemas.event import Event
+from eventfold import Emit, Event, ProcessManager, Refused
 
 EXPIRED = "expired"
 DEADLINE = "deadline"

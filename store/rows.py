@@ -1,0 +1,81 @@
+"""Rows: the one form in which they are stored, and those of one table that are held in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from eventfold.schemas.errors import EventfoldError
+from eventfold.store.digests import row_digest
+
+Row = dict[str, Any]
+
+
+class RowError(EventfoldError):
+    """A stored row that cannot be read."""
+
+
+class Rows:
+    """The rows of one table that are held in memory: at least the last `limit` used ones; between batches, at most
+    twice as many and those of one batch.
+
+    Two halves stand for an order of use: what is used moves to the young half, and when that is full the old one goes.
+    `digests` are those of the rows as they are stored, by which a change of a row moves its table's.
+    """
+
+    __slots__ = ("_limit", "_old_digests", "_table", "digests", "old", "young")
+
+    def __init__(self, limit: int, table: str = "") -> None:
+        self._limit = limit
+        self._table = table
+        self.young: dict[str, Row | None] = {}
+        self.digests: dict[str, int] = {}
+        self.old: dict[str, Row | None] = {}
+        self._old_digests: dict[str, int] = {}
+
+    def hold(self, key: str, stored: bytes | None) -> None:
+        """Hold a row as it is stored, None where there is none."""
+        if stored is None:
+            self.young[key], self.digests[key] = None, 0
+        else:
+            self.young[key], self.digests[key] = parsed(stored, self._table, key), row_digest(key, stored)
+
+    def missing(self, keys: Iterable[str]) -> list[str]:
+        """Which of these are not held; those that are stay for this batch."""
+        young, old = self.young, self.old
+        missing = []
+        for key in keys:
+            if key not in young:
+                if key in old:
+                    young[key] = old.pop(key)
+                    self.digests[key] = self._old_digests.pop(key, 0)
+                else:
+                    missing.append(key)
+        return missing
+
+    def trim(self) -> None:
+        """Between batches: let go of what was not used for longest, once there is too much."""
+        if len(self.young) > self._limit:
+            self.old, self._old_digests = self.young, self.digests
+            self.young, self.digests = {}, {}
+
+
+def parsed(stored: bytes, table: str, key: str) -> Row:
+    """A row as it is stored; RowError for what is no JSON object, and so was written by someone else."""
+    try:
+        row = orjson.loads(stored)
+    except ValueError:
+        row = None
+    if not isinstance(row, dict):
+        raise RowError(
+            f"the row {key!r} of the table {table!r} is not what eventfold wrote ({stored[:60]!r}): mend it with "
+            "`eventfold replay PROJECTION --key ID`, or rebuild it"
+        )
+    return row
+
+
+def to_json(row: Mapping[str, Any]) -> bytes:
+    """The one canonical form of a row: JSON in UTF-8 with sorted keys and no blanks."""
+    return orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
