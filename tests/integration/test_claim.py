@@ -11,8 +11,9 @@ import threading
 
 import pytest
 
+from eventfold.processors.claiming import claimed
 from eventfold.schemas.errors import EventfoldError
-from eventfold.store.claims import claimed
+from eventfold.store.claims import Claim
 from tests.support.deadline import eventually
 from tests.support.sandbox import Sandbox
 
@@ -28,6 +29,10 @@ def key(sandbox: Sandbox) -> str:
     return f"{sandbox.prefix}eventfold:supervisor:one"
 
 
+def claim(sandbox: Sandbox, name: str = "one") -> Claim:
+    return Claim(sandbox.redis, sandbox.prefix, f"supervisor:{name}", TAKEN)
+
+
 def hold(sandbox: Sandbox, host: str, pid: int) -> None:
     """Let another hold the name for a minute."""
     sandbox.redis.set(key(sandbox), json.dumps({"host": host, "pid": pid, "token": "other"}), ex=60)
@@ -39,7 +44,7 @@ def ended_pid() -> int:
 
 
 def test_it_expires_unless_renewed_and_is_released(sandbox: Sandbox, stop: threading.Event) -> None:
-    with claimed(sandbox.redis, key(sandbox), TAKEN, stop):
+    with claimed(claim(sandbox), stop):
         assert 0 < sandbox.redis.ttl(key(sandbox)) <= 15
         sandbox.redis.expire(key(sandbox), 5)
         eventually(lambda: sandbox.redis.ttl(key(sandbox)) > 10, "it is renewed")
@@ -51,33 +56,33 @@ def test_it_expires_unless_renewed_and_is_released(sandbox: Sandbox, stop: threa
 def test_a_name_that_another_holds_is_refused(sandbox: Sandbox, stop: threading.Event, host: str) -> None:
     hold(sandbox, host, os.getppid())
     with pytest.raises(EventfoldError, match=f"'one' runs already, on {host} with pid {os.getppid()}"):
-        claimed(sandbox.redis, key(sandbox), TAKEN, stop).__enter__()
-    with claimed(sandbox.redis, key(sandbox) + "-two", TAKEN, stop):
+        claimed(claim(sandbox), stop).__enter__()
+    with claimed(claim(sandbox, "two"), stop):
         pass
     assert json.loads(sandbox.redis.get(key(sandbox)))["token"] == "other"
 
 
 def test_one_that_died_on_this_host_is_taken_over(sandbox: Sandbox, stop: threading.Event) -> None:
     hold(sandbox, socket.gethostname(), ended_pid())
-    with claimed(sandbox.redis, key(sandbox), TAKEN, stop):
+    with claimed(claim(sandbox), stop):
         assert json.loads(sandbox.redis.get(key(sandbox)))["pid"] == os.getpid()
 
 
 def test_of_a_pid_on_another_host_nothing_is_known(sandbox: Sandbox, stop: threading.Event) -> None:
     hold(sandbox, "elsewhere", ended_pid())
     with pytest.raises(EventfoldError, match="runs already, on elsewhere"):
-        claimed(sandbox.redis, key(sandbox), TAKEN, stop).__enter__()
+        claimed(claim(sandbox), stop).__enter__()
 
 
 def test_an_emptied_redis_gets_it_again(sandbox: Sandbox, stop: threading.Event) -> None:
-    with claimed(sandbox.redis, key(sandbox), TAKEN, stop):
+    with claimed(claim(sandbox), stop):
         sandbox.redis.flushdb()
         eventually(lambda: sandbox.redis.exists(key(sandbox)), "it is claimed again")
 
 
 def test_one_that_lost_it_to_another_is_stopped_and_says_why(sandbox: Sandbox, stop: threading.Event) -> None:
     def until_stopped() -> None:
-        with claimed(sandbox.redis, key(sandbox), TAKEN, stop):
+        with claimed(claim(sandbox), stop):
             hold(sandbox, "elsewhere", 1)
             assert stop.wait(30)
 
