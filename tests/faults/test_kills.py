@@ -6,8 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -47,25 +45,17 @@ class Import:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "eventfold", "flights", "import", "--months", "1", "--json"],
-            env=sandbox.environ,
-            cwd=sandbox.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self._process = sandbox.start("flights", "import", "--months", "1", "--json")
 
     def decided(self) -> int:
         """How many commands the handler's group has committed by now; fails when the import ended with a fault."""
-        if self._process.poll():
+        if not self._process.runs:
             self.result()
         return sum(max(0, offset) for offset in log.committed(self._sandbox, "flights.handler", "flights.commands").values())
 
     def result(self) -> dict[str, object]:
-        out, err = self._process.communicate(timeout=_IMPORT_S)
-        assert self._process.returncode == 0, err
-        found: dict[str, object] = json.loads(out)
+        assert self._process.ended(_IMPORT_S) == 0, self._process.log
+        found: dict[str, object] = json.loads(self._process.log.splitlines()[-1])
         return found
 
 
