@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import IsolationLevel, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -168,9 +168,13 @@ class Topics:
             return {}
         futures = self._admin.list_offsets(request, isolation_level=level, request_timeout=self._timeout_s)
         try:
-            return {(tp.topic, tp.partition): _result(future).offset for tp, future in futures.items()}
+            found = {(tp.topic, tp.partition): _result(future).offset for tp, future in futures.items()}
         except KafkaException as error:
             raise self._cannot("read the ends of the log", error) from error
+        # A partition whose broker died while it was asked has this offset, and no error.
+        if OFFSET_INVALID in found.values():
+            raise self._cannot("read the ends of the log", KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE)))
+        return found
 
     def brokers(self) -> int:
         """How many brokers answer; Transient when none does."""

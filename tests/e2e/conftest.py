@@ -11,7 +11,7 @@ from tests.support.sandbox import OpenSandbox, Sandbox
 
 @pytest.fixture(scope="session")
 def running(open_sandbox: OpenSandbox) -> Iterator[Sandbox]:
-    """`eventfold run all`, each daemon with its partitions."""
+    """All daemons, each with its partitions."""
     with open_sandbox(partitions=2) as sandbox:
-        sandbox.start("run", "all").wait_for_log("event=assigned", times=5)
+        sandbox.start_all()
         yield sandbox

@@ -57,7 +57,7 @@ class Flown:
 @pytest.fixture(scope="module", params=["", "flights"], ids=["scan", "index"])
 def flown(request: pytest.FixtureRequest, open_sandbox: OpenSandbox) -> Iterator[Flown]:
     with open_sandbox(partitions=2, EVENTFOLD_INDEXES=request.param) as sandbox:
-        sandbox.start("run", "all").wait_for_log("event=assigned", times=6 if request.param else 5)
+        sandbox.start_all()
         flown = Flown(sandbox)
         if request.param:
             sandbox.caught_up("flights-index")

@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -21,13 +22,19 @@ from tests.support.sandbox import OpenSandbox, Sandbox
 LATER = "2099-01-01T00:00:00Z"
 
 
-@pytest.fixture
-def folded(open_sandbox: OpenSandbox, january: Sandbox) -> Iterator[Sandbox]:
+@contextmanager
+def folding(open_sandbox: OpenSandbox, january: Sandbox, **settings: str) -> Iterator[Sandbox]:
     """January's log, folded into `flights` and `punctuality` in a Redis of its own, with no daemon running."""
-    with open_sandbox(topics_of=january) as sandbox:
+    with open_sandbox(topics_of=january, **settings) as sandbox:
         projector = sandbox.projector("flights", "punctuality")
         sandbox.caught_up("flights", "punctuality")
         assert projector.stop() == 0
+        yield sandbox
+
+
+@pytest.fixture
+def folded(open_sandbox: OpenSandbox, january: Sandbox) -> Iterator[Sandbox]:
+    with folding(open_sandbox, january) as sandbox:
         yield sandbox
 
 
@@ -276,16 +283,17 @@ def test_a_second_replay_is_refused_with_who_holds_it(folded: Sandbox) -> None:
     assert replay.stop() == 130
 
 
-def test_too_little_memory_is_refused_before_anything_is_built(folded: Sandbox) -> None:
-    before, used = keys(folded), folded.redis.info("memory")["used_memory"]
-    folded.redis.config_set("maxmemory", used + (1 << 20))
-    try:
+def test_too_little_memory_is_refused_before_anything_is_built(
+    open_sandbox: OpenSandbox, january: Sandbox, own_redis: str
+) -> None:
+    with folding(open_sandbox, january, REDIS_URL=own_redis) as folded:
+        before, used = keys(folded), folded.redis.info("memory")["used_memory"]
+        folded.redis.config_set("maxmemory", used + (1 << 20))
         assert "not enough memory: the new generation will take about" in folded.fails(1, "replay", "flights")
         assert "not enough memory" in folded.fails(1, "verify", "flights")
         assert keys(folded) == before
-    finally:
         folded.redis.config_set("maxmemory", 0)
-    assert folded.json("replay", "flights", "--ignore-memory")["switched"]
+        assert folded.json("replay", "flights", "--ignore-memory")["switched"]
 
 
 @pytest.mark.parametrize(
@@ -336,6 +344,7 @@ def test_rollback_goes_back_and_forth_with_nothing_lost(sandbox: Sandbox) -> Non
     assert "nothing to go back to" in sandbox.fails(1, "rollback", "flights")
     second = sandbox.json("replay", "flights")["generation"]
     commands.schedule(sandbox, 2)
+    sandbox.caught_up("flights")
     assert sandbox.json("rollback", "flights")["generation"] == first == sandbox.generation("flights")
     assert len(sandbox.rows("flights")) == 2, "the kept one was not fed"
     outcome = commands.schedule(sandbox, 3)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support import process
 from tests.support.local_stack import REPOSITORY, clean_environ
 from tests.support.parcels import install_parcels, python_path
 
@@ -34,16 +33,8 @@ class Shell:
 
     def run(self, *args: str, stdin: str = "", **environ: str) -> tuple[int, str, str]:
         """Exit code, stdout and stderr of `eventfold schemas <args>`."""
-        done = subprocess.run(
-            [sys.executable, "-m", "eventfold", "schemas", *args],
-            env=self._environ | {"EVENTFOLD_DOMAINS": "parcels,sightings"} | environ,
-            cwd=self.folder,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        settings = self._environ | {"EVENTFOLD_DOMAINS": "parcels,sightings"} | environ
+        done = process.run(["schemas", *args], settings, self.folder, stdin)
         assert "Traceback" not in done.stderr
         return done.returncode, done.stdout, done.stderr
 
@@ -67,14 +58,15 @@ def test_a_domain_of_ones_own_passes(shell: Shell) -> None:
     code, out, err = shell.run("check")
     assert (code, err) == (0, "")
     assert out == (
-        "16 versions of 12 messages of eventfold, parcels, sightings; no history was replayed (--history PATH): no problem\n"
+        "17 versions of 13 messages of eventfold, logfold, parcels, sightings; "
+        "no history was replayed (--history PATH): no problem\n"
     )
 
 
 def test_what_eventfold_brings_along_passes_with_its_history(shell: Shell) -> None:
     history = str(REPOSITORY / "tests" / "recorded")
     code, out, _ = shell.run("check", "--history", history, EVENTFOLD_DOMAINS="accounts,flights", EVENTFOLD_INDEXES="flights")
-    assert code == 0 and out.endswith(f"104 samples in {history} are read and folded as they were recorded: no problem\n")
+    assert code == 0 and out.endswith(f"106 samples in {history} are read and folded as they were recorded: no problem\n")
 
 
 def test_problems_are_lines_with_their_files_and_an_exit_code(shell: Shell) -> None:
@@ -159,9 +151,12 @@ def test_code_that_does_not_start_is_one_problem_of_the_history(shell: Shell) ->
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (("check", "--domain", "nowhere"), "no domain is called 'nowhere'; there are: eventfold, parcels, sightings"),
+        (("check", "--domain", "nowhere"), "no domain is called 'nowhere'; there are: eventfold, logfold, parcels, sightings"),
         (("check", "--history", "nowhere"), "nowhere is no folder of recorded samples"),
-        (("show", "parcels.Lost"), "no message is called 'parcels.Lost'; there are: eventfold.CommandRefused, parcels."),
+        (
+            ("show", "parcels.Lost"),
+            "no message is called 'parcels.Lost'; there are: eventfold.CommandRefused, logfold.CommandRefused, parcels.",
+        ),
         (("show", "parcels.ParcelKept", "--version", "3"), "parcels.ParcelKept has no version 3; there are: 1, 2"),
         (("diff", "parcels.ParcelPosted"), "parcels.ParcelPosted has no version before version 1, with which to compare it"),
         (("diff", "parcels.ParcelKept", "9"), "parcels.ParcelKept has no version 9; there are: 1, 2"),

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from tests.support.daemon import Daemon
+from tests.support.local_stack import LocalStack
 from tests.support.sandbox import OpenSandbox, Sandbox
 from tests.support.serving import serve
 
@@ -120,15 +121,21 @@ def serving(sandbox: Sandbox, *args: str, **environ: str) -> Iterator[Served]:
         yield Served(url=url, sandbox=sandbox, server=server, client=client)
 
 
-@pytest.fixture(scope="module")
-def folded(open_sandbox: OpenSandbox) -> Iterator[Sandbox]:
+@contextmanager
+def folding(open_sandbox: OpenSandbox, stack: LocalStack | None = None) -> Iterator[Sandbox]:
     """Both domains with all their daemons."""
-    with open_sandbox(EVENTFOLD_DOMAINS="flights,accounts") as sandbox:
-        sandbox.start("run", "all").wait_for_log("event=assigned", times=10)
+    with open_sandbox(stack=stack, EVENTFOLD_DOMAINS="flights,accounts") as sandbox:
+        sandbox.start_all()
         yield sandbox
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def folded(open_sandbox: OpenSandbox) -> Iterator[Sandbox]:
+    with folding(open_sandbox) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="session")
 def served(folded: Sandbox) -> Iterator[Served]:
     """Both sides of both domains, open to everybody."""
     with serving(folded) as found:

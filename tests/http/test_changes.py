@@ -136,7 +136,9 @@ def test_changes_go_on_when_redis_was_away(served: Served) -> None:
     sandbox = served.sandbox
     with served.events(f"/changes/flights/{key}") as events:
         assert events.next()[0] == "open"
-        sandbox.redis.client_kill_filter(_type="normal", skipme=True)
+        for connected in sandbox.redis.client_list():
+            if connected["db"] == str(sandbox.database) and int(connected["id"]) != sandbox.redis.client_id():
+                sandbox.redis.client_kill_filter(_id=connected["id"])
         eventually(lambda: served.get(f"/queries/flights/{key}").status_code == 200, "queries are answered again")
         depart(served, key, 15)
         while (found := events.next())[0] == "reset":

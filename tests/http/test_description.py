@@ -13,10 +13,13 @@ from tests.http.conftest import serving
 from tests.support.issuer import issuer
 from tests.support.local_stack import clean_environ
 from tests.support.sandbox import Sandbox
+from tests.support.soak import SOAK
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 EVERY = "flights:read flights:write accounts:read accounts:write operations:read"
 RUN_S = 280
+EXAMPLES = "10" if SOAK else "2"
+"""Of each operation, drawn at random; what the phase of coverage enumerates comes before them, whatever is drawn."""
 
 
 @pytest.mark.timeout(RUN_S + 60)
@@ -26,7 +29,7 @@ def test_no_request_that_follows_from_it_finds_a_fault(folded: Sandbox, tmp_path
         args = [
             *("--config-file", str(CONFIG), "run", f"{guarded.url}/openapi.json", "--exclude-path-regex", "^/changes/"),
             *("--header", f"Authorization: Bearer {it.token(scope=EVERY)}", "--phases", "examples,coverage,fuzzing"),
-            *("--max-examples", "10", "--no-color"),
+            *("--max-examples", EXAMPLES, "--no-color"),
         ]
         done = subprocess.run(
             [sys.executable, "-m", "schemathesis.cli", *args],

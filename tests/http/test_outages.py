@@ -5,15 +5,25 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
 
 import pytest
 
-from tests.http.conftest import SCHEDULED, Served, problem
+from tests.http.conftest import SCHEDULED, Served, folding, problem, serving
 from tests.support.deadline import eventually
+from tests.support.local_stack import LocalStack
+from tests.support.sandbox import OpenSandbox
 
 DEPARTED = {"departed_at": "2014-03-01T15:12:00Z"}
 ANSWERED_S = 25
 """Within the 15 s for which Kafka's acknowledgement is waited for, and what a busy machine adds."""
+
+
+@pytest.fixture(scope="module")
+def served(open_sandbox: OpenSandbox, own_stack: LocalStack) -> Iterator[Served]:
+    """As for the other tests, on a stack that nobody else needs."""
+    with folding(open_sandbox, own_stack) as sandbox, serving(sandbox) as found:
+        yield found
 
 
 @pytest.mark.timeout(600)

@@ -84,11 +84,8 @@ def _fields() -> list[dict[str, object]]:
 
 def _install(folder: Path, *, mended: bool = False, source: str = _SOURCE, aliases: Sequence[str] = ()) -> str:
     def edit(parcels: Path) -> None:
-        project = parcels / "pyproject.toml"
-        text = project.read_text()
-        text = text.replace('sightings = "sightings.schemas"', 'orders = "sightings.schemas"')
-        text = text.replace('sightings = "sightings.projections:projections"', 'orders = "sightings.projections:projections"')
-        project.write_text(text)
+        (points,) = parcels.glob("*.dist-info/entry_points.txt")
+        points.write_text(points.read_text().replace("sightings = ", "orders = "))
         (parcels / "sightings" / "projections.py").write_text(source.replace("MENDED = False", f"MENDED = {mended}"))
         events = parcels / "sightings" / "schemas" / "events"
         (events / "BirdSeen.v1.avsc").unlink()

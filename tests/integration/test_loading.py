@@ -159,7 +159,7 @@ def test_a_change_is_decided_on_what_is_loaded_and_expects_its_version(handled: 
 
 
 def test_who_was_overtaken_decides_anew_on_what_the_other_made(handled: Sandbox, number: int) -> None:
-    commands.schedule(handled, number)
+    scheduled = commands.schedule(handled, number)
     versions: list[int] = []
 
     def decide(loaded: Loaded) -> tuple[str, Mapping[str, Any]]:
@@ -169,7 +169,7 @@ def test_who_was_overtaken_decides_anew_on_what_the_other_made(handled: Sandbox,
         assert commands.depart(handled, number).accepted
         return DEPART
 
-    outcome = handled.client.change("flights", flights.flight_id(number), decide)
+    outcome = handled.client.change("flights", flights.flight_id(number), decide, after=scheduled)
     assert outcome is not None
     assert (outcome.accepted, outcome.version, versions) == (True, 3, [1, 2])
     mine = [record for record in log.read(handled, "flights.commands") if record.key == flights.flight_id(number)]

@@ -149,15 +149,16 @@ def test_the_group_s_offsets_follow_for_lag_tools(empty: Sandbox, january: Sandb
     }
 
 
-def test_a_redis_that_may_evict_is_refused(sandbox: Sandbox, evicting_redis: str) -> None:
+def test_a_redis_that_may_evict_is_refused(sandbox: Sandbox, own_redis: str) -> None:
+    with Redis.from_url(own_redis) as redis:
+        redis.config_set("maxmemory-policy", "allkeys-lru")
     for args in (("run", "projector", "flights"), ("run", "handler", "flights")):
-        assert "noeviction" in sandbox.fails(1, *args, environ={"REDIS_URL": evicting_redis})
+        assert "noeviction" in sandbox.fails(1, *args, environ={"REDIS_URL": own_redis})
 
 
-def test_a_redis_that_is_set_to_evict_ends_the_daemons_that_write_to_it(sandbox: Sandbox, evicting_redis: str) -> None:
-    with Redis.from_url(evicting_redis) as redis:
-        redis.config_set("maxmemory-policy", "noeviction")
-        daemons = [sandbox.handler(REDIS_URL=evicting_redis), sandbox.projector("flights", REDIS_URL=evicting_redis)]
+def test_a_redis_that_is_set_to_evict_ends_the_daemons_that_write_to_it(sandbox: Sandbox, own_redis: str) -> None:
+    with Redis.from_url(own_redis) as redis:
+        daemons = [sandbox.handler(REDIS_URL=own_redis), sandbox.projector("flights", REDIS_URL=own_redis)]
         redis.config_set("maxmemory-policy", "allkeys-lru")
         for daemon in daemons:
             assert daemon.ended() == 1

@@ -6,7 +6,6 @@ import itertools
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,12 +20,13 @@ from flights.decider import decider
 from flights.importer import commands
 from tests.support import log, truth
 from tests.support.flights import scheduled
+from tests.support.local_stack import REPOSITORY
 from tests.support.sandbox import OpenSandbox, Sandbox
 
 FLIGHTS = 1_500
 PARTITIONS = 2
 PROJECTIONS = ("flights", "board", "punctuality", "aircraft")
-SCHEMAS = Path(__file__).parents[2] / "schemas" / "flights"
+SCHEMAS = REPOSITORY / "examples" / "flights" / "flights" / "schemas"
 
 
 def as_first(event: Message) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from stack_ports import why_unusable  # noqa: E402
 from stack_processes import Process, launch, start_time, stop  # noqa: E402
 from stack_record import Record, save  # noqa: E402
 from stack_signals import Interrupted, Signals  # noqa: E402
+from tests.support.local_stack import BRIEF  # noqa: E402
 
 DEADLINE = 60.0
 CONTROLLER_OFFSET = 10
@@ -90,7 +91,7 @@ class Stack:
 
 def clean_environment(changes: Mapping[str, str]) -> dict[str, str]:
     ours = ("KAFKA_PORT", "REDIS_PORT", "REGISTRY_PORT", "EVENTFOLD_STACK")
-    return {**{key: value for key, value in os.environ.items() if key not in ours}, **changes}
+    return {**{key: value for key, value in os.environ.items() if key not in ours}, **BRIEF, **changes}
 
 
 def free_ports(brokers: int) -> tuple[int, int]:

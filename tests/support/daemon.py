@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.support.deadline import DEADLINE_S, eventually
+from tests.support.process import Process
 
 
 class Daemon:
@@ -18,15 +17,8 @@ class Daemon:
     def __init__(self, args: Sequence[str], environ: Mapping[str, str], log_file: Path) -> None:
         self.name = " ".join(args)
         self.log_file = log_file
-        with log_file.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "eventfold", *args],
-                env=dict(environ),
-                cwd=log_file.parent,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+        with open(os.devnull, "rb") as nothing, log_file.open("wb") as output:
+            self.process = Process(args, environ, log_file.parent, (nothing, output, output))
 
     @property
     def log(self) -> str:

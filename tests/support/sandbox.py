@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -24,6 +23,7 @@ from eventfold.tools.lag import lags
 from tests.support.daemon import Daemon
 from tests.support.deadline import eventually
 from tests.support.local_stack import LocalStack, clean_environ
+from tests.support.process import run
 
 _NUMBERS = itertools.count(1)
 CATCH_UP_S = 60.0
@@ -33,13 +33,17 @@ _LEAVE_S = 15
 class Sandbox:
     """Everything under one `EVENTFOLD_TOPIC_PREFIX` and one Redis database.
 
-    prefix: of an existing sandbox, to read its topics from a Redis of one's own.
+    prefix: of an existing sandbox, to read its topics from a Redis of one's own; with its database, to look at all of it.
     """
 
-    def __init__(self, stack: LocalStack, folder: Path, database: int, prefix: str, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self, stack: LocalStack, folder: Path, database: int, prefix: str, settings: Mapping[str, str], *, made: bool = False
+    ) -> None:
+        """made: whether what lies in the database is to stay."""
         self.stack = stack
         self.folder = folder
         self.prefix = prefix
+        self.database = database
         self.environ = {
             **clean_environ(),
             "KAFKA_BOOTSTRAP_SERVERS": stack.bootstrap,
@@ -50,7 +54,8 @@ class Sandbox:
             **settings,
         }
         self.redis = Redis.from_url(self.environ["REDIS_URL"])
-        self.redis.flushdb()
+        if not made:
+            self.redis.flushdb()
         self.daemons: list[Daemon] = []
         self.closed = False
 
@@ -58,16 +63,7 @@ class Sandbox:
 
     def run(self, *args: str, stdin: str = "", environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """`eventfold <args>` to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "eventfold", *args],
-            env={**self.environ, **(environ or {})},
-            cwd=self.folder,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=240,
-        )
+        return run(args, {**self.environ, **(environ or {})}, self.folder, stdin)
 
     def ok(self, *args: str, stdin: str = "") -> str:
         """What a command that must succeed prints."""
@@ -81,10 +77,7 @@ class Sandbox:
 
     def fails(self, code: int, *args: str, stdin: str = "", environ: Mapping[str, str] | None = None) -> str:
         """The one sentence with which a command must end, with that exit code."""
-        done = self.run(*args, stdin=stdin, environ=environ)
-        assert "Traceback" not in done.stderr, done.stderr
-        assert done.returncode == code, f"exit code {done.returncode}, not {code}: {done.stdout}{done.stderr}"
-        return done.stderr
+        return sentence(self.run(*args, stdin=stdin, environ=environ), code)
 
     # -- daemons -------------------------------------------------------------------------------------------------------
 
@@ -112,6 +105,17 @@ class Sandbox:
         daemon = self.start("--instance", instance, "run", "process-manager", name, **environ)
         daemon.wait_for_log(f"event=assigned process_manager={name}")
         return daemon
+
+    def start_all(self) -> list[Daemon]:
+        """What `eventfold run all` runs, with all projectors in one process; each has its partitions."""
+        known = self.installation
+        handlers = [self.start("run", "handler", domain) for domain in known.domains]
+        projector = self.start("run", "projector", *known.projections)
+        managers = [self.start("run", "process-manager", name) for name in known.process_managers]
+        for daemon in (*handlers, *managers):
+            daemon.wait_for_log("event=assigned")
+        projector.wait_for_log("event=assigned", times=len(known.projections))
+        return [*handlers, projector, *managers]
 
     # -- looking -------------------------------------------------------------------------------------------------------
 
@@ -209,8 +213,8 @@ class Sandbox:
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
-    def close(self, *, delete_topics: bool) -> None:
-        """Stop what still runs, so that it leaves its groups, and leave nothing behind."""
+    def close(self, *, delete_topics: bool, empty: bool = True) -> None:
+        """Stop what still runs, so that it leaves its groups, and leave nothing behind in Redis, if it is to be `empty`."""
         self.closed = True
         for daemon in self.daemons:
             if daemon.runs:
@@ -224,13 +228,21 @@ class Sandbox:
             mine = [name for name in self.admin.list_topics(timeout=10).topics if name.startswith(self.prefix)]
             for future in (self.admin.delete_topics(mine) if mine else {}).values():
                 future.result(30)
-        self.redis.flushdb()
+        if empty:
+            self.redis.flushdb()
         self.redis.close()
         made = [of for of in (self.__dict__.get("installation"), self.__dict__.get("client")) if of is not None]
         for of in made:
             registry = of.registry if isinstance(of, Installation) else of._installation.registry
             if registry is not None:
                 registry.close()
+
+
+def sentence(done: subprocess.CompletedProcess[str], code: int) -> str:
+    """The one sentence with which a command must have ended, with that exit code."""
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == code, f"exit code {done.returncode}, not {code}: {done.stdout}{done.stderr}"
+    return done.stderr
 
 
 def shown_logs(sandboxes: Sequence[Sandbox], lines: int = 60) -> list[tuple[str, str]]:
