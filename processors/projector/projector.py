@@ -124,7 +124,7 @@ class Projector:
         raise Transient("stopped while a switch of generations holds the slices")
 
     def _drop_lost(self) -> None:
-        """Where Redis forgot a generation, what is left of its slices serves nobody."""
+        """Delete the orphaned slices of a generation that Redis forgot."""
         if self._follow.known(self._generation):  # type: ignore[arg-type]
             return
         for slice_ in self._folding.slices.values():
