@@ -46,7 +46,7 @@ class Daemon:
         pulse: Pulse,
         stop: threading.Event,
     ) -> None:
-        """Run one worker (see there) as a member of `group` until `stop` is set."""
+        """Run a worker as a member of `group` until `stop` is set; `join` subscribes or pins its consumer."""
         runtime = self._runtime
 
         def opened(starts: Starts, gone: Gone) -> BatchConsumer:

@@ -17,8 +17,7 @@ OpenConsumer = Callable[[Starts, Gone], BatchConsumer]
 
 
 class Processor(Protocol):
-    """What a worker works on batches with. It may pause, seek and commit with the consumer, but never polls it, except to
-    start over.
+    """What a worker works on batches with; the worker alone calls it, in one thread.
 
     batch: the most records of one poll. wait_s: how long the next poll may wait for the first of them.
     """
@@ -33,7 +32,7 @@ class Processor(Protocol):
         ...
 
     def assigned(self, places: list[Place]) -> Mapping[Place, int]:
-        """In a poll: take partitions over and say from which offsets; called again while it fails with a fault that passes."""
+        """In a poll, or when pinned: take partitions over and say from which offsets; tried again after a fault that passes."""
         ...
 
     def revoked(self, places: list[Place]) -> None:
@@ -53,11 +52,11 @@ class Processor(Protocol):
         ...
 
     def give_up(self, fault: Exception) -> None:
-        """Log a fault that passes, before `start_over`; raises the fault when it came too often."""
+        """Before `start_over`: log the fault; raises it when it came too often."""
         ...
 
     def start_over(self) -> None:
-        """Drop all that is held in memory and take every partition over anew; called again as `assigned` is."""
+        """Drop all that is held in memory and take every partition over anew; tried again as `assigned` is."""
         ...
 
     def status(self) -> dict[str, Any]:
