@@ -21,7 +21,7 @@ from redis.utils import HIREDIS_AVAILABLE
 from bench.log import DOMAIN, PARTITIONS
 from eventfold.installation import Installation
 from eventfold.kafka.transactions import TRANSACTION_TIMEOUT_MS
-from eventfold.processors.handler.daemon import BATCH as DECIDED_AT_ONCE
+from eventfold.processors.handler.handler import BATCH as DECIDED_AT_ONCE
 from eventfold.schemas.catalog import Catalog
 
 RAW_KEY = "bench:raw"

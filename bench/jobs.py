@@ -15,9 +15,10 @@ from bench.baselines import raw_decide, raw_fold
 from bench.ledgers import Ledgers
 from bench.log import DOMAIN, Log
 from eventfold.installation import Installation
+from eventfold.processors.collector import calm_collector
 from eventfold.processors.rebuild.display import Silent
 from eventfold.processors.rebuild.job import Job
-from eventfold.processors.runtime import calm_collector
+from eventfold.processors.running import run_handler, run_projectors
 from eventfold.store.builds import SCRATCH
 from eventfold.store.generations import Generations
 from eventfold.store.slice_store import SliceStore
@@ -73,7 +74,7 @@ def fold(environ: Mapping[str, str], *, projection: str, log: dict[str, Any], ev
         return folded >= events
 
     clock, stop = Clock(), Until(done)
-    installation.runtime.run_projectors([projection], None, stop)
+    run_projectors(installation.runtime, [projection], None, stop)
     return folded, stop.at - clock.started
 
 
@@ -111,7 +112,7 @@ def decide(environ: Mapping[str, str], *, commands: int) -> tuple[int, float]:
         return decided >= commands
 
     clock, stop = Clock(), Until(done)
-    installation.runtime.run_handler(DOMAIN, stop)
+    run_handler(installation.runtime, DOMAIN, stop)
     return decided, stop.at - clock.started
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from eventfold.processors.collector import calm_collector
 from eventfold.processors.lookup.history import History
 from eventfold.processors.rebuild.bounds import bounds
 from eventfold.processors.rebuild.display import Display, Silent, display
@@ -22,7 +23,7 @@ from eventfold.processors.rebuild.replay import ALWAYS, IF_EQUAL, NEVER, Replay,
 from eventfold.processors.rebuild.rollback import rollback as roll_back
 from eventfold.processors.rebuild.verify import verify as verify_live
 from eventfold.processors.rebuild.workers import COMMAND, told
-from eventfold.processors.runtime import Runtime, calm_collector
+from eventfold.processors.runtime import Runtime
 from eventfold.producers.handed import HISTORY
 from eventfold.schemas.errors import FAILED, NotFoundError, UsageError
 from eventfold.schemas.ids import checked_key

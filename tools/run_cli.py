@@ -13,6 +13,7 @@ import click
 
 from eventfold.kafka.domain_topics import domain_topics
 from eventfold.kafka.topics import Topics
+from eventfold.processors.running import run_handler, run_process_managers, run_projectors
 from eventfold.processors.runtime import Runtime
 from eventfold.processors.supervisor import supervise
 from eventfold.producers.handed import RUNTIME, handed
@@ -37,7 +38,7 @@ def run() -> None:
 def handler(runtime: Runtime, domain: str) -> None:
     """Decide the commands of DOMAIN."""
     with stopped_by_signals() as stop:
-        runtime.run_handler(domain, stop)
+        run_handler(runtime, domain, stop)
 
 
 @run.command()
@@ -48,7 +49,7 @@ def projector(runtime: Runtime, names: tuple[str, ...], partitions: str | None) 
     """Fold the log into the read models NAME..."""
     pinned = None if partitions is None else _numbers(partitions)
     with stopped_by_signals() as stop:
-        runtime.run_projectors(names, pinned, stop)
+        run_projectors(runtime, names, pinned, stop)
 
 
 @run.command("process-manager")
@@ -57,7 +58,7 @@ def projector(runtime: Runtime, names: tuple[str, ...], partitions: str | None) 
 def process_manager(runtime: Runtime, names: tuple[str, ...]) -> None:
     """React to the log with commands, as the process managers NAME... say, and keep their deadlines."""
     with stopped_by_signals() as stop:
-        runtime.run_process_managers(names, stop)
+        run_process_managers(runtime, names, stop)
 
 
 @run.command("all")

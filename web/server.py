@@ -14,7 +14,7 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from eventfold.processors.runtime import calm_collector
+from eventfold.processors.collector import calm_collector
 from eventfold.schemas.errors import EventfoldError
 
 HEADERS_S = 10.0

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from eventfold.kafka.topics import Topics
 from eventfold.processors.dead_letters.notices import Notices
 from eventfold.processors.open_slice import OpenSlice, opened
+from eventfold.processors.places import named
 from eventfold.processors.projector.one_by_one import OneByOne
 from eventfold.processors.projector.parking import Parking
 from eventfold.processors.projector.reading import Reading
@@ -197,8 +198,3 @@ class Folding:
         if stored.digests == {}:
             return replace(stored, digests={table.name: 0 for table in self._projection.tables})
         return stored
-
-
-def named(places: Sequence[Place]) -> str:
-    """Partitions as a log line says them."""
-    return ",".join(f"{topic}/{partition}" for topic, partition in sorted(places))

@@ -8,17 +8,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import structlog
 
 from eventfold.kafka.consumer import BatchConsumer
 from eventfold.kafka.topics import Topics
+from eventfold.processors.daemon import Daemon
 from eventfold.processors.dead_letters.notices import Notices, check_topics
-from eventfold.processors.patience import TRANSIENT, patiently, until_stopped
-from eventfold.processors.projector.daemon import Projector
+from eventfold.processors.patience import TRANSIENT, patiently
 from eventfold.processors.projector.following import Followed, Kept, Live, RetiredError
+from eventfold.processors.projector.projector import Projector
 from eventfold.processors.projector.reading import Reading
+from eventfold.processors.runtime import Runtime
 from eventfold.projections.projection import Projection
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.errors import EventfoldError, UsageError
@@ -29,9 +30,6 @@ from eventfold.store.connection import RedisError
 from eventfold.store.generations import Generations, OtherVersionError
 from eventfold.store.heartbeats import Heartbeat, Pulse, Quiet
 from eventfold.store.slice_store import SliceStore
-
-if TYPE_CHECKING:
-    from eventfold.processors.runtime import Runtime
 
 _LOOK_S = 1.0
 log = structlog.get_logger("projector")
@@ -53,29 +51,28 @@ class Projecting:
         self._stop = stop
         self._store = SliceStore(runtime.redis)
         self._generations = Generations(runtime.redis, runtime.names.prefix)
+        self._log = log.bind(projection=projection.name)
+        self._daemon = Daemon(runtime, "projector", projection.name, self._log)
 
     def live(self) -> None:
         """Fold into the live generation, whichever it is; while it is of another version, wait and say so."""
-        runtime, name = self._runtime, self._projection.name
-        heartbeat = Heartbeat(runtime.redis, runtime.names.prefix, f"{name}@{runtime.instance}", "projector")
-        group = runtime.names.projection_group(name)
-        # A Kafka that is away at the start, a topic or a partition that is not there: said at once, before anything is made.
-        partitions = self._partitions(Topics(runtime.kafka))
-        _places(partitions, self._pinned or ())
-        if may_park(self._projection.on_failure):
-            check_topics(runtime.kafka, runtime.names, list(partitions))
-        while not self._stop.is_set():
-            topics = Topics(runtime.kafka)
-            follow = Live(self._projection, self._generations, lambda topics=topics: self._partitions(topics))  # type: ignore[misc]
-            try:
-                # Asked before the group is joined: a member of another version would take partitions and leave them unfolded.
-                patiently(follow.generation, self._stop)
-                self._run(follow, topics, group, heartbeat, self._stop)
-            except OtherVersionError as other:
-                log.warning("waits", projection=name, version=self._projection.version, why=str(other))
-                self._wait(heartbeat, str(other))
-        heartbeat.end()
-        log.info("projector ended", projection=name)
+        runtime, projection = self._runtime, self._projection
+        with self._daemon.alive() as heartbeat:
+            # A Kafka that is away at the start, a topic or a partition that is not there: said before anything is made.
+            partitions = self._partitions(Topics(runtime.kafka))
+            _places(partitions, self._pinned or ())
+            if may_park(projection.on_failure):
+                check_topics(runtime.kafka, runtime.names, list(partitions))
+            while not self._stop.is_set():
+                topics = Topics(runtime.kafka)
+                follow = Live(projection, self._generations, lambda topics=topics: self._partitions(topics))  # type: ignore[misc]
+                try:
+                    # Asked before the group is joined: a member of another version would take partitions and not fold them.
+                    patiently(follow.generation, self._stop)
+                    self._run(follow, topics, runtime.names.projection_group(projection.name), heartbeat, self._stop)
+                except OtherVersionError as other:
+                    self._log.warning("waits", version=projection.version, why=str(other))
+                    self._wait(heartbeat, str(other))
 
     def kept(self) -> None:
         """Fold into what is kept for a rollback, and drop what has expired."""
@@ -92,7 +89,7 @@ class Projecting:
         """Drop what has expired; of what is kept, the one to feed: the newest that was made by this version."""
         name, now = self._projection.name, int(time.time() * 1000)
         for build in self._generations.sweep(name, self._store, now):
-            log.info("dropped", projection=name, generation=build.id)
+            self._log.info("dropped", generation=build.id)
         kept = [b for b in self._generations.all(name) if b.state == KEPT and b.expires is not None and b.expires > now]
         return next((build for build in reversed(kept) if build.generation.version == self._projection.version), None)
 
@@ -106,12 +103,12 @@ class Projecting:
         try:
             self._run(follow, topics, group, Quiet(), ended)
         except RetiredError:
-            log.info("no longer kept", projection=self._projection.name, generation=build.id)
+            self._log.info("no longer kept", generation=build.id)
         except TRANSIENT as fault:
             # It is taken up again soon.
-            log.warning("trying again", projection=self._projection.name, generation=build.id, fault=repr(fault))
+            self._log.warning("trying again", generation=build.id, fault=repr(fault))
         except EventfoldError as error:
-            log.error("a kept generation is not fed", projection=self._projection.name, generation=build.id, error=str(error))
+            self._log.error("a kept generation is not fed", generation=build.id, error=str(error))
             ended.wait()
         finally:
             ended.set()
@@ -129,29 +126,28 @@ class Projecting:
 
     def _run(self, follow: Followed, topics: Topics, group: str, pulse: Pulse, stop: threading.Event) -> None:
         """One projector, from its first partitions until `stop` is set."""
-        runtime, name = self._runtime, self._projection.name
-        projector = Projector(
-            self._projection,
-            follow=follow,
-            topics=topics,
-            store=self._store,
-            reading=Reading(self._projection, self._codec, runtime.names),
-            notices=Notices(runtime.kafka, runtime.names),
-            heartbeat=pulse,
-            stop=stop,
-        )
+        runtime = self._runtime
         partitions = patiently(lambda: self._partitions(topics), stop)
-        consumer = BatchConsumer(runtime.kafka, group, starts=projector.starts, gone=projector.gone, protocol=runtime.protocol)
-        projector.attach(consumer)
-        try:
+
+        def projector(consumer: BatchConsumer) -> Projector:
+            return Projector(
+                self._projection,
+                consumer=consumer,
+                follow=follow,
+                topics=topics,
+                store=self._store,
+                reading=Reading(self._projection, self._codec, runtime.names),
+                notices=Notices(runtime.kafka, runtime.names),
+                stop=stop,
+            )
+
+        def join(consumer: BatchConsumer) -> None:
             if self._pinned is None:
                 consumer.subscribe(list(partitions))
             else:
                 consumer.pin(_places(partitions, self._pinned))
-            log.info("projector runs", projection=name, group=group, instance=runtime.instance)
-            until_stopped(projector.run, stop)
-        finally:
-            consumer.close()
+
+        self._daemon.work(projector, group=group, join=join, pulse=pulse, stop=stop)
 
     def _partitions(self, topics: Topics) -> dict[str, int]:
         sources = [self._runtime.names.topic(topic) for topic in self._projection.topics]

@@ -13,9 +13,8 @@ from eventfold.kafka.publisher import Publisher, PublishError
 from eventfold.kafka.topics import Topics
 from eventfold.processors.patience import TRANSIENT
 from eventfold.processors.reactor.emitting import Cause, Emitted, Emitter
-from eventfold.processors.reactor.timers import due_text, index_name
+from eventfold.processors.reactor.timers import due_text, index_name, timers_name
 from eventfold.producers.process_manager import Deadline, ProcessManager
-from eventfold.projections.projection import Projection
 from eventfold.schemas.event import Event
 from eventfold.schemas.record import Place
 from eventfold.store.builds import Generation
@@ -45,29 +44,28 @@ class Deadlines:
     def __init__(
         self,
         manager: ProcessManager,
-        timers: Projection,
         *,
         emitter: Emitter,
         publisher: Callable[[], Publisher],
         store: SliceStore,
         generations: Generations,
         topics: Topics,
-        places: Callable[[], Collection[Place]],
         stop: threading.Event,
     ) -> None:
         self._manager = manager
-        self._timers = timers
+        self._timers = timers_name(manager.name)
         self._emitter = emitter
         self._open_publisher = publisher
         self._publisher: Publisher | None = None
         self._store = store
         self._generations = generations
         self._topics = topics
-        self._places = places
         self._stop = stop
         self._marks: dict[Place, tuple[int, int]] = {}
         self._fired: dict[_Timer, tuple[float, float]] = {}
         self._wrong: dict[str, str] = {}
+        self.places: frozenset[Place] = frozenset()
+        """The partitions whose timers it fires; another thread may set this."""
 
     def wrong(self) -> dict[str, str]:
         """The deadlines on which a reaction failed, each with its error; other threads may ask."""
@@ -84,11 +82,11 @@ class Deadlines:
 
     def look(self, now_ms: int) -> None:
         """Fire what is due now."""
-        live = self._generations.live(self._timers.name)
+        live = self._generations.live(self._timers)
         if live is None:
             return
         due: dict[Place, dict[str, list[str]]] = {}
-        for place in self._places():
+        for place in self.places:
             if place[1] < live.partitions.get(place[0], 0):
                 found = {name: list(self._due(live, place, name, now_ms)) for name in self._manager.deadlines}
                 if any(found.values()):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import structlog
 
@@ -14,24 +13,21 @@ from eventfold.kafka.publisher import Publisher
 from eventfold.kafka.range_reader import RangeReader
 from eventfold.kafka.topics import Topics
 from eventfold.kafka.transactions import Transactions
-from eventfold.processors.patience import until_stopped
+from eventfold.processors.daemon import Daemon
 from eventfold.processors.projector.projecting import Projecting
-from eventfold.processors.reactor.daemon import Reactor
 from eventfold.processors.reactor.deadlines import Deadlines
 from eventfold.processors.reactor.emitting import Emitter
 from eventfold.processors.reactor.parked_keys import ParkedKeys
 from eventfold.processors.reactor.reacting import Reactions, check_declared
+from eventfold.processors.reactor.reactor import Reactor
 from eventfold.processors.reactor.resuming import Resuming
 from eventfold.processors.reactor.timers import timers_name
+from eventfold.processors.runtime import Runtime
 from eventfold.producers.process_manager import ProcessManager
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.errors import EventfoldError
 from eventfold.store.generations import Generations
-from eventfold.store.heartbeats import Heartbeat
 from eventfold.store.slice_store import SliceStore
-
-if TYPE_CHECKING:
-    from eventfold.processors.runtime import Runtime
 
 log = structlog.get_logger("process-manager")
 
@@ -71,55 +67,47 @@ class Managing:
         manager, runtime = self.manager, self._runtime
         topics = Topics(runtime.kafka)
         self._check_topics(topics)
-        deadlines: list[Deadlines] = []
-        reactor = Reactor(
+        deadlines = Deadlines(
             manager,
-            reactions=self.reactions(),
-            resuming=Resuming(topics, self.group, list(self.dead_letters), self.refusals),
-            parked=ParkedKeys(manager.name, topics, self.reader(), self.dead_letters),
-            dead_letters=self.dead_letters,
-            transactions=Transactions(runtime.kafka, f"{self.group}.{runtime.instance}"),
-            heartbeat=(heartbeat := self._heartbeat()),
-            late=lambda: deadlines[0].wrong() if deadlines else {},
+            emitter=self._emitter,
+            publisher=lambda: Publisher(runtime.kafka),
+            store=SliceStore(runtime.redis),
+            generations=Generations(runtime.redis, runtime.names.prefix),
+            topics=topics,
             stop=self._stop,
         )
-        runs: list[Callable[[], None]] = [lambda: self._react(reactor, heartbeat)]
+        runs: list[Callable[[], None]] = [lambda: self._react(topics, deadlines)]
         if manager.deadlines:
-            timers = runtime.projection(timers_name(manager.name))
-            deadlines.append(
-                Deadlines(
-                    manager,
-                    timers,
-                    emitter=self._emitter,
-                    publisher=lambda: Publisher(runtime.kafka),
-                    store=SliceStore(runtime.redis),
-                    generations=Generations(runtime.redis, runtime.names.prefix),
-                    topics=Topics(runtime.kafka),
-                    places=lambda: reactor.places,
-                    stop=self._stop,
-                )
-            )
-            projecting = Projecting(runtime, timers, self._codec, None, self._stop)
-            runs += [projecting.live, projecting.kept, deadlines[0].run]
+            timers = Projecting(runtime, runtime.projection(timers_name(manager.name)), self._codec, None, self._stop)
+            runs += [timers.live, timers.kept, deadlines.run]
         return runs
 
-    def _heartbeat(self) -> Heartbeat:
-        runtime = self._runtime
-        name = f"{self.manager.name}.process-manager@{runtime.instance}"
-        return Heartbeat(runtime.redis, runtime.names.prefix, name, "process-manager")
+    def _react(self, topics: Topics, deadlines: Deadlines) -> None:
+        manager, runtime = self.manager, self._runtime
 
-    def _react(self, reactor: Reactor, heartbeat: Heartbeat) -> None:
-        runtime, name = self._runtime, self.manager.name
-        consumer = BatchConsumer(runtime.kafka, self.group, starts=reactor.starts, gone=reactor.gone, protocol=runtime.protocol)
-        reactor.attach(consumer)
-        try:
-            consumer.subscribe(list(self.dead_letters))
-            log.info("process manager runs", process_manager=name, group=self.group, instance=runtime.instance)
-            until_stopped(reactor.run, self._stop)
-        finally:
-            consumer.close()
-        heartbeat.end()
-        log.info("process manager ended", process_manager=name)
+        def reactor(consumer: BatchConsumer) -> Reactor:
+            return Reactor(
+                manager,
+                consumer=consumer,
+                reactions=self.reactions(),
+                resuming=Resuming(topics, self.group, list(self.dead_letters), self.refusals),
+                parked=ParkedKeys(manager.name, topics, self.reader(), self.dead_letters),
+                deadlines=deadlines,
+                dead_letters=self.dead_letters,
+                transactions=Transactions(runtime.kafka, f"{self.group}.{runtime.instance}"),
+                stop=self._stop,
+            )
+
+        name = f"{manager.name}.process-manager"
+        daemon = Daemon(runtime, "process-manager", name, log.bind(process_manager=manager.name))
+        with daemon.alive() as heartbeat:
+            daemon.work(
+                reactor,
+                group=self.group,
+                join=lambda consumer: consumer.subscribe(list(self.dead_letters)),
+                pulse=heartbeat,
+                stop=self._stop,
+            )
 
     def _check_topics(self, topics: Topics) -> None:
         """A letter goes to its origin's partition, so there must be as many."""

@@ -1,13 +1,15 @@
-"""The rooms of the house: import-linter's contracts hold, and each of them catches what it forbids."""
+"""The rooms of the house: import-linter's contracts hold, each catches what it forbids, and no imports go in a circle."""
 
 from __future__ import annotations
 
 import ast
+import graphlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -107,3 +109,49 @@ def test_only_the_room_store_sends_commands_to_redis() -> None:
     for room in ("eventfold", *ROOMS):
         if room != "store":
             assert redis_commands(room) == []
+
+
+def modules(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
+    """The modules of a package with their files, links followed."""
+    for path in folder.iterdir():
+        if path.is_dir() and path.name != "__pycache__":
+            yield from modules(path, f"{name}.{path.name}")
+        elif path.suffix == ".py":
+            yield name if path.stem == "__init__" else f"{name}.{path.stem}", path
+
+
+def imported(path: Path) -> Iterator[str]:
+    """What a module imports itself, also under TYPE_CHECKING alone; not what a function imports once it is called."""
+    nodes: list[ast.AST] = [ast.parse(path.read_text())]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module is not None, f"{path}: imports are absolute"
+            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            nodes += ast.iter_child_nodes(node)
+
+
+def circle(package: Path) -> list[str]:
+    """A circle of modules that import each other; empty when there is none."""
+    paths = dict(modules(package, package.name))
+    # The front door is imported along with every module of the package; loading names from the rooms later is its job.
+    graph = {name: {other for other in imported(path) if other in paths} - {package.name} for name, path in paths.items()}
+    assert len(graph) > 200, "the rooms were looked into"
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        found: list[str] = error.args[1]
+        return found
+    return []
+
+
+def test_no_import_circles(copy: Path) -> None:
+    assert circle(copy / "eventfold") == []
+    (copy / "store" / "chicken.py").write_text("import eventfold.store.egg\n")
+    (copy / "store" / "egg.py").write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from eventfold.store import chicken\n"
+    )
+    assert sorted(set(circle(copy / "eventfold"))) == ["eventfold.store.chicken", "eventfold.store.egg"]

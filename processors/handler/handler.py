@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -19,14 +20,14 @@ from eventfold.processors.handler.ledger import Ledger, LedgerLost
 from eventfold.processors.handler.records import Records
 from eventfold.processors.handler.work import Work, remembered
 from eventfold.processors.open_slice import OpenSlice
-from eventfold.processors.patience import TRANSIENT, patiently
+from eventfold.processors.patience import patiently
+from eventfold.processors.places import by_name
 from eventfold.processors.watch import Watch
 from eventfold.producers.domain import Domain
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.names import Names
 from eventfold.schemas.record import Place, ProducerRecord, Record
 from eventfold.store.commits import Commit
-from eventfold.store.heartbeats import Heartbeat
 from eventfold.store.outcomes import Outcomes
 from eventfold.store.slice_store import SliceStore
 
@@ -47,10 +48,13 @@ class Handler:
     What fails after it is found again in the log.
     """
 
+    batch = BATCH
+
     def __init__(
         self,
         domain: Domain,
         *,
+        consumer: BatchConsumer,
         store: SliceStore,
         outcomes: Outcomes,
         transactions: Transactions,
@@ -58,12 +62,12 @@ class Handler:
         watch: Watch,
         codec: Codec,
         names: Names,
-        heartbeat: Heartbeat,
         stop: threading.Event,
-        batch: int = BATCH,
     ) -> None:
         self._stop = stop
         self._domain = domain
+        self._log = log.bind(domain=domain.name)
+        self._consumer = consumer
         self._store = store
         self._outcomes = outcomes
         self._transactions = transactions
@@ -78,61 +82,47 @@ class Handler:
         self._work: dict[int, Work] = {}
         self._fault: Exception | None = None
         self._watch = watch
-        self._heartbeat = heartbeat
-        self._batch = batch
         self._ledgers: dict[int, Ledger] = {}
         self._next: dict[int, int] = {}
-        self._consumer: BatchConsumer | None = None
 
-    def attach(self, consumer: BatchConsumer) -> None:
-        """Say which consumer brings the commands, before it subscribes."""
-        self._consumer = consumer
+    @property
+    def wait_s(self) -> float:
+        # While a transaction is being committed there is no time to wait for commands: somebody waits for it.
+        return 0 if self._transactions.committing else _WAIT_S
 
-    def starts(self, places: list[Place]) -> dict[Place, int]:
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """Transactions for as long as it decides. Fenced when another instance took the name."""
+        try:
+            patiently(self._transactions.open, self._stop)
+            yield
+            self._settle()
+        finally:
+            self._transactions.discard()
+
+    def assigned(self, places: list[Place]) -> dict[Place, int]:
         """Take over partitions: fold all that any earlier handler of them wrote, then say where its commands end."""
         self._finish()
-        return patiently(lambda: self._take(places), self._stop)
+        return self._take(places)
 
     def _take(self, places: list[Place]) -> dict[Place, int]:
-        assert self._consumer is not None
         taken = self._handover.take(self._consumer, [partition for _, partition in places])
         for partition, (ledger, offset) in taken.items():
             self._ledgers[partition] = ledger
             self._next[partition] = offset
-        log.info("assigned", domain=self._domain.name, partitions=sorted(taken))
+        self._log.info("assigned", partitions=sorted(taken))
         return {(self._commands, partition): offset for partition, (_, offset) in taken.items()}
 
-    def gone(self, places: list[Place]) -> None:
+    def revoked(self, places: list[Place]) -> None:
         """Forget partitions that were taken away, once what was decided of them is committed."""
         self._finish()
         for _, partition in places:
             self._ledgers.pop(partition, None)
             self._next.pop(partition, None)
-        log.info("revoked", domain=self._domain.name, partitions=sorted(partition for _, partition in places))
+        self._log.info("revoked", partitions=sorted(partition for _, partition in places))
 
-    def run(self) -> None:
-        """Decide until told to stop; the batch at hand is finished first. Fenced when another instance took the name."""
-        assert self._consumer is not None
-        try:
-            patiently(self._transactions.open, self._stop)
-            while not self._stop.is_set():
-                handled = 0
-                changes, metadata = self._consumer.changes, self._consumer.metadata()
-                # While a transaction is being committed there is no time to wait for commands: somebody waits for it.
-                batch = self._consumer.poll(self._batch, 0 if self._transactions.committing else _WAIT_S)
-                try:
-                    handled = self._step(batch, metadata if self._consumer.changes == changes else None)
-                except TRANSIENT as fault:
-                    log.warning("batch given up, handing over anew", domain=self._domain.name, fault=repr(fault))
-                    patiently(self._start_over, self._stop)
-                self._heartbeat.beat(handled, self._status)
-            self._settle()
-        finally:
-            self._transactions.discard()
-
-    def _step(self, batch: Batch, metadata: Any | None) -> int:
+    def process(self, batch: Batch, metadata: Any | None) -> int:
         """Handle a batch; returns how many commands the transaction before it decided."""
-        assert self._consumer is not None
         if self._fault is not None:
             fault, self._fault = self._fault, None
             raise fault
@@ -140,16 +130,13 @@ class Handler:
             # Taken under another membership than it would be committed under: read it again.
             handled = self._settle()
             self._consumer.seek({place: self._next[place[1]] for place in batch.records})
-        else:
-            asked = {partition: self._read(partition, records) for (_, partition), records in batch.records.items()}
-            # The outcome of a command that is sent again while it is being committed is not known before it is.
-            handled = self._settle() if self._sent_again(asked) else 0
-            work = {partition: self._decide(partition, commands) for partition, commands in asked.items() if commands}
-            handled += self._settle()
-            self._begin(work, metadata)
-        if self._heartbeat.due():
-            handled += self._settle()
-            self._look()
+            return handled
+        asked = {partition: self._read(partition, records) for (_, partition), records in batch.records.items()}
+        # The outcome of a command that is sent again while it is being committed is not known before it is.
+        handled = self._settle() if self._sent_again(asked) else 0
+        work = {partition: self._decide(partition, commands) for partition, commands in asked.items() if commands}
+        handled += self._settle()
+        self._begin(work, metadata)
         return handled
 
     def _read(self, partition: int, records: Sequence[Record]) -> list[Asked]:
@@ -234,34 +221,35 @@ class Handler:
 
     # -- at rest -----------------------------------------------------------------------------------------------------
 
-    def _look(self) -> None:
+    def look(self, metadata: Any | None) -> int:
         """Notice, before the next command does, that Redis lost a ledger; and topics that were made anew."""
+        handled = self._settle()
         slices = {
             (slice_.id.topic, slice_.id.partition): slice_
             for ledger in self._ledgers.values()
             for slice_ in (ledger.events, ledger.refusals)
         }
         if not slices:
-            return
+            return handled
         if self._watch.due():
             self._watch.topics(slices)
         if self._handover.lost():
             raise LedgerLost("Redis lost the ledgers")
         if changed := self._watch.changed(slices):
             raise LedgerLost(f"Redis lost the ledger of {', '.join(f'{topic}/{p}' for topic, p in sorted(changed))}")
+        return handled
 
     # -- starting over -----------------------------------------------------------------------------------------------
 
-    def _start_over(self) -> None:
+    def give_up(self, fault: Exception) -> None:
+        self._log.warning("batch given up, handing over anew", fault=repr(fault))
+
+    def start_over(self) -> None:
         """Throw away the producer and all that is held, and take every partition over anew."""
-        assert self._consumer is not None
         self._work = {}
         self._transactions.discard()
         self._transactions.open()
         self._consumer.retake(self._take)
 
-    def _status(self) -> dict[str, Any]:
-        return {
-            "domain": self._domain.name,
-            "partitions": {f"{self._commands}/{p}": offset for p, offset in sorted(self._next.items())},
-        }
+    def status(self) -> dict[str, Any]:
+        return {"domain": self._domain.name, "partitions": by_name({(self._commands, p): at for p, at in self._next.items()})}

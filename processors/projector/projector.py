@@ -5,27 +5,27 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
 
 from eventfold.kafka.consumer import Batch, BatchConsumer
 from eventfold.kafka.topics import Topics
-from eventfold.processors.attempts import Attempts
 from eventfold.processors.dead_letters.notices import Notices
-from eventfold.processors.patience import TRANSIENT, patiently
-from eventfold.processors.projector.folding import Folding, Overtaken, named
+from eventfold.processors.places import by_name, named
+from eventfold.processors.projector.folding import Folding, Overtaken
 from eventfold.processors.projector.following import Followed, RetiredError, stored
 from eventfold.processors.projector.reading import Reading
 from eventfold.processors.projector.writer import Write
+from eventfold.processors.stalls import Stalls
 from eventfold.processors.watch import Watch
 from eventfold.projections.fold import FoldError
 from eventfold.projections.projection import Projection
 from eventfold.schemas.errors import DecodeError, Transient
 from eventfold.schemas.record import Place, Record
 from eventfold.store.builds import Generation
-from eventfold.store.heartbeats import Pulse
 from eventfold.store.holds import HOLD_MS
 from eventfold.store.slice_store import SliceStore
 from eventfold.store.slices import Progress
@@ -53,41 +53,49 @@ class Projector:
     tried again, or is parked, as the projection's policy says; other partitions go on.
     """
 
+    batch = BATCH
+    wait_s = _WAIT_S
+
     def __init__(
         self,
         projection: Projection,
         *,
+        consumer: BatchConsumer,
         follow: Followed,
         topics: Topics,
         store: SliceStore,
         reading: Reading,
         notices: Notices,
-        heartbeat: Pulse,
         stop: threading.Event,
-        batch: int = BATCH,
     ) -> None:
         self._stop = stop
+        self._log = log.bind(projection=projection.name)
         self._projection = projection
+        self._consumer = consumer
         self._follow = follow
         self._topics = topics
         self._store = store
         self._folding = Folding(projection, store, reading, HELD_ROWS, notices)
-        self._attempts = Attempts(projection.on_failure)
+        self._stalls = Stalls(projection.on_failure, self._log)
         self._watch = Watch(store, topics)
-        self._heartbeat = heartbeat
-        self._batch = batch
-        self._stalled: dict[Place, str] = {}
-        self._retrying: dict[Place, tuple[float, str]] = {}
         self._generation: Generation | None = None
-        self._consumer: BatchConsumer | None = None
         self._unwritten = 0
         self._folded_of: Counter[Place] = Counter()
         self._refused_at: float | None = None
 
-    def starts(self, places: list[Place]) -> dict[Place, int]:
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """The thread that writes, for as long as it folds."""
+        try:
+            yield
+            self._settle()
+        finally:
+            self._folding.end()
+
+    def assigned(self, places: list[Place]) -> dict[Place, int]:
         """Load the slices of new partitions and say where to read from."""
         self._folding.wait()
-        return patiently(lambda: self._load(places), self._stop)
+        return self._load(places)
 
     def _load(self, places: list[Place]) -> dict[Place, int]:
         generation, progress = self._unheld(places)
@@ -95,8 +103,8 @@ class Projector:
             self._drop_lost()
         self._generation = generation
         starts = self._folding.open(generation, progress, self._topics)
-        self._go_on(places)
-        log.info("assigned", projection=self._projection.name, generation=generation.id, **_shown(places))
+        self._stalls.go_on(places)
+        self._log.info("assigned", generation=generation.id, partitions=named(places))
         return starts
 
     def _unheld(self, places: list[Place]) -> tuple[Generation, dict[Place, Progress]]:
@@ -118,63 +126,35 @@ class Projector:
         raise Transient("stopped while a switch of generations holds the slices")
 
     def _drop_lost(self) -> None:
-        """Where Redis forgot a generation, what is left of its slices serves nobody."""
+        """Delete the orphaned slices of a generation that Redis forgot."""
         if self._follow.known(self._generation):  # type: ignore[arg-type]
             return
         for slice_ in self._folding.slices.values():
             self._store.drop(slice_.id, self._projection.parts)
 
-    def gone(self, places: list[Place]) -> None:
+    def revoked(self, places: list[Place]) -> None:
         """Forget partitions that were taken away, once what was folded of them is written."""
         self._folding.close(places)
-        self._go_on(places)
-        self._attempts.forget(places)
-        log.info("revoked", projection=self._projection.name, **_shown(places))
+        self._stalls.forget(places)
+        self._log.info("revoked", partitions=named(places))
 
-    def _go_on(self, places: Sequence[Place]) -> None:
-        for place in places:
-            self._stalled.pop(place, None)
-            self._retrying.pop(place, None)
-
-    def attach(self, consumer: BatchConsumer) -> None:
-        """Say which consumer brings the events, before it subscribes."""
-        self._consumer = consumer
-
-    def run(self) -> None:
-        """Fold until told to stop; the batch at hand is finished first."""
-        assert self._consumer is not None
-        try:
-            while not self._stop.is_set():
-                batch = self._consumer.poll(self._batch, _WAIT_S)
-                folded = 0
-                try:
-                    folded = self._step(batch)
-                except TRANSIENT as fault:
-                    log.warning("going on from what is stored", projection=self._projection.name, fault=repr(fault))
-                    self._pause(fault)
-                    patiently(self._start_over, self._stop)
-                self._heartbeat.beat(folded, self._status)
-            self._settle()
-        finally:
-            self._folding.end()
-
-    def _step(self, batch: Batch) -> int:
+    def process(self, batch: Batch, metadata: Any | None) -> int:
         """Fold a batch and begin to write it; returns how many events the write before it made visible."""
         if self._outdated():
-            self._start_over()
+            self.start_over()
             return 0
         writes = self._folded(batch)
         written = self._settle()
         self._folding.begin(writes)
-        if self._retrying:
-            written += self._try_again()
-        if self._heartbeat.due():
+        if due := self._stalls.due():
+            # What lies before the event is written first.
             written += self._settle()
-            self._look()
+            self._reload(due)
         return written
 
-    def _pause(self, fault: Exception) -> None:
+    def give_up(self, fault: Exception) -> None:
         """A Redis that can be read but not written (it is full) passes or does not; until then, do not turn in a circle."""
+        self._log.warning("going on from what is stored", fault=repr(fault))
         if isinstance(fault, Overtaken):
             return
         self._unwritten += 1
@@ -191,23 +171,22 @@ class Projector:
             raise Overtaken(f"another writer was there first: {named(written.refused)}")
         if written.offsets:
             self._unwritten = 0
-            self._attempts.passed(written.offsets)
+            self._stalls.passed(written.offsets)
             if self._refused_at is not None:
                 waited_ms, self._refused_at = round((time.monotonic() - self._refused_at) * 1000), None
-                log.info("writing again", projection=self._projection.name, waited_ms=waited_ms)
+                self._log.info("writing again", waited_ms=waited_ms)
         self._folded_of.update(written.events)
         return sum(written.events.values())
 
     def _tell(self, offsets: Mapping[Place, int]) -> None:
         """Tell the group; a group that commits nothing is gone with its last member."""
-        assert self._consumer is not None
         if self._follow.live:
             self._consumer.commit(offsets)
 
     def _folded(self, batch: Batch) -> list[Write]:
         writes = []
         for place in batch.records.keys() | batch.ends.keys():
-            if place in self._folding.slices and place not in self._stalled and place not in self._retrying:
+            if place in self._folding.slices and place not in self._stalls:
                 write = self._fold(place, batch.records.get(place, []), batch.ends.get(place))
                 if write is not None:
                     writes.append(write)
@@ -217,7 +196,7 @@ class Projector:
         unread = self._folding.slices[place].unread(records)
         while True:
             try:
-                return self._folding.fold(place, unread, end, lambda offset: self._attempts.parks(place, offset))
+                return self._folding.fold(place, unread, end, lambda offset: self._stalls.parks(place, offset))
             except (DecodeError, FoldError) as error:
                 # There may be another bad one before it: decoding looks at the whole batch before folding begins.
                 self._wait_at(place, error)
@@ -226,67 +205,42 @@ class Projector:
 
     def _wait_at(self, place: Place, error: DecodeError | FoldError) -> None:
         """Leave the partition at the event that failed, for a while or until a person mends it; what lies before is folded."""
-        assert self._consumer is not None
-        self._go_on([place])
-        pause_s = self._attempts.failed(place, error.offset)
-        if pause_s is None:
-            log.error("the partition stands still", projection=self._projection.name, error=str(error))
-            self._stalled[place] = str(error)
-        else:
-            tried = self._attempts.shown(place, error.offset)
-            log.warning(
-                "trying again", projection=self._projection.name, error=str(error), tried=tried, again_in_s=round(pause_s, 3)
-            )
-            self._retrying[place] = time.monotonic() + pause_s, f"{error} ({tried})"
+        self._stalls.stand(place, error.offset, str(error))
         self._consumer.pause([place])
 
-    def _try_again(self) -> int:
-        """Read again the partitions whose time has come, once what lies before the event is written; returns the events."""
-        due = [place for place, (at, _) in self._retrying.items() if at <= time.monotonic()]
-        if not due:
-            return 0
-        written = self._settle()
-        self._reload(due)
-        return written
-
-    def _look(self) -> None:
+    def look(self, metadata: Any | None) -> int:
         """Notice that a slice is no longer as it was left: an emptied Redis, another writer, a topic made anew."""
-        assert self._consumer is not None
+        written = self._settle()
         if self._watch.due():
             self._watch.topics(self._folding.slices)
             # The group's offsets follow each write without waiting; one that was lost is made good here.
             self._tell({place: slice_.progress.offset for place, slice_ in self._folding.slices.items()})
         if self._generation is not None and not self._follow.still(self._generation):
-            log.warning("the live generation is another one, reloading", projection=self._projection.name)
+            self._log.warning("the live generation is another one, reloading")
             self._reload(list(self._folding.slices))
-            return
-        changed = self._watch.changed(self._folding.slices)
-        if changed:
-            log.warning("slices changed in Redis, reloading", projection=self._projection.name, **_shown(changed))
+        elif changed := self._watch.changed(self._folding.slices):
+            self._log.warning("slices changed in Redis, reloading", partitions=named(changed))
             self._reload(changed)
+        return written
 
     def _outdated(self) -> bool:
         """Whether some slices are of another generation than the one last seen live."""
         return any(s.id.generation != self._generation.id for s in self._folding.slices.values() if self._generation)
 
-    def _start_over(self) -> None:
+    def start_over(self) -> None:
+        """Go on, in all partitions, from what is stored."""
         self._folding.forget()
         self._reload(list(self._folding.slices))
 
     def _reload(self, places: list[Place]) -> None:
-        assert self._consumer is not None
         self._consumer.seek(self._load(places))
 
-    def _status(self) -> dict[str, Any]:
+    def status(self) -> dict[str, Any]:
+        slices, parked = self._folding.slices, self._folding.parked
         return {
             "projection": self._projection.name,
-            "partitions": {f"{t}/{p}": s.progress.offset for (t, p), s in sorted(self._folding.slices.items())},
-            "folded": {f"{t}/{p}": events for (t, p), events in sorted(self._folded_of.items())},
-            "stalled": {f"{t}/{p}": error for (t, p), error in sorted(self._stalled.items())},
-            "retrying": {f"{t}/{p}": error for (t, p), (_, error) in sorted(self._retrying.items())},
-            "parked": {f"{t}/{p}": len(keys) for (t, p), keys in sorted(self._folding.parked.items()) if keys},
+            "partitions": by_name({place: slice_.progress.offset for place, slice_ in slices.items()}),
+            "folded": by_name(self._folded_of),
+            **self._stalls.status(),
+            "parked": by_name({place: len(keys) for place, keys in parked.items() if keys}),
         }
-
-
-def _shown(places: Sequence[Place]) -> dict[str, str]:
-    return {"partitions": named(places)}
