@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -38,7 +39,7 @@ def test_types_and_values_have_the_same_homes() -> None:
 
 @pytest.mark.parametrize("name", eventfold.__all__)
 def test_every_exported_name_is_there(name: str) -> None:
-    assert getattr(eventfold, name).__name__ == name
+    assert getattr(eventfold, name) is getattr(importlib.import_module(f"eventfold.{eventfold._HOME_OF[name]}"), name)
 
 
 def test_a_name_that_is_not_exported_is_an_attribute_error() -> None:
