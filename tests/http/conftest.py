@@ -12,7 +12,6 @@ import httpx2
 import pytest
 
 from tests.support.daemon import Daemon
-from tests.support.local_stack import LocalStack
 from tests.support.sandbox import OpenSandbox, Sandbox
 from tests.support.serving import serve
 
@@ -121,17 +120,11 @@ def serving(sandbox: Sandbox, *args: str, **environ: str) -> Iterator[Served]:
         yield Served(url=url, sandbox=sandbox, server=server, client=client)
 
 
-@contextmanager
-def folding(open_sandbox: OpenSandbox, stack: LocalStack | None = None) -> Iterator[Sandbox]:
-    """Both domains with all their daemons."""
-    with open_sandbox(stack=stack, EVENTFOLD_DOMAINS="flights,accounts") as sandbox:
-        sandbox.start_all()
-        yield sandbox
-
-
 @pytest.fixture(scope="session")
 def folded(open_sandbox: OpenSandbox) -> Iterator[Sandbox]:
-    with folding(open_sandbox) as sandbox:
+    """Both domains with all their daemons."""
+    with open_sandbox(EVENTFOLD_DOMAINS="flights,accounts") as sandbox:
+        sandbox.start_all()
         yield sandbox
 
 
