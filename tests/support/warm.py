@@ -42,6 +42,9 @@ def main(requests: socket.socket) -> dict[str, object] | None:
             continue
         content, fds, _, _ = socket.recv_fds(requests, 1 << 20, _FDS)
         if not content:
+            # Whoever asked was killed, and cannot end what it started.
+            for pid in told:
+                os.kill(pid, signal.SIGKILL)
             return None
         pid = os.fork()
         if pid == 0:
