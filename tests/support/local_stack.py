@@ -83,8 +83,9 @@ def clean_stale(folder: Path) -> None:
 
 
 def _free_ports() -> tuple[int, int, int]:
-    # Below the ephemeral ports; the controller listens ten above the broker. Workers of one run start at the same moment.
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    # Below the ephemeral ports; the controller listens ten above the broker. What is free now is bound later, maybe only after
+    # the jars were fetched: so each worker of a run has ports of its own to choose from, and so has the stack that they share.
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw7").removeprefix("gw"))
     bases = range(12_000 + worker % 8 * 50, 19_000, 400)
     for base in random.sample(bases, len(bases)):
         if all(map(_is_free, (base, base + 10, base + 20, base + 30))):
