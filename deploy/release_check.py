@@ -23,7 +23,7 @@ SMOKE = """
 import eventfold, eventfold.testing
 from eventfold import Message
 from eventfold.testing import given
-from parcels.decider import domain
+from parcels.domain import domain
 for module in (eventfold, eventfold.testing):
     for name in module.__all__:
         getattr(module, name)

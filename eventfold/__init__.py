@@ -1,7 +1,8 @@
 """Event sourcing and CQRS on Apache Kafka: what a domain is declared with, and the client that uses one.
 
-Whatever else is imported from the rooms below is not promised to stay. `eventfold.testing` tests declarations without Kafka and
-Redis. A name is loaded when it is first asked for, so that importing this costs nothing.
+`eventfold.testing` tests declarations without Kafka and Redis; `eventfold.producers.cli` has what a domain's commands are made
+with. Whatever else is imported from the rooms below is not promised to stay. A name is loaded when it is first asked for, so
+that importing this costs nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from eventfold.client import Client
     from eventfold.kafka.publisher import NotSentError, PublishError
     from eventfold.processors.lookup.changing import ConflictError
+    from eventfold.processors.lookup.loading import Loaded
+    from eventfold.producers.commands import Command
     from eventfold.producers.decider import Decider, Decision, Kind, Refusal, State, joined
     from eventfold.producers.domain import Domain
     from eventfold.producers.process_manager import Emit, ProcessManager, Refused
@@ -34,6 +37,8 @@ _HOMES = {
     "client": "Client",
     "kafka.publisher": "NotSentError PublishError",
     "processors.lookup.changing": "ConflictError",
+    "processors.lookup.loading": "Loaded",
+    "producers.commands": "Command",
     "producers.decider": "Decider Decision Kind Refusal State joined",
     "producers.domain": "Domain",
     "producers.process_manager": "Emit ProcessManager Refused",
@@ -56,6 +61,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split
 __all__ = [
     "Bare",
     "Client",
+    "Command",
     "ConflictError",
     "Decider",
     "Decision",
@@ -66,6 +72,7 @@ __all__ = [
     "Foreign",
     "Index",
     "Kind",
+    "Loaded",
     "Message",
     "NotFoundError",
     "NotSentError",
@@ -97,6 +104,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "testing":
+        return import_module("eventfold.testing")
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)

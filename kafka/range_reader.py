@@ -29,10 +29,14 @@ Span = tuple[int, int]
 """From an offset up to an end, which is not included."""
 
 
+class SilentError(EventfoldError):
+    """Kafka sends nothing; whether it is away, or slow, is not known."""
+
+
 class RangeReader:
     """Opens a consumer a call, of no group, and closes it at the end.
 
-    What is read is committed. EventfoldError when Kafka is silent for 30 s, LogError when the log lacks an offset; `batches`
+    What is read is committed. SilentError when Kafka sends nothing for 30 s, LogError when the log lacks an offset; `batches`
     has its own limits. ahead_kb: how much may be fetched before it is asked for; None for as much as librdkafka likes.
     """
 
@@ -92,7 +96,7 @@ class RangeReader:
         """Those of the (partition, offset) at or behind which there is a committed record."""
         found = set()
         with self._consumer() as consumer:
-            for place, offset in sorted(starts):
+            for place, offset in sorted(set(starts)):
                 consumer.assign([TopicPartition(*place, offset)])
                 passing = _Passing()
                 if next(self._heard(_endless(consumer, {place}, passing), passing)).records:
@@ -121,14 +125,14 @@ class RangeReader:
                 raise LogError(f"{place[0]}/{place[1]}: the log has no record at offset {min(missing)}")
 
     def _heard(self, batches: Iterable[Batch], passing: _Passing) -> Iterator[Batch]:
-        """Those that brought anything, if only the end of a partition; EventfoldError when none does for 30 s."""
+        """Those that brought anything, if only the end of a partition; SilentError when none does for 30 s."""
         deadline = time.monotonic() + _SILENT_S
         for batch in batches:
             if batch.records or batch.ends:
                 yield batch
                 deadline = time.monotonic() + _SILENT_S
             elif time.monotonic() > deadline:
-                raise EventfoldError(f"Kafka at {self._settings.bootstrap} has sent nothing for {_SILENT_S} s{passing.said}")
+                raise SilentError(f"Kafka at {self._settings.bootstrap} has sent nothing for {_SILENT_S} s{passing.said}")
 
     @contextmanager
     def _consumer(self, **more: Any) -> Iterator[Consumer]:

@@ -43,7 +43,11 @@ class TopicInfo:
 
 
 class Topics:
-    """Creates, describes and measures topics. timeout_s: for how long a broker may owe an answer."""
+    """Creates, describes and measures topics; several threads may ask. timeout_s: for how long a broker may owe an answer.
+
+    A client whose answers are waited for is held by a name of its own: another thread may put a new one in its place, and
+    what a client that is gone was asked is never answered.
+    """
 
     def __init__(self, settings: KafkaSettings, timeout_s: float = _TIMEOUT_S) -> None:
         self._settings = settings
@@ -62,7 +66,8 @@ class Topics:
         """Those of the topics that exist."""
         if not names:
             return {}
-        futures = self._admin.describe_topics(TopicCollection(list(names)), request_timeout=self._timeout_s)
+        admin = self._admin
+        futures = admin.describe_topics(TopicCollection(list(names)), request_timeout=self._timeout_s)
         found = {}
         for name, future in futures.items():
             try:
@@ -94,8 +99,8 @@ class Topics:
             for name, config in wanted.items()
             if name not in there
         ]
-        made = []
-        for name, future in (self._admin.create_topics(new, operation_timeout=_TIMEOUT_S) if new else {}).items():
+        made, admin = [], self._admin
+        for name, future in (admin.create_topics(new, operation_timeout=_TIMEOUT_S) if new else {}).items():
             try:
                 _result(future)
                 made.append(name)
@@ -120,7 +125,8 @@ class Topics:
         """A topic's settings by name."""
         resource = ConfigResource(ResourceType.TOPIC, name)
         try:
-            found = _result(self._admin.describe_configs([resource])[resource])
+            admin = self._admin
+            found = _result(admin.describe_configs([resource])[resource])
         except KafkaException as error:
             raise self._cannot(f"read the settings of {name!r}", error) from error
         return {key: entry.value for key, entry in found.items()}
@@ -130,7 +136,8 @@ class Topics:
         entry = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
         try:
-            _result(self._admin.incremental_alter_configs([resource])[resource])
+            admin = self._admin
+            _result(admin.incremental_alter_configs([resource])[resource])
         except KafkaException as error:
             raise self._cannot(f"set {setting} of {name!r}", error) from error
 
@@ -166,7 +173,8 @@ class Topics:
         request = {TopicPartition(topic, partition): spec for topic, partition in places}
         if not request:
             return {}
-        futures = self._admin.list_offsets(request, isolation_level=level, request_timeout=self._timeout_s)
+        admin = self._admin
+        futures = admin.list_offsets(request, isolation_level=level, request_timeout=self._timeout_s)
         try:
             found = {(tp.topic, tp.partition): _result(future).offset for tp, future in futures.items()}
         except KafkaException as error:
@@ -193,4 +201,7 @@ class Topics:
 
 
 def _result(future: Future[Any]) -> Any:
-    return future.result(timeout=_TIMEOUT_S + 5)
+    try:
+        return future.result(timeout=_TIMEOUT_S + 5)
+    except TimeoutError as error:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from error

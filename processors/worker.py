@@ -84,7 +84,11 @@ class Worker:
         self._pulse = pulse
         self._stop = stop
         self._consumer = open_consumer(self._assigned, self._revoked)
-        self._processor = processor(self._consumer)
+        try:
+            self._processor = processor(self._consumer)
+        except BaseException:
+            self._consumer.close()
+            raise
 
     def run(self, join: Callable[[BatchConsumer], None]) -> None:
         """Work until told to stop, the batch at hand is finished first, then leave the group.

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from eventfold.kafka.errors import KafkaException, said
 from eventfold.kafka.group_offsets import GroupOffsets
-from eventfold.kafka.range_reader import RangeReader
+from eventfold.kafka.range_reader import RangeReader, SilentError
 from eventfold.kafka.settings import KafkaSettings
 from eventfold.kafka.topics import Topics
 from eventfold.schemas.envelope import header
@@ -62,7 +62,10 @@ class Decisions:
         """How many refusals of one conversation were written since."""
         now, wanted = self.refusals_end(), correlation_id.encode()
         spans = {(self._refusals, p): (start, now[p]) for p, start in before.items()}
-        return sum(header(record.headers(), "ce_correlationid") == wanted for record in self._log.scan(spans))
+        try:
+            return sum(header(record.headers(), "ce_correlationid") == wanted for record in self._log.scan(spans))
+        except SilentError as error:
+            raise TimedOutError(f"{self._refusals} cannot be read to its end: {error}") from error
 
     def _left(self, group: GroupOffsets, ends: Mapping[int, int]) -> int:
         committed = group.committed([(self._commands, p) for p in ends])

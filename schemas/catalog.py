@@ -73,6 +73,11 @@ class Catalog:
         """The catalog of the installed domains and of eventfold's own messages."""
         return cls(*installed(domains))
 
+    @property
+    def writable(self) -> list[MessageSchema]:
+        """Those that may be written: all but our own of the former name, which are only read."""
+        return [schema for schema in self.schemas if schema.domain != own.FORMER]
+
     def newest(self, type_: str) -> MessageSchema:
         """The newest version of a type; UsageError when the catalog has none."""
         return self.versions(type_)[-1]

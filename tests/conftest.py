@@ -137,6 +137,7 @@ def open_sandbox(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     of its own. prefix: of its topics, where that matters. stack: another one than the shared one.
     """
     first = _DATABASES * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    assert first + _DATABASES <= _JANUARY, "more workers than there are databases for: at most 7"
     free = list(range(first, first + _DATABASES))
     live = request.config.stash[_OPEN]
 

@@ -93,12 +93,12 @@ def _schemas(runtime: Runtime) -> str:
 
 def _registry(runtime: Runtime, registry: Registry) -> str:
     catalog = runtime.codec().catalog
-    absent = [f"{message.type} version {message.version}" for message in catalog.schemas if registry.find(message) is None]
+    absent = [f"{message.type} version {message.version}" for message in catalog.writable if registry.find(message) is None]
     if absent:
         raise EventfoldError(
             f"not registered at {registry.settings.shown}: {', '.join(absent)}; see `eventfold schemas register`"
         )
-    modes = {type_: registry.mode(type_) for type_ in sorted({message.type for message in catalog.schemas})}
+    modes = {type_: registry.mode(type_) for type_ in sorted({message.type for message in catalog.writable})}
     if loose := [f"{type_} ({mode or 'none of its own'})" for type_, mode in modes.items() if mode not in TRANSITIVE]:
         raise EventfoldError(f"subjects whose compatibility mode is not transitive: {', '.join(loose)}")
     return f"every version is registered at {registry.settings.shown}, under subjects of a transitive mode"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from eventfold.kafka.group_offsets import GroupOffsets
-from eventfold.kafka.range_reader import RangeReader
+from eventfold.kafka.range_reader import RangeReader, SilentError
 from eventfold.kafka.topics import Topics
 from eventfold.processors.runtime import Runtime
+from eventfold.schemas.errors import TimedOutError
 from eventfold.schemas.record import Place
 from eventfold.store.connection import Redis
 from eventfold.store.generations import Generations
@@ -46,7 +47,7 @@ def lags(runtime: Runtime) -> list[Lag]:
         stands |= _group(runtime, topics, f"{name}.process-manager", runtime.names.process_manager_group(name), sources)
     ends = topics.ends({place for _, place in stands}, committed=True)
     behind = {(place, offset) for (_, place), offset in stands.items() if offset < ends[place]}
-    with_records = RangeReader(runtime.kafka, runtime.names.topic("eventfold.lag")).holding(behind) if behind else behind
+    with_records = _with_records(runtime, topics, behind)
     return [
         Lag(
             name=name,
@@ -76,11 +77,24 @@ def _projections(runtime: Runtime, topics: Topics, redis: Redis) -> dict[tuple[s
 
 
 def _group(runtime: Runtime, topics: Topics, name: str, group: str, sources: list[str]) -> dict[tuple[str, Place], int]:
-    """Where a group stands; one without an offset, or whose next records are gone by age, at the beginning of what is there."""
+    """Where a group stands; one without an offset, at the beginning of what is there."""
     places = [(topic.name, p) for topic in topics.existing(sources).values() for p in range(topic.partitions)]
     if not places:
         return {}
     earliest = topics.starts(places)
     with GroupOffsets(runtime.kafka, group) as offsets:
         committed = offsets.committed(places)
-    return {(name, place): max(committed[place] or 0, earliest[place]) for place in places}
+    return {(name, place): earliest[place] if (offset := committed[place]) is None else offset for place in places}
+
+
+def _with_records(runtime: Runtime, topics: Topics, gaps: set[tuple[Place, int]]) -> set[tuple[Place, int]]:
+    """Those of the (partition, offset) at or behind which there is a record, of those that the partition still has."""
+    if not gaps:
+        return gaps
+    earliest = topics.starts({place for place, _ in gaps})
+    starts = {(place, offset): (place, max(offset, earliest[place])) for place, offset in gaps}
+    try:
+        found = RangeReader(runtime.kafka, runtime.names.topic("eventfold.lag")).holding(starts.values())
+    except SilentError as error:
+        raise TimedOutError(str(error)) from error
+    return {gap for gap, start in starts.items() if start in found}

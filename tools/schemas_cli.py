@@ -94,7 +94,8 @@ def register(runtime: Runtime, domain: str | None, as_json: bool) -> None:
     _end([*contract.check(domains), *contract.unreleased(domains)])
     registry = runtime.registry
     rows = []
-    for message in (message for versions in contract.versions(domains) for message in versions):
+    written = [name for name in domains if name != own.FORMER]
+    for message in (message for versions in contract.versions(written) for message in versions):
         known = registry.find(message)
         id_ = registry.register(message) if known is None else known
         rows.append({"type": message.type, "version": message.version, "id": id_, "new": known is None})

@@ -73,7 +73,8 @@ class Managing:
             publisher=lambda: Publisher(runtime.kafka),
             store=SliceStore(runtime.redis),
             generations=Generations(runtime.redis, runtime.names.prefix),
-            topics=topics,
+            # Of its own: it asks in another thread.
+            topics=Topics(runtime.kafka),
             stop=self._stop,
         )
         runs: list[Callable[[], None]] = [lambda: self._react(topics, deadlines)]

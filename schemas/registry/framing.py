@@ -42,7 +42,7 @@ class Confluent:
         return self._single.known()
 
     def load(self) -> Mapping[bytes, MessageSchema]:
-        return {self.header(message): message for message in self._catalog.schemas}
+        return {self.header(message): message for message in self._catalog.writable}
 
     def unknown(self, value: bytes) -> tuple[bytes, MessageSchema]:
         if value[:1] != MAGIC:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from release_check import Built, build, check_contents, environment_of, wheel_of
+from release_check import EXAMPLE, Built, build, check_contents, environment_of, smoke, wheel_of
 from tests.support.deadline import eventually
 from tests.support.sandbox import OpenSandbox, Sandbox
 
@@ -58,16 +58,16 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 @pytest.fixture(scope="module")
 def python(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment with the wheel and the shop, and nothing of this checkout."""
+    """The Python of an environment with the wheel, the shop and the example that `make release-check` takes, and no more."""
     folder = tmp_path_factory.mktemp("shop")
-    shop = wheel_of(SHOP, folder / "wheel")
-    return environment_of(Path(sys.executable), folder / "environment", built.wheel, shop)
+    wheels = [wheel_of(SHOP, folder / "wheel"), wheel_of(EXAMPLE, folder / "example")]
+    return environment_of(Path(sys.executable), folder / "environment", built.wheel, *wheels)
 
 
 @pytest.fixture
 def shop(open_sandbox: OpenSandbox, python: Path) -> Iterator[Sandbox]:
     """Topics and daemons of the shop, all run by the environment's own `eventfold`."""
-    with open_sandbox(partitions=0, EVENTFOLD_DOMAINS="") as sandbox:
+    with open_sandbox(partitions=0, EVENTFOLD_DOMAINS="shop") as sandbox:
         told = run(sandbox, str(python.with_name("eventfold")), "topics", "create", "--partitions", "2")
         assert "shop.events: created" in told
         log = sandbox.folder / "all.log"
@@ -102,6 +102,10 @@ def test_the_wheel_holds_every_file_of_the_package_below_one_name(built: Built) 
         file.removeprefix("eventfold/") for file in files
     }
     assert {Path(file).suffix for file in files if file.startswith("eventfold/web/shell/")} > {".html", ".js", ".css", ".mjs"}
+
+
+def test_what_make_release_check_tries_of_each_python(built: Built, python: Path) -> None:
+    smoke(python, built.wheel.name.split("-")[1])
 
 
 def test_an_application_with_packages_called_like_our_rooms_runs_its_own_domain(shop: Sandbox, python: Path) -> None:

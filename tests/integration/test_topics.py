@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from eventfold.kafka.topics import Topics
+from tests.support import log
 from tests.support.sandbox import OpenSandbox, Sandbox
 
 DAY_MS = 24 * 3600 * 1000
@@ -57,3 +58,13 @@ def test_the_log_is_kept_for_ever_and_commands_for_a_week(corner: Sandbox) -> No
 def test_a_daemon_without_topics_says_what_to_do(corner: Sandbox) -> None:
     for args in (("run", "projector", "flights"), ("run", "handler", "flights")):
         assert "eventfold topics create" in corner.fails(1, *args)
+
+
+def test_how_far_behind_is_told_of_a_partition_too_whose_start_is_gone(open_sandbox: OpenSandbox) -> None:
+    with open_sandbox(partitions=2) as sandbox:
+        for number in range(10):
+            log.write(sandbox, "flights.events", str(number), b"", partition=0)
+        log.cut_start(sandbox, "flights.events", 0, 5)
+        rows = {(row["name"], row["partition"]): row for row in sandbox.json("lag") if row["topic"].endswith("flights.events")}
+        assert {name: rows["board", 0][name] for name in ("offset", "end", "lag")} == {"offset": 0, "end": 10, "lag": 10}
+        assert rows["board", 1]["lag"] == 0

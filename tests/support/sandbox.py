@@ -110,11 +110,14 @@ class Sandbox:
         """What `eventfold run all` runs, with all projectors in one process; each has its partitions."""
         known = self.installation
         handlers = [self.start("run", "handler", domain) for domain in known.domains]
-        projector = self.start("run", "projector", *known.projections)
+        projections = [name for name in known.projections if name not in known.runtime.hosted]
+        projector = self.start("run", "projector", *projections)
         managers = [self.start("run", "process-manager", name) for name in known.process_managers]
-        for daemon in (*handlers, *managers):
-            daemon.wait_for_log("event=assigned")
-        projector.wait_for_log("event=assigned", times=len(known.projections))
+        for handler in handlers:
+            handler.wait_for_log("event=assigned")
+        for name, manager in zip(known.process_managers, managers, strict=True):
+            manager.wait_for_log(f"event=assigned process_manager={name}")
+        projector.wait_for_log("event=assigned", times=len(projections))
         return [*handlers, projector, *managers]
 
     # -- looking -------------------------------------------------------------------------------------------------------

@@ -13,11 +13,13 @@ from eventfold.processors.dead_letters.letters import PARKED, RETRIED, Letter, o
 from eventfold.processors.reactor.emitting import Emitter
 from eventfold.processors.reactor.reacting import Reactions
 from eventfold.schemas import container
+from eventfold.schemas.catalog import Catalog, MessageSchema
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.envelope import Envelope, Headers
 from eventfold.schemas.names import Names
 from eventfold.schemas.position import Position
 from eventfold.schemas.record import Record
+from eventfold.schemas.registry.framing import Confluent
 from tests.support.local_stack import REPOSITORY
 
 ORIGIN = Position("flights.events", 1, 5)
@@ -60,6 +62,29 @@ def test_a_dead_letter_of_the_former_name_is_one(codec: Codec) -> None:
 def test_a_dead_letter_of_the_former_name_is_ended_under_the_new_one() -> None:
     former: Letter = read(letter("logfold", PARKED), "")
     assert open_letters([former, read(letter("eventfold", RETRIED), "")]) == []
+
+
+class Registry:
+    """Ids of schemas, and which it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def id_of(self, message: MessageSchema) -> int:
+        self.asked.append(message.type)
+        return len(self.asked)
+
+    def schema(self, id_: int) -> MessageSchema:
+        return Catalog.installed([]).newest("logfold.CommandRefused")
+
+
+def test_a_registry_is_not_asked_to_hold_the_former_name_but_what_it_holds_is_read() -> None:
+    registry = Registry()
+    framing = Confluent(Catalog.installed([]), registry)
+    framing.load()
+    assert registry.asked == ["eventfold.CommandRefused"]
+    _, message = framing.unknown(b"\0\0\0\0\7body")
+    assert (message.type, message.version) == ("logfold.CommandRefused", 1)
 
 
 def test_an_export_of_the_former_name_is_read() -> None:
