@@ -1,1 +1,1 @@
-"""Long-running daemons and replay jobs, and what they need of Kafka."""
+"""Long-running daemons and replay jobs, and what they share: one worker loop, patience, parked records."""

@@ -1,1 +1,1 @@
-"""The write side: deciders, command producers, outcomes. Knows nothing of read models."""
+"""The write side: deciders, process managers, domains, and the sending of commands. Knows nothing of read models."""

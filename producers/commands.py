@@ -61,7 +61,7 @@ def checked_time(ms: int) -> int:
 
 
 class Sends(Protocol):
-    """A eventfold.kafka.publisher.Publisher, or another one of its kind."""
+    """An eventfold.kafka.publisher.Publisher, or another one of its kind."""
 
     def send(
         self, topic: str, key: str | bytes | None, value: bytes | None, headers: Headers, delivered: Delivered | None = None

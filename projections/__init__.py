@@ -1,1 +1,1 @@
-"""The read side: declarations, folds, queries, paging, the past. Knows nothing of deciders."""
+"""The read side: projections, folds, queries. Knows nothing of deciders, and not how anything lies in Redis."""

@@ -139,7 +139,7 @@ class Projection:
         reads: the fields of the event's data that step and key read (`()` for none); without it, all. What no step of a
         type reads is not decoded, which is worth a lot. The data of an event then lacks it: a step that reads a field
         that was not declared fails with KeyError, so the fold stops with FoldError at that event, and no row is wrong.
-        Only `.get` would hide it. `eventfold.projections.testing` leaves the same fields out, so tests show what was forgotten.
+        Only `.get` would hide it. `eventfold.testing` leaves the same fields out, so tests show what was forgotten.
         """
         name = self.tables[0].name if table is None else table
         self.table(name)

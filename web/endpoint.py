@@ -17,7 +17,7 @@ Answer = Callable[[Request, Caller], Awaitable[Response]]
 
 
 class Access(Protocol):
-    """Says who a request is from, or raises a eventfold.web.oauth.denied.DeniedError."""
+    """Says who a request is from, or raises an eventfold.web.oauth.denied.DeniedError."""
 
     async def admit(self, authorization: str | None, *scopes: str) -> Caller: ...
 

@@ -52,8 +52,9 @@ class Ledger:
         """
         missing = self._held.missing(keys)
         found = self._stored.read(missing, ids, (self.events.progress.revision, self.refusals.progress.revision))
-        for slice_ in found.moved:
-            raise LedgerLost(f"Redis lost the ledger of {slice_.topic}/{slice_.partition}")
+        if found.moved:
+            lost = ", ".join(f"{slice_.topic}/{slice_.partition}" for slice_ in found.moved)
+            raise LedgerLost(f"Redis lost the ledger of {lost}")
         self._hold(missing, found.aggregates)
         events = self.events.id
         return {

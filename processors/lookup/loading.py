@@ -58,7 +58,7 @@ class Loader:
 
     Now: from the handler's ledger in Redis, state and offset in one atomic read. It lags behind the log by the events that
     are being written, and more while a handler takes its partitions over, so a decision made on it belongs into a command
-    with the expected version. Where Redis has no ledger, and as of a point: from the log, see processors.lookup.history.
+    with the expected version. Where Redis has no ledger, and as of a point: from the log, by `History`.
     """
 
     def __init__(self, domain: Domain, redis: Redis, names: Names, history: History) -> None:

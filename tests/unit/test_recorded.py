@@ -62,7 +62,7 @@ def encoded(*lines: dict[str, Any]) -> list[bytes]:
 
 
 class Own:
-    """The domains of tests/parcels as they are, and a history of them that was recorded."""
+    """The domains of examples/parcels as they are, and a history of them that was recorded."""
 
     def __init__(self, folder: Path) -> None:
         import parcels.domain

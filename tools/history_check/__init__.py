@@ -1,1 +1,1 @@
-"""The gate's other half: whether today's code still folds what was ever written, and the commands of `eventfold schemas`."""
+"""Whether today's code still folds what was ever written: a recorded history, replayed by it."""
