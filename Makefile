@@ -20,7 +20,7 @@ help: ## List the targets
 
 install: $(VENV)/.installed ## Make the virtual environment in .venv
 
-$(VENV)/.installed: pyproject.toml constraints.txt $(wildcard examples/*/pyproject.toml)
+$(VENV)/.installed: pyproject.toml setup.py constraints.txt $(wildcard examples/*/pyproject.toml)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,serve]' $(EXAMPLES:%=--editable %)

@@ -83,10 +83,10 @@ def build(folder: Path) -> Built:
     """The sdist, the wheel of that, and the wheel of the tree; built of a copy, since building leaves files behind."""
     tree = folder / "tree"
     tree.mkdir()
-    for name in ("README.md", "pyproject.toml"):
+    for name in ("README.md", "pyproject.toml", "setup.py"):
         shutil.copy(REPOSITORY / name, tree)
     rooms = [link.name for link in (REPOSITORY / "eventfold").iterdir() if link.is_symlink()]
-    for name in ("eventfold", *rooms):
+    for name in ("src", "eventfold", *rooms):
         shutil.copytree(REPOSITORY / name, tree / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     run([sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder / "dist"), str(tree)])
     return Built(
@@ -112,7 +112,7 @@ def check_contents(built: Built) -> set[str]:
     if (of_tree := packed(built.wheel_of_tree)) != files:
         raise ReleaseError(f"the wheels of the tree and of the sdist differ in {sorted(of_tree ^ files)}")
     with tarfile.open(built.sdist) as archive:
-        held = {name.partition("/")[2] for name in archive.getnames()}
+        held = {name.partition("/src/")[2] for name in archive.getnames()}
     if missing := wanted - held:
         raise ReleaseError(f"{built.sdist.name} lacks {sorted(missing)}")
     return files

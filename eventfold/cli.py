@@ -75,7 +75,7 @@ def main() -> None:
     # librdkafka's own lines are for daemons, which log them; a command says what went wrong itself.
     logging.getLogger(LIBRDKAFKA).setLevel(logging.CRITICAL)
     try:
-        code = front_door.main(standalone_mode=False)
+        code = front_door.main(prog_name="eventfold", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -67,6 +67,7 @@ def run_all(runtime: Runtime) -> None:
     """Run every daemon of the enabled domains, a process each, and start again those that fail."""
     # What every one of them would fail on, for as long as nobody mends it.
     runtime.loaded_codec()
+    _refuse_none(runtime)
     children = [["run", "handler", name] for name in runtime.domains]
     children += [["run", "projector", name] for name in runtime.projections if name not in runtime.hosted]
     children += [["run", "process-manager", name] for name in runtime.process_managers]
@@ -123,6 +124,7 @@ def topics() -> None:
 @pass_runtime
 def create(runtime: Runtime, partitions: int, replication: int | None) -> None:
     """Create what does not exist yet; topics that exist are left as they are."""
+    _refuse_none(runtime)
     wanted = _wanted(runtime)
     made = Topics(runtime.kafka).create(wanted, partitions, replication)
     for name in wanted:
@@ -157,6 +159,12 @@ def list_topics(runtime: Runtime, as_json: bool) -> None:
             }
         )
     show(rows, as_json)
+
+
+def _refuse_none(runtime: Runtime) -> None:
+    """UsageError where no domain is installed: a daemon that has nothing to do would look healthy."""
+    if not runtime.domain_names:
+        raise UsageError("no domain is installed: a domain is a package with the entry point eventfold.schemas")
 
 
 def _wanted(runtime: Runtime) -> dict[str, dict[str, str]]:

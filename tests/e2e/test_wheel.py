@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from release_check import EXAMPLE, Built, build, check_contents, environment_of, smoke, wheel_of
 from tests.support.deadline import eventually
+from tests.support.local_stack import REPOSITORY, clean_environ
 from tests.support.sandbox import OpenSandbox, Sandbox
 
 SHOP = Path(__file__).with_name("shop")
@@ -127,3 +129,20 @@ def test_a_users_strict_mypy_sees_the_types(installed: str, python: Path, tmp_pa
     command = [sys.executable, "-m", "mypy", "--strict", "--python-executable", str(seen_from), "user.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout.startswith("Success"), done.stdout + done.stderr
+
+
+def test_an_editable_install_lends_no_room_its_bare_name(tmp_path: Path) -> None:
+    """An application beside it keeps its own `schemas`, whatever is installed first."""
+    for room in ("kafka", "schemas", "store", "tools", "web"):
+        code = f"import importlib.util as u; assert u.find_spec('eventfold.{room}'); assert u.find_spec('{room}') is None"
+        subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=clean_environ(), check=True)
+
+
+def test_a_checkout_whose_links_are_text_files_is_not_built(tmp_path: Path) -> None:
+    shutil.copy(REPOSITORY / "setup.py", tmp_path)
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "eventfold").write_text("../eventfold")
+    done = subprocess.run([sys.executable, "setup.py", "--name"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "this checkout has text files where symbolic links belong" in done.stderr
+    assert "Traceback" not in done.stderr

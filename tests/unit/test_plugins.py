@@ -104,6 +104,17 @@ def test_a_domain_called_like_a_command_is_a_usage_error(install: Install, word:
         eventfold.cli.front_door.main(["status"], standalone_mode=False)
 
 
+@pytest.mark.parametrize("command", [["topics", "create"], ["run", "all"]])
+def test_where_no_domain_is_installed_there_is_nothing_to_run(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
+    monkeypatch.setattr(plugins, "entry_points", lambda **_: ())
+    eventfold.cli._installation.cache_clear()
+    try:
+        with pytest.raises(UsageError, match="no domain is installed"):
+            eventfold.cli.front_door.main(command, standalone_mode=False)
+    finally:
+        eventfold.cli._installation.cache_clear()
+
+
 def test_a_projections_name_used_twice_is_a_usage_error(install: Install) -> None:
     install("shop", PROJECTION.format("board"), projections="shop_pack:found")
     with pytest.raises(UsageError, match="two projections are called 'board'; rename the one of 'shop'"):
