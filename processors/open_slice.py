@@ -51,9 +51,7 @@ class OpenSlice:
         progress = self.progress
         if records:
             last = records[-1]
-            offset = last.offset()
-            assert offset is not None
-            progress = replace(progress, offset=offset + 1, last_offset=offset, last_id=event_id(last))
+            progress = replace(progress, offset=last.offset() + 1, last_offset=last.offset(), last_id=event_id(last))
         if end is not None and end > progress.offset:
             progress = replace(progress, offset=end)
         return progress

@@ -66,7 +66,6 @@ def handler_name(domain: str) -> str:
 def parked(owner: str, record: Record, error: str, generation: str = "") -> Letter:
     """The letter of a record that `owner` could not work on."""
     topic, partition, offset, key = record.topic(), record.partition(), record.offset(), record.key()
-    assert topic is not None and partition is not None and offset is not None
     return Letter(
         owner=owner,
         generation=generation,

@@ -180,9 +180,7 @@ class Handler:
     def _decide(self, partition: int, asked: Sequence[Asked]) -> Work:
         ledger = self._ledgers[partition]
         decided = decide(self._rules, ledger, asked, time.time_ns() // 1_000_000)
-        last = asked[-1].record.offset()
-        assert last is not None
-        return Work(decided=decided, snapshots=ledger.snapshots(), next_command=last + 1)
+        return Work(decided=decided, snapshots=ledger.snapshots(), next_command=asked[-1].record.offset() + 1)
 
     def _produce(self, partition: int, work: Work) -> None:
         """Inside the transaction."""

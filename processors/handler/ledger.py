@@ -112,7 +112,6 @@ class Ledger:
         commands: dict[str, tuple[int, int, list[int]]] = {}
         for key, record in zip(keys, unread, strict=True):
             offset = record.offset()
-            assert offset is not None
             version, state = self.aggregate(key)
             if not version and partition_of(key, self._partitions) != record.partition():
                 raise LogError(

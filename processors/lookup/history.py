@@ -148,9 +148,7 @@ def _event(codec: Codec, record: Record, key: str) -> Event:
     try:
         type_, data = codec.decode(record.value())
     except DecodeError as error:
-        topic, partition, offset = record.topic(), record.partition(), record.offset()
-        assert topic is not None and partition is not None and offset is not None
-        raise error.at(topic, partition, offset, record.key()) from error
+        raise error.at(record.topic(), record.partition(), record.offset(), record.key()) from error
     return Event(type_, key, data, record)
 
 

@@ -76,6 +76,4 @@ _event: Callable[[tuple[Any, ...]], Event] = partial(tuple.__new__, Event)
 
 def placed(error: DecodeError, record: Record) -> DecodeError:
     """The same error, with where the record lies."""
-    topic, partition, offset = record.topic(), record.partition(), record.offset()
-    assert topic is not None and partition is not None and offset is not None
-    return error.at(topic, partition, offset, record.key())
+    return error.at(record.topic(), record.partition(), record.offset(), record.key())

@@ -41,7 +41,6 @@ class Parking:
         """Put a record aside: the one that failed, with its error, or one behind it."""
         key, before = key_of(record), self.marks.get(key_of(record))
         offset, recorded = record.offset(), record.timestamp()[1]
-        assert offset is not None
         if before is None:
             self.marks[key] = Mark(origin=offset, recorded=recorded, error=error, count=1)
         else:

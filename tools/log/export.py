@@ -93,7 +93,6 @@ class _Noted:
 def _record(message: Record) -> container.Record:
     offset, key, headers = message.offset(), message.key(), cast(Headers, message.headers() or [])
     kind, timestamp = message.timestamp()
-    assert offset is not None
     return container.Record(
         offset=offset,
         timestamp=timestamp,
