@@ -99,7 +99,3 @@ def main() -> None:
 def _fail(message: str, code: int) -> None:
     click.echo(f"eventfold: {message}", err=True)
     sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()

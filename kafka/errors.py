@@ -6,7 +6,7 @@ from enum import Enum, auto
 
 from confluent_kafka import KafkaError, KafkaException
 
-__all__ = ["KafkaException", "Kind", "kind_of", "no_topic", "said"]
+__all__ = ["KafkaException", "Kind", "kind_of", "no_leader", "no_topic", "said", "timed_out"]
 
 
 class Kind(Enum):
@@ -91,6 +91,16 @@ def said(fault: KafkaError | KafkaException) -> str:
 def no_topic(name: object) -> str:
     """The sentence about a topic that does not exist."""
     return f"the topic {name!r} does not exist: make it with `eventfold topics create`"
+
+
+def timed_out() -> KafkaException:
+    """What stands for an answer that never came."""
+    return KafkaException(KafkaError(KafkaError._TIMED_OUT))
+
+
+def no_leader() -> KafkaException:
+    """What stands for a partition of which nobody could be asked, where Kafka's client says so in another way."""
+    return KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
 
 
 def _error(fault: KafkaError | KafkaException) -> KafkaError:

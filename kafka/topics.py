@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -21,7 +21,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from eventfold.kafka.errors import Kind, kind_of, no_topic, said
+from eventfold.kafka.errors import Kind, kind_of, no_leader, no_topic, said, timed_out
 from eventfold.kafka.settings import KafkaSettings
 from eventfold.schemas.errors import EventfoldError, NotFoundError, Transient
 from eventfold.schemas.record import Place
@@ -181,7 +181,7 @@ class Topics:
             raise self._cannot("read the ends of the log", error) from error
         # A partition whose broker died while it was asked has this offset, and no error.
         if OFFSET_INVALID in found.values():
-            raise self._cannot("read the ends of the log", KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE)))
+            raise self._cannot("read the ends of the log", no_leader())
         return found
 
     def brokers(self) -> int:
@@ -204,4 +204,4 @@ def _result(future: Future[Any]) -> Any:
     try:
         return future.result(timeout=_TIMEOUT_S + 5)
     except TimeoutError as error:
-        raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from error
+        raise timed_out() from error

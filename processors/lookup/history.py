@@ -9,6 +9,7 @@ from functools import cached_property
 from eventfold.kafka.range_reader import RangeReader
 from eventfold.kafka.settings import KafkaSettings
 from eventfold.kafka.topics import TopicInfo, Topics
+from eventfold.processors.projector.one_by_one import placed
 from eventfold.projections.index import Indexed, LogIndex
 from eventfold.projections.past import Aggregate
 from eventfold.projections.projection import Projection
@@ -148,7 +149,7 @@ def _event(codec: Codec, record: Record, key: str) -> Event:
     try:
         type_, data = codec.decode(record.value())
     except DecodeError as error:
-        raise error.at(record.topic(), record.partition(), record.offset(), record.key()) from error
+        raise placed(error, record) from error
     return Event(type_, key, data, record)
 
 
