@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import structlog
+
 from eventfold.kafka.topics import TopicInfo, Topics
 from eventfold.schemas.envelope import header
 from eventfold.schemas.errors import LogError
 from eventfold.schemas.record import Place, Record
+from eventfold.store.commits import Commit
+from eventfold.store.slice_store import SliceStore
 from eventfold.store.slices import Progress, SliceId
+
+log = structlog.get_logger("slices")
 
 
 class OpenSlice:
@@ -19,11 +25,13 @@ class OpenSlice:
     the same: it must be that very event.
     """
 
-    __slots__ = ("_unproven", "id", "progress", "start")
+    __slots__ = ("_unproven", "id", "progress", "stamps", "start")
 
     def __init__(self, slice_: SliceId, progress: Progress, log_start: int = 0) -> None:
         self.id = slice_
         self.progress = progress
+        self.stamps: tuple[str, ...] = (progress.stamp,)
+        """Of the last write, and while one is under way of the one before it: what is stored has one of them."""
         last = progress.last_offset
         self._unproven = last is not None and last >= log_start
         self.start = max(log_start, progress.offset if last is None else last)
@@ -66,10 +74,11 @@ class OpenSlice:
             raise LogError(f"{where}: written to offset {offset}, but folded up to {self.progress.offset}: it was made anew")
         return replace(self.progress, offset=offset + 1, last_offset=offset, last_id=id_)
 
-    def committed(self, progress: Progress) -> None:
-        """The write was made."""
+    def committed(self, commit: Commit) -> None:
+        """The write was made, or has begun."""
         self._unproven = False
-        self.progress = replace(progress, revision=self.progress.revision + 1)
+        self.stamps = (self.progress.stamp, commit.stamp)
+        self.progress = commit.done
 
     def _prove(self, record: Record) -> None:
         progress = self.progress
@@ -80,6 +89,20 @@ class OpenSlice:
                 f"{event_id(record) or '?'} at offset {record.offset()}"
             )
         self._unproven = False
+
+
+def begun(store: SliceStore, slices: Mapping[Place, SliceId], parts: Sequence[str]) -> dict[Place, Progress]:
+    """Where to go on with slices of these parts, each proved to be whole; one that is torn was deleted, and begins anew."""
+    progress, torn = store.begin(list(slices.values()), parts)
+    for slice_, part in torn.items():
+        log.warning("a slice was torn: it is folded anew", slice=slice_.key(""), part=part)
+    return dict(zip(slices, progress, strict=True))
+
+
+def changed(store: SliceStore, slices: Mapping[Place, OpenSlice]) -> list[Place]:
+    """The slices that are not stored as this process wrote them last, or of which a part is not whole."""
+    stamps = store.stamps([(slice_.id, slice_.progress.parts) for slice_ in slices.values()])
+    return [place for (place, slice_), stamp in zip(slices.items(), stamps, strict=True) if stamp != slice_.progress.stamp]
 
 
 def opened(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 
 from eventfold.kafka.topics import Topics
-from eventfold.processors.open_slice import OpenSlice, check_topic
+from eventfold.processors.open_slice import OpenSlice, changed, check_topic
 from eventfold.schemas.record import Place
 from eventfold.store.slice_store import SliceStore
 
@@ -14,8 +14,8 @@ TOPICS_S = 5.0
 
 
 class Watch:
-    """Notices an emptied Redis, another writer, a Redis that may evict keys since it was set so, and a topic that was deleted
-    and made again under a running daemon.
+    """Notices an emptied Redis, a slice that is not whole, another writer, a Redis that may evict keys since it was set so,
+    and a topic that was deleted and made again under a running daemon.
     """
 
     def __init__(self, store: SliceStore, topics: Topics) -> None:
@@ -24,14 +24,9 @@ class Watch:
         self._seen = time.monotonic()
 
     def changed(self, slices: Mapping[Place, OpenSlice]) -> list[Place]:
-        """The slices whose stored revision is another one than this process wrote last; EventfoldError when Redis may evict."""
+        """The slices that are not stored as this process wrote them last, or not whole; EventfoldError when Redis may evict."""
         self._store.refuse_eviction()
-        stored = self._store.progress([slice_.id for slice_ in slices.values()])
-        return [
-            place
-            for (place, slice_), progress in zip(slices.items(), stored, strict=True)
-            if progress.revision != slice_.progress.revision
-        ]
+        return changed(self._store, slices)
 
     def due(self) -> bool:
         """Whether it is time again for `topics`."""

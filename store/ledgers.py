@@ -14,9 +14,10 @@ import orjson
 from redis import Redis
 
 from eventfold.store.decided_ids import IDS, STATE, Known
+from eventfold.store.integrity import ProvedReads, Wanted
 from eventfold.store.rows import to_json
 from eventfold.store.slice_store import SliceStore
-from eventfold.store.slices import META, SliceId
+from eventfold.store.slices import SliceId
 
 AGGREGATES = "aggregates"
 PARTS = (AGGREGATES, *IDS, STATE)
@@ -27,8 +28,8 @@ Snapshot = dict[str, Any]
 class Read:
     """What was read of a ledger at once.
 
-    moved: the slices whose revision was another one; then the rest may lack something. aggregates: the snapshot of each key
-    that was asked for. accepted, refused: the proofs of the ids that were decided before.
+    moved: the slices that are not as this process left them; then there is nothing else. aggregates: the snapshot of each
+    key that was asked for. accepted, refused: the proofs of the ids that were decided before.
     """
 
     moved: Sequence[SliceId]
@@ -41,51 +42,45 @@ class StoredLedger:
     """Reads one partition's ledger."""
 
     def __init__(self, redis: Redis, events: SliceId, refusals: SliceId) -> None:
-        self._redis = redis
+        self._reads = ProvedReads(redis)
         self._events = events
         self._refusals = refusals
 
     def known(self) -> tuple[Known, Known]:
-        """The turns of the ids that were accepted, and of those that were refused."""
-        accepted, refused = (self._redis.hget(s.key(STATE), "turn") for s in (self._events, self._refusals))
-        return Known(int(accepted or 0)), Known(int(refused or 0))
-
-    def read(self, keys: Sequence[str], ids: Sequence[str], revisions: tuple[int, int]) -> Read:
-        """These aggregates and ids, in one round trip.
-
-        revisions: those at which this process left the slices of the events and of the refusals; 0: it wrote none.
-        """
+        """The turns of the ids that were accepted, and of those that were refused; TornError as in SliceStore.rows."""
         slices = (self._events, self._refusals)
-        pipe = self._redis.pipeline(transaction=False)
-        if keys:
-            pipe.hmget(self._events.key(AGGREGATES), keys)
-        for slice_ in slices:
-            for part in IDS:
-                pipe.hmget(slice_.key(part), ids)
-        # Last, so that what was lost before the ids were read is noticed.
-        for slice_ in slices:
-            pipe.hget(slice_.key(META), "revision")
-        found: list[Any] = pipe.execute()
-        aggregates = found.pop(0) if keys else ()
-        stands = zip(slices, found[4:], revisions, strict=True)
+        found = self._reads.read([Wanted(slice_, [STATE], [("HGET", STATE, "turn")]) for slice_ in slices])
+        accepted, refused = (Known(int(of.whole().values[0] or 0)) for of in found)
+        return accepted, refused
+
+    def read(self, keys: Sequence[str], ids: Sequence[str], stamps: tuple[str, str]) -> Read:
+        """These aggregates and ids, in one round trip, each slice in one step with the proof that nothing of it is missing.
+
+        stamps: those of the writes after which this process left the slices of the events and of the refusals.
+        """
+        of_ids = [("HMGET", part, *ids) for part in IDS]
+        of_keys = [("HMGET", AGGREGATES, *keys)] if keys else []
+        events, refusals = self._reads.read(
+            [Wanted(self._events, (*IDS, AGGREGATES), of_ids + of_keys), Wanted(self._refusals, IDS, of_ids)]
+        )
+        moved = [of.slice for of, stamp in zip((events, refusals), stamps, strict=True) if of.torn or of.stamp != stamp]
+        if moved:
+            return Read(moved=moved, aggregates=(), accepted={}, refused={})
         return Read(
-            moved=[slice_ for slice_, revision, was in stands if revision != (b"%d" % was if was else None)],
-            aggregates=_snapshots(aggregates),
-            accepted=_proofs(ids, found[:2]),
-            refused=_proofs(ids, found[2:4]),
+            moved=moved,
+            aggregates=_snapshots(events.values[2] if keys else ()),
+            accepted=_proofs(ids, events.values[:2]),
+            refused=_proofs(ids, refusals.values),
         )
 
     def aggregates(self, keys: Sequence[str]) -> list[Snapshot | None]:
-        """The snapshot of each of these aggregates."""
-        return _snapshots(self._redis.hmget(self._events.key(AGGREGATES), keys))  # type: ignore[arg-type]
+        """The snapshot of each of these aggregates; TornError as in SliceStore.rows."""
+        return _snapshots(self._reads.whole(self._events, [AGGREGATES], ("HMGET", AGGREGATES, *keys)).values[0])
 
     def offsets(self, command_id: str) -> list[int]:
-        """Where the events of an accepted command lie; none of one that is not known."""
-        for part in IDS:
-            proof = self._redis.hget(self._events.key(part), command_id)
-            if proof is not None:
-                return list(orjson.loads(proof)[1:])
-        return []
+        """Where the events of an accepted command lie; none of one that is not known. TornError as in SliceStore.rows."""
+        found = self._reads.whole(self._events, IDS, *(("HGET", part, command_id) for part in IDS))
+        return next((list(orjson.loads(proof)[1:]) for proof in found.values if proof is not None), [])
 
 
 def snapshot_at(store: SliceStore, events: SliceId, key: str) -> tuple[int, Snapshot | None]:
@@ -101,13 +96,13 @@ def written(version: int, state: Any) -> tuple[Snapshot, bytes]:
 
 
 def proof(redis: Redis, slices: Sequence[SliceId], command_id: str) -> tuple[SliceId, bytes] | None:
-    """The proof that a command was decided, and the slice that has it, in one round trip; None where none has."""
-    asked = [(slice_, part) for slice_ in slices for part in IDS]
-    pipe = redis.pipeline(transaction=False)
-    for slice_, part in asked:
-        pipe.hget(slice_.key(part), command_id)
-    found = zip(asked, pipe.execute(), strict=True)
-    return next(((slice_, of) for (slice_, _), of in found if of is not None), None)
+    """The proof that a command was decided, and the slice that has it, in one round trip; None where none has.
+
+    TornError where a slice is not whole: the proof may be missing from it.
+    """
+    found = ProvedReads(redis).read([Wanted(slice_, IDS, [("HGET", part, command_id) for part in IDS]) for slice_ in slices])
+    proofs = ((of.slice, proof) for of in found for proof in of.whole().values if proof is not None)
+    return next(proofs, None)
 
 
 def _snapshots(stored: Iterable[bytes | None]) -> list[Snapshot | None]:

@@ -1,7 +1,8 @@
 """What is parked in a slice: keys whose events wait, in their order, until a person retries or discards them.
 
-Two parts of the slice, under its compare-and-set: `parked`, a hash of key -> JSON of a `Mark`, and `parked-events`, a hash
-of offset -> key. Keys are the bytes of the records; one that has no key counts as one whose key is empty. They are no
+Two parts of the slice, under its compare-and-set: `parked`, a hash of `=` and the key -> JSON of a `Mark`, and
+`parked-events`, a hash of offset -> key. Keys are the bytes of the records (after the `=`, so that none is the field of the
+stamp); one that has no key counts as one whose key is empty. They are no
 tables: no digest counts them, and a comparison of rows leaves them out.
 """
 
@@ -67,7 +68,7 @@ class Aside:
 
 def look(store: SliceStore, slices: Sequence[SliceId], homes: Sequence[SliceId], key: str) -> Aside:
     """What is parked in these slices, and of an aggregate in those that are its home; one round trip."""
-    found, keys = store.fields(PARKED, [(home, key) for home in homes], slices)
+    found, keys = store.fields(PARKED, [(home, _field(key.encode())) for home in homes], slices)
     for home, stored in zip(homes, found, strict=True):
         if stored is not None:
             mark = Mark.parse(stored)
@@ -80,7 +81,7 @@ def first_of(store: SliceStore, events: Sequence[tuple[SliceId, int]]) -> tuple[
     found, _ = store.fields(PARKED_EVENTS, [(slice_, str(offset)) for slice_, offset in events])
     for (slice_, offset), key in zip(events, found, strict=True):
         if key is not None:
-            (stored,), _ = store.fields(PARKED, [(slice_, key)])
+            (stored,), _ = store.fields(PARKED, [(slice_, _field(key))])
             if stored is not None:
                 return slice_, offset, key, Mark.parse(stored)
     return None
@@ -88,7 +89,7 @@ def first_of(store: SliceStore, events: Sequence[tuple[SliceId, int]]) -> tuple[
 
 def marks(store: SliceStore, slices: Sequence[SliceId]) -> list[dict[bytes, Mark]]:
     """What is parked in each slice, by key."""
-    return [{key: Mark.parse(of) for key, of in found.items()} for found in store.hashes(slices, PARKED)]
+    return [{field[1:]: Mark.parse(of) for field, of in found.items()} for found in store.hashes(slices, PARKED)]
 
 
 def counts(store: SliceStore, slices: Sequence[SliceId]) -> list[int]:
@@ -121,6 +122,11 @@ def written(before: Marks, after: Marks, come: Mapping[int, bytes], gone: Iterab
 
     come, gone: the offsets that are parked from now on, with their keys, and those that no longer are.
     """
-    changed: dict[Any, bytes | None] = {key: of.to_json() for key, of in after.items() if before.get(key) != of}
-    changed |= {key: None for key in before if key not in after}
+    changed: dict[Any, bytes | None] = {_field(key): of.to_json() for key, of in after.items() if before.get(key) != of}
+    changed |= {_field(key): None for key in before if key not in after}
     return {PARKED: changed, PARKED_EVENTS: {**come, **dict.fromkeys(gone)}}
+
+
+def _field(key: bytes) -> bytes:
+    """The field of the hash under which a key is parked."""
+    return b"=" + key

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any
 
 from redis import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
-from eventfold.schemas.errors import EventfoldError
+from eventfold.schemas.errors import EventfoldError, Transient
 from eventfold.store.commits import SCRIPT, Call, Commit
 from eventfold.store.holds import Holds
+from eventfold.store.integrity import ProvedReads, Wanted, pairs
 from eventfold.store.slices import (
     CHANGES,
     ESCAPED,
     META,
     PARKED,
     PARKED_EVENTS,
+    STAMP,
     Progress,
     SliceId,
     key_text,
+    progress_of,
     read_progress,
     text_and_key,
 )
 
 _SCANNED = 2_000
 _SAMPLES = 50
-_READ = """
-return {redis.call('HGET', KEYS[1], 'offset'), redis.call(ARGV[1], KEYS[2], unpack(ARGV, 2))}
-"""
+
+
+class MovedError(Transient):
+    """Another writer changed a slice: what is held of it in memory is out of date."""
 
 
 class SliceStore:
@@ -39,7 +43,7 @@ class SliceStore:
         self._redis = redis
         self._script = ""
         self.holds = Holds(redis)
-        self._read = redis.register_script(_READ)
+        self._reads = ProvedReads(redis)
 
     def refuse_eviction(self) -> None:
         """EventfoldError when this Redis may evict keys now: half a slice would be gone without its offset.
@@ -54,55 +58,77 @@ class SliceStore:
             raise EventfoldError(f"Redis may evict keys (maxmemory-policy {policy}): set it to noeviction")
 
     def progress(self, slices: Sequence[SliceId]) -> list[Progress]:
-        """The stored progress of each slice, in one round trip; EventfoldError for one that is torn."""
+        """The stored progress of each slice, in one round trip; TornError for one that has lost a field of it.
+
+        Whether the parts are whole is not looked at.
+        """
         return read_progress(self._redis, slices)
 
-    def rows(self, slice_: SliceId, table: str, keys: Sequence[str]) -> list[bytes | None]:
-        """The stored JSON of each row, None where there is none."""
-        return self._redis.hmget(slice_.key(table), keys)  # type: ignore[return-value]
+    def begin(self, slices: Sequence[SliceId], parts: Sequence[str]) -> tuple[list[Progress], dict[SliceId, str]]:
+        """Where to go on with each slice, proved to be whole, and which were torn: these are deleted, and so begin anew.
+
+        parts: all that such a slice may have. The names of the torn parts are told by slice.
+        """
+        every = list(dict.fromkeys((PARKED, PARKED_EVENTS, CHANGES, *parts)))
+        found = self._reads.read([Wanted(slice_, every, [("HGETALL", META)]) for slice_ in slices])
+        torn = {of.slice: part for of in found if of.torn and (part := self._reads.drop_torn(of.slice, every))}
+        if torn:
+            return self.begin(slices, parts)[0], torn
+        return [progress_of(of.whole().slice, pairs(of.values[0])) for of in found], {}
+
+    def stamps(self, slices: Sequence[tuple[SliceId, Collection[str]]]) -> list[str | None]:
+        """The stamp of the last write of each slice; None where one of the parts is not whole. One round trip."""
+        found = self._reads.read([Wanted(slice_, tuple(parts)) for slice_, parts in slices])
+        return [None if of.torn else of.stamp for of in found]
+
+    def rows(
+        self, slice_: SliceId, table: str, keys: Sequence[str], stamps: Container[str] | None = None
+    ) -> list[bytes | None]:
+        """The stored JSON of each row, None where there is none; TornError when the table is not whole.
+
+        stamps: those that the last write of the slice may have; MovedError when it has another one.
+        """
+        found = self._reads.whole(slice_, [table], ("HMGET", table, *keys))
+        if stamps is not None and found.stamp not in stamps:
+            raise MovedError(f"the slice {slice_.key('')!r} changed in Redis")
+        rows: list[bytes | None] = found.values[0]
+        return rows
 
     def row(self, slices: Sequence[SliceId], table: str, key: str) -> list[bytes]:
-        """The stored JSON of the row in each slice that has it, in one round trip."""
-        pipe = self._redis.pipeline(transaction=False)
-        for slice_ in slices:
-            pipe.hget(slice_.key(table), key)
-        return [row for row in pipe.execute() if row is not None]
+        """The stored JSON of the row in each slice that has it, in one round trip; TornError for a table that is not whole."""
+        found = self._reads.read([Wanted(slice_, [table], [("HGET", table, key)]) for slice_ in slices])
+        return [of.values[0] for of in found if of.whole().values[0] is not None]
 
     def table(self, slice_: SliceId, table: str) -> dict[bytes, bytes]:
-        """Every row of a table by key; for tables that are small."""
-        return self._redis.hgetall(slice_.key(table))  # type: ignore[return-value]
+        """Every row of a table by key; for tables that are small. TornError when it is not whole."""
+        return self.hashes([slice_], table)[0]
 
     def hashes(self, slices: Sequence[SliceId], part: str) -> list[dict[bytes, bytes]]:
-        """Every field of a part of each slice, in one round trip; for parts that are small."""
-        pipe = self._redis.pipeline(transaction=False)
-        for slice_ in slices:
-            pipe.hgetall(slice_.key(part))
-        return pipe.execute()
+        """Every field of a part of each slice, in one round trip; for parts that are small. TornError as in `rows`."""
+        found = self._reads.read([Wanted(slice_, [part], [("HGETALL", part)]) for slice_ in slices])
+        return [pairs(of.whole().values[0]) for of in found]
 
     def fields(
         self, part: str, wanted: Sequence[tuple[SliceId, str | bytes]], counted: Sequence[SliceId] = ()
     ) -> tuple[list[bytes | None], int]:
-        """Some fields of a part, and how many it has in all of the `counted` slices; one round trip."""
-        pipe = self._redis.pipeline(transaction=False)
-        for slice_, field in wanted:
-            pipe.hget(slice_.key(part), field)
-        for slice_ in counted:
-            pipe.hlen(slice_.key(part))
-        found = pipe.execute()
-        return found[: len(wanted)], sum(found[len(wanted) :])
+        """Some fields of a part, and how many it has in all of the `counted` slices; one round trip. TornError as in `rows`."""
+        asked = [Wanted(slice_, [part], [("HGET", part, field)]) for slice_, field in wanted]
+        asked += [Wanted(slice_, [part], [("HLEN", part)]) for slice_ in counted]
+        found = [of.whole().values[0] for of in self._reads.read(asked)]
+        return found[: len(wanted)], sum(map(_unstamped, found[len(wanted) :]))
 
     def sizes(self, part: str, slices: Sequence[SliceId]) -> list[int]:
         """How many fields a part has in each slice; one round trip."""
         pipe = self._redis.pipeline(transaction=False)
         for slice_ in slices:
             pipe.hlen(slice_.key(part))
-        return pipe.execute()
+        return [*map(_unstamped, pipe.execute())]
 
     def commit(self, commits: Sequence[Commit]) -> list[bool]:
         """Write each slice atomically: all of its changes and its progress, or nothing.
 
-        False for a slice whose stored offset or revision is not `before`: another writer was there. Slices are
-        independent of each other. After a redis error nothing is known: read the progress again.
+        False for a slice that is not as `before` says: another writer was there, it is held, or a part of it is not whole.
+        Slices are independent of each other. After a redis error nothing is known: read the progress again.
         """
         if not self._script:
             self._script = str(self._redis.script_load(SCRIPT))
@@ -111,7 +137,7 @@ class SliceStore:
             call = Call(commit)
             pipe.evalsha(self._script, len(call.keys), *call.keys, *call.argv)
         try:
-            return [bool(done) for done in pipe.execute()]
+            return [done == 1 for done in pipe.execute()]
         except NoScriptError:
             # This Redis was started anew. Some slices may be written, others not: the caller reads them again.
             self._script = ""
@@ -120,27 +146,31 @@ class SliceStore:
     def scan(self, slice_: SliceId, part: str, *, index: bool) -> Iterator[dict[str, bytes]]:
         """A table's rows by key (an index's members, each with an empty row), some at a time and in no order.
 
-        What does not change while it is read is there at least once.
+        What does not change while it is read is there at least once. TornError at the end when the part is not whole then.
         """
         cursor = 0
         while True:
             found: Any
             if index:
                 cursor, found = self._redis.zscan(slice_.key(part), cursor, count=_SCANNED)
-                yield {key_text(member): b"" for member, _ in found}
+                yield {key_text(member): b"" for member, _ in found if not member.startswith(STAMP)}
             else:
                 cursor, found = self._redis.hscan(slice_.key(part), cursor, count=_SCANNED)
-                yield {key_text(key): row for key, row in found.items()}
+                yield {key_text(key): row for key, row in found.items() if key != STAMP}
             if cursor == 0:
+                self._reads.whole(slice_, [part])
                 return
 
     def at(self, slice_: SliceId, part: str, keys: Sequence[str], *, index: bool) -> tuple[int, dict[str, bytes]]:
-        """The slice's next offset, and those of the rows (or members) that are there, in one atomic read."""
+        """The slice's next offset, and those of the rows (or members) that are there, in one atomic read.
+
+        TornError as in `rows`.
+        """
         command = "ZMSCORE" if index else "HMGET"
         wanted = [key.encode(errors=ESCAPED) for key in keys]
-        offset, rows = self._read(keys=[slice_.key(META), slice_.key(part)], args=[command, *wanted])
-        there = {key: b"" if index else row for key, row in zip(keys, rows, strict=True) if row is not None}
-        return int(offset or 0), there
+        found = self._reads.whole(slice_, [part], (command, part, *wanted))
+        rows = zip(keys, found.values[0], strict=True)
+        return found.offset, {key: b"" if index else row for key, row in rows if row is not None}
 
     def by_index(
         self, slices: Sequence[SliceId], table: str, index: str, prefix: str, *, start: str, limit: int | None
@@ -148,26 +178,28 @@ class SliceStore:
         """Key and stored JSON of the rows whose member in the index begins with `prefix`, in the members' order.
 
         start: only those whose member is not before this text. limit: so many at most, none for all. Members and rows are
-        not read at once: a row that is gone by then is left out.
+        not read at once: a row that is gone by then is left out. TornError as in `rows`.
         """
         low, high = b"[" + max(prefix.encode(), start.encode()), b"[" + prefix.encode() + b"\xff"
-        first = {} if limit is None else {"start": 0, "num": limit}
-        pipe = self._redis.pipeline(transaction=False)
-        for slice_ in slices:
-            pipe.zrangebylex(slice_.key(index), low, high, **first)
+        first = () if limit is None else ("LIMIT", 0, limit)
+        wanted = [Wanted(slice_, [index], [("ZRANGEBYLEX", index, low, high, *first)]) for slice_ in slices]
         rows: list[tuple[bytes, str, bytes]] = []
-        for slice_, members in zip(slices, pipe.execute(), strict=True):
+        for of in self._reads.read(wanted):
+            members = of.whole().values[0]
             keys = [text_and_key(key_text(member))[1] for member in members]
-            stored = self.rows(slice_, table, keys) if keys else []
+            stored = self.rows(of.slice, table, keys) if keys else []
             rows += [(m, key, row) for m, key, row in zip(members, keys, stored, strict=True) if row is not None]
         return [(key, row) for _, key, row in sorted(rows, key=itemgetter(0))[:limit]]
 
     def until(self, slice_: SliceId, index: str, text: str, limit: int, after: str | None = None) -> list[str]:
-        """The first members of an index whose text is at most `text`, in their order; `after`: only those behind that one."""
+        """The first members of an index whose text is at most `text`, in their order; `after`: only those behind that one.
+
+        TornError when the index is not whole.
+        """
         low = b"-" if after is None else b"(" + after.encode(errors=ESCAPED)
         high = b"(" + text.encode() + b"\n"  # a member's text ends with a tab, which a line feed follows
-        found: list[bytes] = self._redis.zrangebylex(slice_.key(index), low, high, 0, limit)  # type: ignore[assignment]
-        return [key_text(member) for member in found]
+        found = self._reads.whole(slice_, [index], ("ZRANGEBYLEX", index, low, high, "LIMIT", 0, limit))
+        return [key_text(member) for member in found.values[0]]
 
     def is_index(self, slice_: SliceId, part: str) -> bool:
         """Whether a part is stored as an index, not as a table; of an empty one, no."""
@@ -176,7 +208,7 @@ class SliceStore:
     def count(self, slice_: SliceId, part: str, *, index: bool = False) -> int:
         """How many rows a table has, or members an index."""
         key = slice_.key(part)
-        return int(self._redis.zcard(key) if index else self._redis.hlen(key))
+        return _unstamped(int(self._redis.zcard(key) if index else self._redis.hlen(key)))
 
     def size(self, slice_: SliceId, parts: Iterable[str]) -> int:
         """About how many bytes of Redis' memory the slice takes."""
@@ -188,3 +220,8 @@ class SliceStore:
     def drop(self, slice_: SliceId, parts: Iterable[str]) -> None:
         """Remove a slice whole, its offset and what is parked included, in one UNLINK."""
         self._redis.unlink(*(slice_.key(part) for part in dict.fromkeys((META, PARKED, PARKED_EVENTS, CHANGES, *parts))))
+
+
+def _unstamped(size: int) -> int:
+    """How many entries a part has besides its stamp."""
+    return max(0, size - 1)

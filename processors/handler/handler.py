@@ -213,7 +213,7 @@ class Handler:
         if commits and not all(self._store.commit([commit for _, commit in commits])):
             raise LedgerLost("another handler wrote the ledger")
         for slice_, commit in commits:
-            slice_.committed(commit.after)
+            slice_.committed(commit)
         for partition in work:
             self._ledgers[partition].trim()
 

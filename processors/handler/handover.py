@@ -13,7 +13,7 @@ from eventfold.kafka.consumer import BatchConsumer
 from eventfold.kafka.range_reader import RangeReader
 from eventfold.kafka.topics import Topics
 from eventfold.processors.handler.ledger import Ledger, LedgerLost
-from eventfold.processors.open_slice import OpenSlice, opened
+from eventfold.processors.open_slice import OpenSlice, begun, opened
 from eventfold.producers.domain import Domain
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.errors import EventfoldError, Transient
@@ -112,7 +112,7 @@ class HandOver:
                 self._store.drop(slice_, PARTS)
         self._generation = generation
         slices = {(topic, p): generation.slice(topic, p) for p in partitions for topic in counts}
-        progress = dict(zip(slices, self._store.progress(list(slices.values())), strict=True))
+        progress = begun(self._store, slices, PARTS)
         found = opened(slices, progress, self._topics, expiring=frozenset({self._refusals}))
         return {
             p: Ledger(self._domain.decider, self._redis, found[self._events, p], found[self._refusals, p], self.partitions)
@@ -155,4 +155,4 @@ class HandOver:
             return
         if not self._store.commit([commit])[0]:
             raise LedgerLost(f"another handler writes the ledger of {commit.slice.topic}/{commit.slice.partition}")
-        slice_.committed(commit.after)
+        slice_.committed(commit)

@@ -48,10 +48,10 @@ class Ledger:
     def load(self, keys: Iterable[str], ids: Sequence[str]) -> dict[str, Outcome]:
         """Bring the aggregates into memory and return those of the ids that were decided before.
 
-        LedgerLost when Redis does not stand where this process left it: an id could be missing from it.
+        LedgerLost when Redis does not stand where this process left it, or a part is not whole: an id could be missing.
         """
         missing = self._held.missing(keys)
-        found = self._stored.read(missing, ids, (self.events.progress.revision, self.refusals.progress.revision))
+        found = self._stored.read(missing, ids, (self.events.progress.stamp, self.refusals.progress.stamp))
         if found.moved:
             lost = ", ".join(f"{slice_.topic}/{slice_.partition}" for slice_ in found.moved)
             raise LedgerLost(f"Redis lost the ledger of {lost}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from eventfold.kafka.topics import Topics
 from eventfold.processors.dead_letters.notices import Notices
-from eventfold.processors.open_slice import OpenSlice, opened
+from eventfold.processors.open_slice import OpenSlice, changed, opened
 from eventfold.processors.places import named
 from eventfold.processors.projector.one_by_one import OneByOne
 from eventfold.processors.projector.parking import Parking
@@ -126,14 +126,17 @@ class Folding:
 
     def _apply(self, place: Place, records: Sequence[Record]) -> Changes:
         # The rows of a write that is under way are all held, so none of those that are read here is about to change.
-        slice_, events = self.slices[place].id, self._reading.events(records)
-        return self._folds[place].apply(events, lambda table, keys: self._store.rows(slice_, table, keys))
+        slice_, events = self.slices[place], self._reading.events(records)
+        return self._folds[place].apply(events, lambda table, keys: self._store.rows(slice_.id, table, keys, slice_.stamps))
 
     def _one_by_one(self, place: Place, records: Sequence[Record], parking: Parking, parks: Parks) -> Changes:
         """Fold each record for itself onto the stored rows, and park those that fail."""
-        slice_ = self.slices[place].id
+        slice_ = self.slices[place]
         one = OneByOne(
-            self._projection, self._reading.events, lambda table, keys: self._store.rows(slice_, table, keys), self._held_rows
+            self._projection,
+            self._reading.events,
+            lambda table, keys: self._store.rows(slice_.id, table, keys, slice_.stamps),
+            self._held_rows,
         )
         for record in records:
             if parking.takes(record):
@@ -153,7 +156,7 @@ class Folding:
         """Hold no row of a slice, once all that was begun is written and the slice is what was written."""
         self.wait()
         slice_ = self.slices[place]
-        if self._store.progress([slice_.id])[0].revision != slice_.progress.revision:
+        if changed(self._store, {place: slice_}):
             raise Overtaken(f"the slice changed in Redis: {named([place])}") from error
         self.forget_rows(place)
 

@@ -14,6 +14,7 @@ import structlog
 from eventfold.kafka.consumer import Batch, BatchConsumer
 from eventfold.kafka.topics import Topics
 from eventfold.processors.dead_letters.notices import Notices
+from eventfold.processors.open_slice import begun
 from eventfold.processors.places import by_name, named
 from eventfold.processors.projector.folding import Folding, Overtaken
 from eventfold.processors.projector.following import Followed, RetiredError, stored
@@ -112,7 +113,7 @@ class Projector:
         deadline = time.monotonic() + HOLD_MS / 1000 + 1
         while not self._stop.is_set():
             generation = self._follow.generation()
-            progress = stored(self._store, generation, places)
+            progress = begun(self._store, {place: generation.slice(*place) for place in places}, self._projection.parts)
             if not self._follow.live and any(of.revision == 0 for of in progress.values()):
                 raise RetiredError(f"slices of the generation {generation.id} of {generation.projection!r} are gone")
             held = [place for place, of in progress.items() if of.held]

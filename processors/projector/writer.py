@@ -39,7 +39,7 @@ class Writer:
         """Start to write each slice in its own compare-and-set."""
         assert self._done is None
         for write in writes:
-            write.slice.committed(write.commit.after)
+            write.slice.committed(write.commit)
         if writes:
             self._writes = writes
             self._done = self._pool.submit(self._store.commit, [write.commit for write in writes])

@@ -13,9 +13,9 @@ from eventfold.kafka.settings import KafkaSettings
 from eventfold.kafka.topics import Topics
 from eventfold.processors.attempts import Attempts
 from eventfold.processors.dead_letters.notices import Notices
+from eventfold.processors.open_slice import begun, changed
 from eventfold.processors.patience import TRANSIENT, patiently
 from eventfold.processors.projector.folding import Folding
-from eventfold.processors.projector.following import stored
 from eventfold.processors.projector.reading import Reading
 from eventfold.processors.projector.writer import Write
 from eventfold.projections.fold import FoldError
@@ -216,8 +216,7 @@ class Builder:
 
     def _look_back(self) -> None:
         """Redis may have lost what was written last, and where nothing is left to write, nothing else would tell."""
-        now = stored(self._store, self._build.generation, self._places)
-        if any(of.revision != self._folding.slices[place].progress.revision for place, of in now.items()):
+        if changed(self._store, self._folding.slices):
             raise Transient("slices changed in Redis")
 
     def _note(self, writes: Iterable[Write]) -> None:
@@ -242,10 +241,10 @@ class Builder:
         self._consumer.seek(self._load(self._places))
 
     def _load(self, places: list[Place]) -> dict[Place, int]:
-        progress = stored(self._store, self._build.generation, places)
+        progress = begun(self._store, {place: self._build.generation.slice(*place) for place in places}, self._build.parts)
         known = any(build.id == self._build.id for build in self._generations.all(self._build.generation.projection))
         if not known or any(of.revision == 0 for of in progress.values()):
-            raise GoneError(f"the generation {self._build.id} was dropped, or Redis forgot it: begin a new replay")
+            raise GoneError(f"the generation {self._build.id} was dropped, or Redis lost some of it: begin a new replay")
         starts = self._folding.open(self._build.generation, progress, self._topics)
         self._read = {place: [] for place in places}
         self._seen = dict(starts)

@@ -12,6 +12,7 @@ from functools import cached_property
 from eventfold.kafka.topics import Topics
 from eventfold.processors.claiming import claimed
 from eventfold.processors.dead_letters.notices import Notices
+from eventfold.processors.open_slice import begun
 from eventfold.processors.patience import patiently
 from eventfold.processors.projector.following import stored
 from eventfold.processors.projector.reading import Reading
@@ -150,11 +151,11 @@ class Job:
         info = self.topics.describe(list(self.partitions))
         digests = {table.name: 0 for table in self.projection.tables}
         commits = []
-        for (topic, p), of in stored(self.store, build.generation, self.places).items():
+        slices = {place: build.generation.slice(*place) for place in self.places}
+        for (topic, p), of in begun(self.store, slices, build.parts).items():
             if of.revision == 0:
                 after = replace(of, offset=build.first.get(f"{topic}/{p}", 0), topic_id=info[topic].id, digests=digests)
-                slice_ = build.generation.slice(topic, p)
-                commits.append(Commit(slice=slice_, before=Progress(), after=after, changes=Changes()))
+                commits.append(Commit(slice=slices[topic, p], before=Progress(), after=after, changes=Changes()))
         if commits:
             self.store.commit(commits)
 

@@ -7,10 +7,11 @@ from confluent_kafka import Message as Record
 
 from eventfold.processors.open_slice import OpenSlice
 from eventfold.schemas.errors import LogError
+from eventfold.store.commits import Changes, Commit
 from eventfold.store.slices import Progress, SliceId
 
 SLICE = SliceId(owner="board", generation="g1", topic="flights.events", partition=3)
-STOOD = Progress(offset=12, revision=4, topic_id="t", last_offset=9, last_id="nine")
+STOOD = Progress(offset=12, revision=4, topic_id="t", last_offset=9, last_id="nine", stamp="0f")
 
 
 def records(*offsets: int, **ids: str) -> list[Record]:
@@ -87,7 +88,21 @@ def test_what_this_process_wrote_itself_is_counted() -> None:
 
 def test_every_write_counts_one_revision() -> None:
     slice_ = OpenSlice(SLICE, STOOD)
-    slice_.committed(slice_.after(records(12), None))
+    slice_.committed(commit(slice_, slice_.after(records(12), None)))
     assert (slice_.progress.revision, slice_.progress.offset) == (5, 13)
-    slice_.committed(slice_.after([], 14))
+    slice_.committed(commit(slice_, slice_.after([], 14)))
     assert (slice_.progress.revision, slice_.progress.offset) == (6, 14)
+
+
+def test_while_a_write_is_under_way_the_one_before_it_may_still_be_what_is_stored() -> None:
+    slice_ = OpenSlice(SLICE, STOOD)
+    first, second = commit(slice_, slice_.after(records(12), None)), commit(slice_, slice_.after(records(13), None))
+    assert len({STOOD.stamp, first.stamp, second.stamp}) == 3
+    slice_.committed(first)
+    assert slice_.stamps == (STOOD.stamp, first.stamp)
+    slice_.committed(second)
+    assert slice_.stamps == (first.stamp, second.stamp)
+
+
+def commit(slice_: OpenSlice, after: Progress) -> Commit:
+    return Commit(slice=slice_.id, before=slice_.progress, after=after, changes=Changes())

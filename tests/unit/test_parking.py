@@ -44,7 +44,7 @@ def test_records_of_a_parked_key_are_put_aside_in_their_order() -> None:
     changes = Changes()
     parking.write(before, changes)
     assert changes.parked == {
-        PARKED: {b"a": mark(3, 4).to_json(), b"": mark(10, 1, "it failed").to_json()},
+        PARKED: {b"=a": mark(3, 4).to_json(), b"=": mark(10, 1, "it failed").to_json()},
         PARKED_EVENTS: {7: b"a", 9: b"a", 10: b""},
     }
     assert before == {b"a": mark(3, 2)}, "what is written already must not change before the batch is"
@@ -59,8 +59,8 @@ def test_a_record_without_a_key_and_one_with_an_empty_key_are_of_one_key() -> No
 
 def test_what_is_parked_no_more_is_deleted() -> None:
     fields = written({b"a": mark(3, 3), b"b": mark(1)}, {b"a": mark(5, 1), b"b": mark(1)}, {}, [3, 4])
-    assert fields == {PARKED: {b"a": mark(5, 1).to_json()}, PARKED_EVENTS: {3: None, 4: None}}
-    assert written({b"a": mark(3)}, {}, {}, [3]) == {PARKED: {b"a": None}, PARKED_EVENTS: {3: None}}
+    assert fields == {PARKED: {b"=a": mark(5, 1).to_json()}, PARKED_EVENTS: {3: None, 4: None}}
+    assert written({b"a": mark(3)}, {}, {}, [3]) == {PARKED: {b"=a": None}, PARKED_EVENTS: {3: None}}
 
 
 def test_a_mark_survives_whatever_an_exception_says() -> None:
