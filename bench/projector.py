@@ -10,6 +10,7 @@ from bench.log import Log
 from bench.measure import Result, run
 from bench.report import Figure, against
 from eventfold.installation import Installation
+from eventfold.store.slice_store import SliceStore
 
 PROJECTIONS = ("flights", "board", "punctuality", "aircraft")
 # The raw loops: with all that makes eventfold fast but its way to write; with the schemas taken as they are, so that times
@@ -81,7 +82,8 @@ def check_truth(installation: Installation, log: Log, months: Iterable[int]) -> 
     """Whether log and read models hold exactly what the CSV says; after `measure` over the whole log."""
     counts = truth.expected(months)
     generation = installation.readers.open("flights").generation
-    rows = sum(int(installation.redis.hlen(slice_.key("flights"))) for slice_ in generation.slices())
+    store = SliceStore(installation.redis)
+    rows = sum(store.count(slice_, "flights") for slice_ in generation.slices())
     shown = installation.readers.query("punctuality", {"by": "carrier"})
     same = sum({name: row[name] for name in truth.COUNTS} == counts.get(row["carrier"]) for row in shown)
     for name, found, wanted in (

@@ -25,7 +25,7 @@ from eventfold.store.connection import Redis
 from eventfold.store.generations import Generations
 from eventfold.store.rows import Row
 from eventfold.store.slice_store import SliceStore
-from eventfold.store.slices import SliceId
+from eventfold.store.slices import SliceId, TornError
 
 CHUNK = 100
 BLOCK = 1_000
@@ -73,6 +73,12 @@ class LogIndex:
         )
 
     def _known(self, topic: str, partition: int, topic_id: str, look: Callable[[SliceId], list[int]]) -> Indexed:
+        try:
+            return self._whole(topic, partition, topic_id, look)
+        except TornError:
+            return Indexed()
+
+    def _whole(self, topic: str, partition: int, topic_id: str, look: Callable[[SliceId], list[int]]) -> Indexed:
         live = self._generations.live(self._name)
         if live is None or partition >= live.partitions.get(topic, 0):
             return Indexed()

@@ -99,9 +99,13 @@ class Reader:
         return [(key, parsed(row, table, key)) for key, row in found]
 
     def rows(self, slice_: SliceId, table: str) -> Iterator[tuple[str, bytes]]:
-        """Every stored row of one slice, (key, canonical JSON), in no order; a row may come twice."""
+        """Every stored row of one slice, (key, canonical JSON), in no order; a row may come twice.
+
+        TornError at the end when the table is not whole.
+        """
         for found in self._store.scan(slice_, table, index=False):
             yield from found.items()
+        self._store.check(slice_, [table])
 
     def wait(self, positions: Iterable[Position], timeout_s: float) -> None:
         """Return once every position is folded; TimedOutError after `timeout_s`, saying how far the slice is; ParkedError for

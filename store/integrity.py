@@ -148,7 +148,7 @@ class ProvedReads:
         for of in wanted:
             keys = [of.slice.key(META), *(of.slice.key(part) for part in of.parts)]
             pipe.execute_command(b"MULTI")
-            pipe.execute_command(b"EVALSHA", self._prove, len(keys), *keys, *of.parts)
+            pipe.execute_command(b"EVALSHA_RO", self._prove, len(keys), *keys, *of.parts)
             for command, part, *args in of.reads:
                 pipe.execute_command(command.encode(), of.slice.key(part), *args)
             pipe.execute_command(b"EXEC")

@@ -146,7 +146,7 @@ class SliceStore:
     def scan(self, slice_: SliceId, part: str, *, index: bool) -> Iterator[dict[str, bytes]]:
         """A table's rows by key (an index's members, each with an empty row), some at a time and in no order.
 
-        What does not change while it is read is there at least once. TornError at the end when the part is not whole then.
+        What does not change while it is read is there at least once. Whether the part is whole is not looked at: see `check`.
         """
         cursor = 0
         while True:
@@ -158,17 +158,29 @@ class SliceStore:
                 cursor, found = self._redis.hscan(slice_.key(part), cursor, count=_SCANNED)
                 yield {key_text(key): row for key, row in found.items() if key != STAMP}
             if cursor == 0:
-                self._reads.whole(slice_, [part])
                 return
+
+    def check(self, slice_: SliceId, parts: Collection[str]) -> None:
+        """TornError when one of these parts is not whole."""
+        self._reads.whole(slice_, tuple(parts))
 
     def at(self, slice_: SliceId, part: str, keys: Sequence[str], *, index: bool) -> tuple[int, dict[str, bytes]]:
         """The slice's next offset, and those of the rows (or members) that are there, in one atomic read.
 
         TornError as in `rows`.
         """
+        return self._at(slice_, part, keys, index=index, proved=[part])
+
+    def as_it_is(self, slice_: SliceId, part: str, keys: Sequence[str], *, index: bool) -> tuple[int, dict[str, bytes]]:
+        """As `at`, of a part that need not be whole: for those who look for what is wrong with it."""
+        return self._at(slice_, part, keys, index=index, proved=[])
+
+    def _at(
+        self, slice_: SliceId, part: str, keys: Sequence[str], *, index: bool, proved: Sequence[str]
+    ) -> tuple[int, dict[str, bytes]]:
         command = "ZMSCORE" if index else "HMGET"
         wanted = [key.encode(errors=ESCAPED) for key in keys]
-        found = self._reads.whole(slice_, [part], (command, part, *wanted))
+        found = self._reads.read([Wanted(slice_, proved, [(command, part, *wanted)])])[0].whole()
         rows = zip(keys, found.values[0], strict=True)
         return found.offset, {key: b"" if index else row for key, row in rows if row is not None}
 

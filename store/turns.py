@@ -43,7 +43,10 @@ class Turns:
         return self._refused < _TRIES
 
     def look(self, slice_: SliceId) -> Progress | None:
-        """Where the slice stands; None, and a turn less, while a switch of generations or another look holds it."""
+        """Where the slice stands; None, and a turn less, while a switch of generations or another look holds it.
+
+        TornError when it is not whole: nobody may write to it but its daemon, which folds it anew.
+        """
         self._looked = time.monotonic()
         if self._refused >= _PATIENT:
             before = self._store.holds.seize(slice_, round(min(max(2_000 * self._took_s, _LEAST_MS), _MOST_MS)))
@@ -51,6 +54,7 @@ class Turns:
                 self._held = Commit(slice=slice_, before=before, after=before, changes=Changes(), holder=True)
         else:
             progress = self._store.progress([slice_])[0]
+            self._store.check(slice_, progress.parts)
             before = None if progress.held else progress
         if before is None:
             self.pause()

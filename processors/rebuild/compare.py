@@ -188,10 +188,10 @@ class Comparing:
                 some = sorted(keys)[:_AT_ONCE]
                 checked.setdefault(part, set()).update(some)
                 index = self._is_index(place, part)
-                offset, is_ = self._store.at(live, part, some, index=index)
+                offset, is_ = self._store.as_it_is(live, part, some, index=index)
                 self._builder_to(place, offset)
                 self.found.offsets[place] = offset
-                _, should = self._store.at(built, part, some, index=index)
+                _, should = self._store.as_it_is(built, part, some, index=index)
                 for key in some:
                     difference = between(*place, part, key, is_.get(key), should.get(key))
                     if difference is not None:
@@ -217,10 +217,10 @@ class Comparing:
         for rows in self._store.scan(live, part, index=index):
             self._stopped()
             if rows:
-                _, should = self._store.at(built, part, list(rows), index=index)
+                _, should = self._store.as_it_is(built, part, list(rows), index=index)
                 yield from (key for key, row in rows.items() if should.get(key) != row)
         for rows in self._store.scan(built, part, index=index):
             self._stopped()
             if rows:
-                _, is_ = self._store.at(live, part, list(rows), index=index)
+                _, is_ = self._store.as_it_is(live, part, list(rows), index=index)
                 yield from (key for key, row in rows.items() if is_.get(key) != row)

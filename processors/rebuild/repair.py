@@ -88,7 +88,7 @@ def _differences(
     """What differs from what was folded, the changes that mend it, and whether any row is stored."""
     slice_, changes, found, there = live.slice(*place), Changes(), [], False
     for table in tables:
-        is_ = job.store.at(slice_, table.name, [key], index=False)[1].get(key)
+        is_ = job.store.as_it_is(slice_, table.name, [key], index=False)[1].get(key)
         should = folded.rows.get(table.name, {}).get(key)
         there |= is_ is not None
         difference = between(*place, table.name, key, is_, should)
@@ -98,7 +98,7 @@ def _differences(
         for index in table.indexes:
             wanted = {held for held, stays in folded.members.get(index.name, {}).items() if stays}
             for held in {*wanted, *_members(job, slice_, index.name, key)}:
-                has = job.store.at(slice_, index.name, [held], index=True)[1]
+                has = job.store.as_it_is(slice_, index.name, [held], index=True)[1]
                 difference = between(*place, index.name, held, b"" if has else None, b"" if held in wanted else None)
                 if difference is not None:
                     found.append(difference)

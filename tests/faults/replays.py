@@ -17,6 +17,7 @@ from eventfold.processors.rebuild.workers import COMMAND
 from eventfold.producers.commands import Command
 from eventfold.store.builds import BUILDING, KEPT, Build, Generation
 from eventfold.store.generations import Generations
+from eventfold.store.slice_store import SliceStore
 from eventfold.store.slices import META
 from tests.support.daemon import Daemon
 from tests.support.deadline import eventually
@@ -247,16 +248,16 @@ class Corner:
         return found
 
     def _check(self, generation: Generation, truth: Truth) -> None:
-        redis = self.sandbox.redis
+        redis, store = self.sandbox.redis, SliceStore(self.sandbox.redis)
         wanted = digests(truth.tables)
         for slice_ in generation.slices():
             place = slice_.topic, slice_.partition
             for table, rows in truth.tables.items():
-                is_ = {key.decode(): row for key, row in redis.hgetall(slice_.key(table)).items()}  # type: ignore[union-attr]
+                is_ = {key.decode(): row for key, row in store.table(slice_, table).items()}
                 assert is_ == {key: row for (*of, key), row in rows.items() if tuple(of) == place}, f"{slice_.key(table)}"
             for index, members in truth.indexes.items():
-                found = redis.zrange(slice_.key(index), 0, -1)
-                assert {member.decode() for member in found} == members[place], f"{slice_.key(index)}"  # type: ignore[union-attr]
+                found = {member for some in store.scan(slice_, index, index=True) for member in some}
+                assert found == members[place], f"{slice_.key(index)}"
             meta = redis.hgetall(slice_.key(META))
             kept = {n.decode(): d.decode() for n, d in meta.items() if n.startswith(b"digest.") and int(d, 16)}  # type: ignore[union-attr]
             assert kept == {f"digest.{table}": digest for table, digest in wanted.get(place, {}).items()}, slice_.key(META)

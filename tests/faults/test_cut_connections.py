@@ -68,7 +68,7 @@ def test_who_was_cut_off_between_check_and_write_does_not_write_on_the_old_check
             return late.commit([commit_of(seen, 6, b"late")])[0]
 
     assert not written()
-    assert corner.redis.hgetall(SLICE.key(TABLE)) == {b"0": b"2"}
+    assert SliceStore(corner.redis).table(SLICE, TABLE) == {b"0": b"2"}
     assert other.progress([SLICE])[0].revision == 2
 
 
@@ -94,7 +94,7 @@ def test_a_connection_that_is_cut_at_any_moment_of_a_write_leaves_all_of_it_or_n
         except RedisConnectionError:
             told = "unknown"
         killer.join()
-        after, values = looking.progress([SLICE])[0], set(corner.redis.hvals(SLICE.key(TABLE)))
+        after, values = looking.progress([SLICE])[0], set(looking.table(SLICE, TABLE).values())
         is_written = after.revision == before.revision + 1
         assert is_written or after == before
         if is_written:

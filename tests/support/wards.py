@@ -191,7 +191,9 @@ class Wards:
     def indexes(self) -> dict[tuple[str, int], set[str]]:
         """The members of the index, by topic and partition; no empty ones."""
         found = {
-            (slice_.topic, slice_.partition): {m.decode() for m in self.sandbox.redis.zrange(slice_.key("by_depot"), 0, -1)}
+            (slice_.topic, slice_.partition): {
+                m for members in SliceStore(self.sandbox.redis).scan(slice_, "by_depot", index=True) for m in members
+            }
             for slice_ in self.reader.generation.slices()
         }
         return {place: members for place, members in found.items() if members}
