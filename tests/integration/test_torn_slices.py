@@ -187,13 +187,13 @@ READS: dict[str, Callable[[SliceStore, SliceId], object]] = {
     "row": lambda store, slice_: store.row([slice_], TABLE, "row-0"),
     "table": lambda store, slice_: store.table(slice_, TABLE),
     "at": lambda store, slice_: store.at(slice_, TABLE, ["row-0"], index=False),
-    "scan": lambda store, slice_: [*store.scan(slice_, TABLE, index=False)],
+    "check": lambda store, slice_: store.check(slice_, [TABLE]) or "whole",
 }
 INDEX_READS: dict[str, Callable[[SliceStore, SliceId], object]] = {
     "by_index": lambda store, slice_: store.by_index([slice_], OTHER, INDEX, "", start="", limit=5),
     "until": lambda store, slice_: store.until(slice_, INDEX, "9", 5),
     "at": lambda store, slice_: store.at(slice_, INDEX, ["000006\ttotal"], index=True),
-    "scan": lambda store, slice_: [*store.scan(slice_, INDEX, index=True)],
+    "check": lambda store, slice_: store.check(slice_, [INDEX]) or "whole",
 }
 PARKED_READS: dict[str, Callable[[SliceStore, SliceId], object]] = {
     "hashes": lambda store, slice_: store.hashes([slice_], PARKED),

@@ -8,18 +8,20 @@ from collections import deque
 from redis import Redis
 
 _REMEMBERED = 6
+_OF_A_SLICE = 4
 
 
 class Tampering:
     """Deletes or renames keys, deletes single fields, and restores keys as they were some writes ago.
 
-    Only keys that match `pattern`. The same seed and the same content give the same damage.
+    Only keys that match `pattern`, and of these none in whose name `spared` is found. The same seed and the same content give the same damage.
     """
 
-    def __init__(self, redis: Redis, chance: random.Random, pattern: str) -> None:
+    def __init__(self, redis: Redis, chance: random.Random, pattern: str, spared: bytes = b"\n") -> None:
         self._redis = redis
         self._chance = chance
         self._pattern = pattern
+        self._spared = spared
         self._earlier: dict[bytes, deque[bytes]] = {}
 
     def remember(self) -> None:
@@ -39,7 +41,7 @@ class Tampering:
         return "" if key is None or not acts[name](key) else f"{name} {key.decode(errors='backslashreplace')}"
 
     def _keys(self) -> list[bytes]:
-        return sorted(self._redis.scan_iter(self._pattern, count=1_000))
+        return sorted(key for key in self._redis.scan_iter(self._pattern, count=1_000) if self._spared not in key)
 
     def _key(self, *, restoring: bool) -> bytes | None:
         keys = sorted(self._earlier) if restoring else self._keys()
@@ -49,8 +51,10 @@ class Tampering:
         return bool(self._redis.unlink(key))
 
     def _rename(self, key: bytes) -> bool:
-        """To another key of the same slice, or to one that nobody knows."""
+        """Of a slice, to another of its keys, or to one that nobody knows; not of a registry."""
         tag = key[: key.rindex(b":") + 1]
+        if tag.count(b":") < _OF_A_SLICE:
+            return False
         to = self._chance.choice([*(other for other in self._keys() if other.startswith(tag)), tag + b"nowhere"])
         return self._redis.exists(key) == 1 and bool(self._redis.rename(key, to))
 
