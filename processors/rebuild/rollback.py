@@ -27,6 +27,7 @@ def rollback(job: Job, *, keep_ms: int, stale: bool) -> tuple[Build, Switched]:
         if not kept:
             raise NotFoundError(f"no generation of {job.projection.name!r} is kept: there is nothing to go back to")
         to = kept[-1]
+        _refuse_torn(job, to)
 
         def reach(offsets: dict[Place, int], left_s: float) -> None:
             if not stale and _behind(job, to, offsets, left_s):
@@ -39,6 +40,12 @@ def rollback(job: Job, *, keep_ms: int, stale: bool) -> tuple[Build, Switched]:
                 f"{to.generation.version} of {job.projection.name!r}, or go back to it as it is with --stale"
             )
         return to, switch(job.generations, job.store, live, to, reach, keep_ms=keep_ms)
+
+
+def _refuse_torn(job: Job, to: Build) -> None:
+    """TornError when something of the generation is missing: what its projector would fold anew must not be live meanwhile."""
+    for slice_ in to.generation.slices():
+        job.store.check(slice_, to.parts)
 
 
 def _behind(job: Job, to: Build, offsets: dict[Place, int], wait_s: float) -> int:
