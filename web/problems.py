@@ -97,6 +97,6 @@ _KINDS: dict[type[Exception], Callable[[str], Problem]] = {
     ParkedError: lambda text: unavailable("parked", text, state="parked"),
     TimedOutError: lambda text: unavailable("timed-out", text),
     UnavailableError: lambda text: unavailable("unavailable", text),
-    TornError: lambda _: unavailable("unavailable", "what Redis holds of this is not whole and is folded anew: ask again later"),
+    TornError: lambda _: unavailable("unavailable", "what Redis holds of it is not whole, and is folded anew: ask again later"),
     RedisError: lambda _: unavailable("unavailable", "Redis does not answer, or not as it should: ask again later"),
 }

@@ -14,7 +14,8 @@ _OF_A_SLICE = 4
 class Tampering:
     """Deletes or renames keys, deletes single fields, and restores keys as they were some writes ago.
 
-    Only keys that match `pattern`, and of these none in whose name `spared` is found. The same seed and the same content give the same damage.
+    Only keys that match `pattern`, and of these none in whose name `spared` is found. The same seed and the same
+    content give the same damage.
     """
 
     def __init__(self, redis: Redis, chance: random.Random, pattern: str, spared: bytes = b"\n") -> None:
