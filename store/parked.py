@@ -77,9 +77,12 @@ def look(store: SliceStore, slices: Sequence[SliceId], homes: Sequence[SliceId],
 
 
 def first_of(store: SliceStore, events: Sequence[tuple[SliceId, int]]) -> tuple[SliceId, int, bytes, Mark] | None:
-    """The first of these events (slice and offset) that is parked, with its key and what is parked of that; else None."""
-    found, _ = store.fields(PARKED_EVENTS, [(slice_, str(offset)) for slice_, offset in events])
-    for (slice_, offset), key in zip(events, found, strict=True):
+    """The first of these events (slice and offset) that is parked, with its key and what is parked of that; else None.
+
+    TornError where what is parked is not whole.
+    """
+    for slice_, offset in events:
+        (key,) = store.rows(slice_, PARKED_EVENTS, [str(offset)])
         if key is not None:
             (stored,), _ = store.fields(PARKED, [(slice_, _field(key))])
             if stored is not None:

@@ -95,7 +95,17 @@ class SliceStore:
         return rows
 
     def row(self, slices: Sequence[SliceId], table: str, key: str) -> list[bytes]:
-        """The stored JSON of the row in each slice that has it, in one round trip; TornError for a table that is not whole."""
+        """The stored JSON of the row in each slice that has it.
+
+        One round trip where all have it; where one has not, a second one proves that, or raises TornError. A table that was
+        set back is noticed by the slice's daemon within a second, not by this.
+        """
+        pipe = self._redis.pipeline(transaction=False)
+        for slice_ in slices:
+            pipe.hget(slice_.key(table), key)
+        rows: list[bytes | None] = pipe.execute()
+        if None not in rows:
+            return rows  # type: ignore[return-value]
         found = self._reads.read([Wanted(slice_, [table], [("HGET", table, key)]) for slice_ in slices])
         return [of.values[0] for of in found if of.whole().values[0] is not None]
 
@@ -111,10 +121,16 @@ class SliceStore:
     def fields(
         self, part: str, wanted: Sequence[tuple[SliceId, str | bytes]], counted: Sequence[SliceId] = ()
     ) -> tuple[list[bytes | None], int]:
-        """Some fields of a part, and how many it has in all of the `counted` slices; one round trip. TornError as in `rows`."""
-        asked = [Wanted(slice_, [part], [("HGET", part, field)]) for slice_, field in wanted]
-        asked += [Wanted(slice_, [part], [("HLEN", part)]) for slice_ in counted]
-        found = [of.whole().values[0] for of in self._reads.read(asked)]
+        """Some fields of a part, and how many it has in all of the `counted` slices; one round trip.
+
+        Whether the part is whole is not looked at.
+        """
+        pipe = self._redis.pipeline(transaction=False)
+        for slice_, field in wanted:
+            pipe.hget(slice_.key(part), field)
+        for slice_ in counted:
+            pipe.hlen(slice_.key(part))
+        found = pipe.execute()
         return found[: len(wanted)], sum(map(_unstamped, found[len(wanted) :]))
 
     def sizes(self, part: str, slices: Sequence[SliceId]) -> list[int]:

@@ -12,6 +12,7 @@ from redis import Redis
 
 from eventfold.store.commits import Changes, Commit
 from eventfold.store.ledgers import AGGREGATES, StoredLedger
+from eventfold.store.parked import Mark, first_of
 from eventfold.store.slice_store import MovedError, SliceStore
 from eventfold.store.slices import CHANGES, META, PARKED, PARKED_EVENTS, Progress, SliceId, TornError
 from tests.support.sandbox import OpenSandbox, Sandbox
@@ -20,6 +21,7 @@ from tests.support.tampering import Tampering
 
 TABLE, OTHER, INDEX = "rows", "totals", "by_time"
 PARTS = (TABLE, OTHER, INDEX, PARKED, PARKED_EVENTS, CHANGES)
+MARK = Mark(origin=0, recorded=0, error="", count=1).to_json()
 ROUNDS = 20_000 if SOAK else 2_000
 
 
@@ -54,7 +56,7 @@ def commit(slice_: SliceId, before: Progress, number: int) -> Commit:
         changes.put(OTHER, "total", b"%d" % number)
         changes.move(INDEX, None if number == 0 else f"{number - 3:06}\ttotal", f"{number:06}\ttotal")
     if number % 4 == 0:
-        changes.parked = {PARKED: {b"=\xff": b"{}"}, PARKED_EVENTS: {number: b"\xff"}}
+        changes.parked = {PARKED: {b"=\xff": MARK}, PARKED_EVENTS: {number: b"\xff"}}
     after = replace(before, offset=number + 1, topic_id="T", last_offset=number, last_id=f"event-{number}")
     after = replace(after, changed=f"{number + 1}-{before.revision + 1}", digests={TABLE: number})
     return Commit(slice=slice_, before=before, after=after, changes=changes, entry=b"%d" % number, kept=8)
@@ -197,12 +199,12 @@ INDEX_READS: dict[str, Callable[[SliceStore, SliceId], object]] = {
 }
 PARKED_READS: dict[str, Callable[[SliceStore, SliceId], object]] = {
     "hashes": lambda store, slice_: store.hashes([slice_], PARKED),
-    "fields": lambda store, slice_: store.fields(PARKED, [(slice_, b"=\xff")]),
+    "first_of": lambda store, slice_: first_of(store, [(slice_, 8)]),
 }
 EVERY_READ = [
     *((TABLE, read) for read in READS.values()),
     *((INDEX, read) for read in INDEX_READS.values()),
-    *((PARKED, read) for read in PARKED_READS.values()),
+    *((part, read) for part, read in zip((PARKED, PARKED_EVENTS), PARKED_READS.values(), strict=True)),
 ]
 NAMES = [*READS, *(f"index {name}" for name in INDEX_READS), *(f"parked {name}" for name in PARKED_READS)]
 
