@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from eventfold.schemas.catalog import MessageSchema, message_of
 from eventfold.schemas.errors import DecodeError, EventfoldError, UnavailableError, UsageError
+from eventfold.schemas.json_text import parse_json
 from eventfold.schemas.parsed import fingerprint
 from eventfold.schemas.registry.settings import RegistrySettings, variable
 
@@ -111,9 +112,9 @@ class Registry:
         if schema.schema_type not in (None, "AVRO") or schema.references:
             raise DecodeError(f"{what} is no Avro schema that stands alone")
         try:
-            return message_of(json.loads(schema.schema_str or ""), what)
+            return message_of(parse_json(schema.schema_str or ""), what)
         except ValueError as error:
-            raise DecodeError(f"{what} is no JSON: {error}") from error
+            raise DecodeError(f"{what} is not JSON: {error}") from error
 
     def _ask(self, what: str, call: Callable[[], T]) -> T:
         from confluent_kafka.schema_registry.error import OAuthTokenError, SchemaRegistryError

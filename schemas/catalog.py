@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from eventfold.schemas import own, plugins
 from eventfold.schemas.errors import DecodeError, EventfoldError, UsageError
+from eventfold.schemas.json_text import parse_json
 from eventfold.schemas.upcasting import Upcaster
 
 _FILE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)\.v(?P<version>[1-9][0-9]*)\.avsc")
@@ -151,7 +151,7 @@ def read_schema(domain: str, kind: str, path: Path) -> MessageSchema:
     if match is None:
         raise EventfoldError(f"{path}: a schema's file is called <Name>.v<version>.avsc")
     try:
-        schema = json.loads(path.read_text(encoding="utf-8"))
+        schema = parse_json(path.read_bytes())
     except ValueError as error:
         raise EventfoldError(f"{path}: not JSON: {error}") from error
     if not isinstance(schema, dict) or schema.get("type") != "record" or schema.get("name") != match["name"]:

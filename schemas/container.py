@@ -20,6 +20,7 @@ from typing import IO, Any, NamedTuple
 import fastavro
 
 from eventfold.schemas.errors import EventfoldError
+from eventfold.schemas.json_text import parse_json
 from eventfold.schemas.own import NAME, unprefixed
 
 _OWN = f"{NAME}."
@@ -130,7 +131,7 @@ def noted(schemas: Mapping[str, Any]) -> str:
 def schemas_of(path: Path, about: Mapping[str, str]) -> dict[str, Any]:
     """The inverse of `noted`, of the metadata of a file; nothing where it says nothing. EventfoldError names the file."""
     try:
-        found = json.loads(about.get("schemas", "{}"))
+        found = parse_json(about.get("schemas", "{}"))
         if not isinstance(found, dict):
             raise TypeError(f"a JSON object is wanted, not {type(found).__name__}")
         for header in found:

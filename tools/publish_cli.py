@@ -18,6 +18,7 @@ from eventfold.schemas import own
 from eventfold.schemas.envelope import Envelope
 from eventfold.schemas.errors import EventfoldError, UsageError
 from eventfold.schemas.ids import checked_id, checked_key, derived_id, new_id
+from eventfold.schemas.json_text import parse_json
 from eventfold.schemas.position import Position
 from eventfold.schemas.times import millis
 
@@ -88,8 +89,8 @@ def _lines(file: IO[bytes]) -> Iterator[tuple[int, dict[str, Any]]]:
         if not line.strip():
             continue
         try:
-            data = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
+            data = parse_json(line)
+        except ValueError as error:
             raise UsageError(f"{file.name} line {number}: not JSON: {error}") from None
         if not isinstance(data, dict):
             raise UsageError(f"{file.name} line {number}: not a JSON object")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 
+from eventfold.schemas.json_text import parse_json
 from eventfold.web.problems import Problem, ProblemError, of_status
 
 MOST_BYTES = 1_000_000
@@ -25,8 +25,8 @@ async def json_object(request: Request) -> dict[str, Any]:
     except TimeoutError:
         raise ProblemError(_closing(408, f"the body did not come within {WITHIN_S:g} s")) from None
     try:
-        found = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
+        found = parse_json(body)
+    except ValueError as error:
         raise ProblemError(Problem(status=400, kind="malformed-json", detail=f"the body is not JSON: {error}")) from None
     if not isinstance(found, dict):
         raise ProblemError(Problem(status=400, kind="malformed-json", detail="the body is not a JSON object"))

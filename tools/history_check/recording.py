@@ -11,8 +11,6 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-import orjson
-
 from eventfold.processors.handler.asked import read
 from eventfold.processors.handler.decide import Decided, Encoded
 from eventfold.processors.handler.records import Records
@@ -23,6 +21,7 @@ from eventfold.schemas.envelope import Envelope
 from eventfold.schemas.errors import EventfoldError, UsageError
 from eventfold.schemas.ids import checked_key, derived_id
 from eventfold.schemas.json_form.form import JsonForm
+from eventfold.schemas.json_text import parse_json
 from eventfold.schemas.message import Message
 from eventfold.schemas.names import Names
 from eventfold.schemas.partitioner import partition_of
@@ -63,8 +62,8 @@ class Recording:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 try:
-                    self._add(orjson.loads(line))
-                except (orjson.JSONDecodeError, EventfoldError) as error:
+                    self._add(_json(line))
+                except EventfoldError as error:
                     raise UsageError(f"{name} line {number}: {error}") from None
                 except Exception as error:  # of the domain's own code
                     raise UsageError(f"{name} line {number}: {type(error).__name__}: {error}") from error
@@ -142,3 +141,10 @@ class Recording:
     def _next(self, slice_: Slice) -> int:
         samples = self._slices.get(slice_)
         return samples[-1].offset() + 1 if samples else 0
+
+
+def _json(line: bytes) -> Any:
+    try:
+        return parse_json(line)
+    except ValueError as error:
+        raise UsageError(f"not JSON: {error}") from None

@@ -12,6 +12,7 @@ import orjson
 
 from eventfold.schemas.compatibility.problem import Problem
 from eventfold.schemas.errors import EventfoldError
+from eventfold.schemas.json_text import parse_json
 
 _FILE = "folded.json"
 _ANEW = "record it anew with `eventfold schemas record`"
@@ -50,7 +51,7 @@ class Recorded:
         """The results in a folder of samples, none where there is no file; EventfoldError for a file that is none."""
         path = folder / _FILE
         try:
-            found = orjson.loads(path.read_bytes())
+            found = parse_json(path.read_bytes())
         except FileNotFoundError:
             found = {}
         except (OSError, ValueError) as error:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import httpx2
-import orjson
 
+from eventfold.schemas.json_text import parse_json
 from eventfold.web.oauth.settings import is_safe
 
 MOST_BYTES = 1_000_000
@@ -47,7 +47,7 @@ async def get_json(client: httpx2.AsyncClient, url: str) -> dict[str, Any]:
             body += part
             if len(body) > MOST_BYTES:
                 raise ValueError(f"{url} answers with more than {MOST_BYTES:,} bytes")
-    found = orjson.loads(body)
+    found = parse_json(body)
     if not isinstance(found, dict):
         raise ValueError(f"{url} is no JSON object")
     return found

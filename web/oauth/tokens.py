@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from joserfc import jws
 from joserfc.errors import ExpiredTokenError, InvalidClaimError, JoseError, MissingClaimError
 from joserfc.jwk import KeySet
@@ -18,6 +17,7 @@ from joserfc.jws import CompactSignature
 from joserfc.jwt import ClaimsOption, JWTClaimsRegistry
 
 from eventfold.schemas.errors import EventfoldError
+from eventfold.schemas.json_text import parse_json
 from eventfold.web.oauth.algorithms import ALGORITHMS, LONGEST_TOKEN, signatures
 from eventfold.web.oauth.keys import IssuerKeys
 from eventfold.web.oauth.settings import OAuthSettings
@@ -104,8 +104,8 @@ class Tokens:
 
     def _checked(self, payload: bytes) -> dict[str, Any]:
         try:
-            claims = orjson.loads(payload)
-        except orjson.JSONDecodeError:
+            claims = parse_json(payload)
+        except ValueError:
             claims = None
         if not isinstance(claims, dict):
             raise InvalidTokenError("the token's claims are no JSON object")
