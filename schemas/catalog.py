@@ -12,6 +12,7 @@ from typing import Any
 from eventfold.schemas import own, plugins
 from eventfold.schemas.errors import DecodeError, EventfoldError, UsageError
 from eventfold.schemas.json_text import parse_json
+from eventfold.schemas.legal import check_legal, full_name
 from eventfold.schemas.upcasting import Upcaster
 
 _FILE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)\.v(?P<version>[1-9][0-9]*)\.avsc")
@@ -41,8 +42,7 @@ def message_of(schema: object, what: str) -> MessageSchema:
     """
     if not isinstance(schema, Mapping) or schema.get("type") != "record":
         raise DecodeError(f"{what} is no Avro record")
-    name, namespace = str(schema.get("name")), schema.get("namespace")
-    full = name if "." in name or not namespace else f"{namespace}.{name}"
+    full = full_name(schema)
     domain = full.rpartition(".")[0]
     return MessageSchema(type=full, version=0, kind="registry", domain=domain, path=Path(what), schema=schema)
 
@@ -51,8 +51,9 @@ class Catalog:
     """All schemas of the given folders, one `<Name>.v<N>.avsc` a version under `commands/` and `events/`.
 
     `upcasters` has them by the type and the version that they begin at.
-    EventfoldError names the file when one is not valid JSON, does not match its file's name, or stands twice. UsageError names
-    an upcaster of a version that there is not, of the newest one, or of one that has an upcaster already.
+    EventfoldError names the file when one is not valid JSON, does not match its file's name, is no legal schema, or stands
+    twice. UsageError names an upcaster of a version that there is not, of the newest one, or of one that has an upcaster
+    already.
     """
 
     def __init__(self, folders: Mapping[str, Path], upcasters: Sequence[Upcaster] = ()) -> None:
@@ -146,7 +147,9 @@ def schema_files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def read_schema(domain: str, kind: str, path: Path) -> MessageSchema:
-    """One version of a message; EventfoldError names the file when it is not valid JSON or does not match its name."""
+    """One version of a message; EventfoldError names the file when it is not valid JSON, does not match its name, or is illegal
+    (`schemas.legal`).
+    """
     match = _FILE.fullmatch(path.name)
     if match is None:
         raise EventfoldError(f"{path}: a schema's file is called <Name>.v<version>.avsc")
@@ -154,10 +157,14 @@ def read_schema(domain: str, kind: str, path: Path) -> MessageSchema:
         schema = parse_json(path.read_bytes())
     except ValueError as error:
         raise EventfoldError(f"{path}: not JSON: {error}") from error
-    if not isinstance(schema, dict) or schema.get("type") != "record" or schema.get("name") != match["name"]:
+    if not isinstance(schema, dict) or schema.get("type") != "record":
         raise EventfoldError(f"{path}: must hold a record called {match['name']!r}")
-    if schema.get("namespace") != domain:
+    namespace, _, name = full_name(schema).rpartition(".")
+    if name != match["name"]:
+        raise EventfoldError(f"{path}: must hold a record called {match['name']!r}")
+    if namespace != domain:
         raise EventfoldError(f"{path}: the namespace must be the domain, {domain!r}")
+    check_legal(schema, path)
     return MessageSchema(
         type=f"{domain}.{match['name']}", version=int(match["version"]), kind=kind, domain=domain, path=path, schema=schema
     )

@@ -216,8 +216,8 @@ class Codec:
 
 def _aliases(newest: Parsed) -> list[str]:
     """The full names that a record has as aliases (Avro specification, "Aliases")."""
-    schema = newest.message.schema
-    return [alias if "." in alias else f"{schema['namespace']}.{alias}" for alias in schema.get("aliases", ())]
+    schema, namespace = newest.message.schema, newest.message.domain
+    return [alias if "." in alias else f"{namespace}.{alias}" for alias in schema.get("aliases", ())]
 
 
 def _fast(written: _Written, patterns: Patterns, names: Collection[str] | None) -> Read:

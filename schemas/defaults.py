@@ -39,7 +39,7 @@ def put_values(schema: Any, named: Mapping[str, Any]) -> int:
         shared += put_values(field["type"], named)
         if "default" in field:
             try:
-                field["default"] = _value(field["type"], field["default"], named)
+                field["default"] = value_of(field["type"], field["default"], named)
             except ValueError:
                 what = f"the default of the field {field['name']!r} is none of its type: {field['default']!r}"
                 raise EventfoldError(what) from None
@@ -52,7 +52,7 @@ def _kind(schema: Any, named: Mapping[str, Any]) -> str:
     return str(of["type"] if isinstance(of, Mapping) else of)
 
 
-def _value(schema: Any, default: Any, named: Mapping[str, Any]) -> Any:
+def value_of(schema: Any, default: Any, named: Mapping[str, Any]) -> Any:
     """What a default in JSON stands for (Avro specification, "Complex types", the table of defaults); ValueError if nothing."""
     if isinstance(schema, list):
         return _of_a_branch(schema, default, named)
@@ -67,9 +67,9 @@ def _value(schema: Any, default: Any, named: Mapping[str, Any]) -> Any:
         case "float" | "double":
             return float(default)
         case "array":
-            return [_value(schema["items"], item, named) for item in default]
+            return [value_of(schema["items"], item, named) for item in default]
         case "map":
-            return {key: _value(schema["values"], item, named) for key, item in default.items()}
+            return {key: value_of(schema["values"], item, named) for key, item in default.items()}
         case "record" | "error":
             return {field["name"]: _of_a_field(field, default, named) for field in schema["fields"]}
     return default
@@ -91,7 +91,7 @@ def _of_a_branch(branches: Sequence[Any], default: Any, named: Mapping[str, Any]
     """Since Avro 1.12 a default may be of any branch, before of the first one only."""
     for branch in branches:
         try:
-            return _value(branch, default, named)
+            return value_of(branch, default, named)
         except ValueError:
             continue
     raise ValueError(default)
@@ -99,7 +99,7 @@ def _of_a_branch(branches: Sequence[Any], default: Any, named: Mapping[str, Any]
 
 def _of_a_field(field: Mapping[str, Any], record: Mapping[str, Any], named: Mapping[str, Any]) -> Any:
     if field["name"] in record:
-        return _value(field["type"], record[field["name"]], named)
+        return value_of(field["type"], record[field["name"]], named)
     if "default" not in field:
         raise ValueError(record)
     # Those of a field's type were put in place before its own.

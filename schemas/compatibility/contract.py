@@ -14,6 +14,7 @@ from eventfold.schemas.compatibility.evolution import apache, unreadable
 from eventfold.schemas.compatibility.problem import Problem
 from eventfold.schemas.compatibility.released import Released, name_of
 from eventfold.schemas.errors import EventfoldError
+from eventfold.schemas.legal import IllegalSchemaError
 from eventfold.schemas.parsed import fingerprint, parse
 from eventfold.schemas.upcasting import Upcaster
 
@@ -42,6 +43,8 @@ class Contract:
                     parse(message)
                     apache(message)
                     messages[domain].append(message)
+                except IllegalSchemaError as error:
+                    problems += [Problem(path, says) for says in error.faults]
                 except EventfoldError as error:
                     problems.append(Problem(path, str(error).removeprefix(f"{path}: ")))
         return cls(folders, messages, upcasters, problems)

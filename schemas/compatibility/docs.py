@@ -1,18 +1,13 @@
-"""Whether a schema says what each part of it means, and by names that every Avro library takes."""
+"""Whether a schema says what each part of it means."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
 
 def without_docs(schema: Any, path: str = "") -> Iterator[str]:
-    """Each record, enum and field without a doc, those inside others too; and names that are none (Avro specification,
-    "Names"), which libraries of other languages refuse.
-    """
+    """Each record, enum and field without a doc, those inside others too."""
     if isinstance(schema, list):
         for branch in schema:
             yield from without_docs(branch, path)
@@ -35,5 +30,3 @@ def _of(schema: Mapping[str, Any], path: str) -> Iterator[str]:
 def _named(schema: Mapping[str, Any], what: str) -> Iterator[str]:
     if not str(schema.get("doc") or "").strip():
         yield f"{what} has no doc: say what it means"
-    if _NAME.fullmatch(str(schema.get("name"))) is None:
-        yield f"{what} has a name that is none in Avro: letters, digits and '_' only, no digit first"

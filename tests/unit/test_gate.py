@@ -229,7 +229,7 @@ def test_what_has_no_doc(copy: Copy) -> None:
 
 def test_a_name_that_other_libraries_refuse(copy: Copy) -> None:
     copy.edit(SIGNED, lambda schema: schema["fields"].append({"name": "a-b", "type": "int", "default": 1, "doc": "One."}))
-    says = "the field 'a-b' has a name that is none in Avro: letters, digits and '_' only, no digit first"
+    says = "the field 'a-b': its name is none in Avro: letters, digits and '_' only, no digit first"
     assert f"{SIGNED}: {says}" in copy.problems()
 
 
@@ -279,11 +279,11 @@ def test_all_problems_are_told_at_once(copy: Copy) -> None:
         "events/ParcelPosted.v1.avsc: not JSON: ",
         "events/ParcelLost.avsc: a schema's file is called <Name>.v<version>.avsc",
         "commands/PostParcel.v1.avsc: must hold a record called 'PostParcel'",
-        "events/ParcelReturned.v1.avsc: not an Avro schema: ",
-        "events/ParcelKept.v1.avsc: not an Avro schema: the aliases of 'reason' are [['why']]",
-        "commands/ReturnParcel.v1.avsc: not an Avro schema: ",
+        "events/ParcelReturned.v1.avsc: the field 'reason': its default is none of its type: 1",
+        "events/ParcelKept.v1.avsc: the field 'reason': it has an alias that is no name in Avro: a list",
+        "commands/ReturnParcel.v1.avsc: the field 'reason': the precision of a decimal must be a whole number from 1 on, not null",
         "commands/PromiseParcel.v1.avsc: the Apache Avro library refuses it: ",
-        "events/ParcelPromised.v1.avsc: the Apache Avro library refuses it: Field name deliver_by already in use",
+        "events/ParcelPromised.v1.avsc: the field 'deliver_by': it stands twice in the record 'parcels.ParcelPromised'",
         f"{SIGNED}: it was changed after its release",
         f"{SIGNED}: the field 'signed_by' has no default",
         f"{SIGNED}: the field 'signed_by' has no doc",

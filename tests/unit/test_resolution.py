@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from eventfold.schemas.catalog import Catalog
+from eventfold.schemas.catalog import Catalog, message_of
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.errors import DecodeError, EventfoldError
 from eventfold.schemas.parsed import fingerprint, parse
@@ -210,9 +210,13 @@ def test_a_default_is_a_value_of_the_messages_own(tmp_path: Path, kind: Any, def
     ids=str,
 )
 def test_a_default_that_is_none_of_its_type_is_refused_at_start(tmp_path: Path, kind: Any, default: Any) -> None:
-    catalog = catalog_of(tmp_path, {"Sold.v1": [COUNT, {"name": "it", "type": kind, "default": default}]})
-    with pytest.raises(EventfoldError, match=r"Sold\.v1\.avsc: .*[Dd]efault.* type"):
-        Codec(catalog)
+    field = {"name": "it", "type": kind, "default": default}
+    with pytest.raises(EventfoldError, match=r"Sold\.v1\.avsc: the field 'it': its default is none of its type"):
+        catalog_of(tmp_path, {"Sold.v1": [COUNT, field]})
+    # Another's, by which a registry says that a message was written.
+    theirs = message_of({"type": "record", "name": "shop.Sold", "fields": [field]}, "another's schema")
+    with pytest.raises(EventfoldError, match=r"another's schema: .*[Dd]efault.* type"):
+        parse(theirs)
 
 
 def test_a_default_of_a_type_that_stands_before_it(tmp_path: Path) -> None:
