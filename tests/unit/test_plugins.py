@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,6 +33,9 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         packs.append(module)
         (tmp_path / module).mkdir()
         (tmp_path / module / "__init__.py").write_text(source)
+        (tmp_path / module / "events").mkdir()
+        schema = {"type": "record", "namespace": name, "name": "Made", "fields": []}
+        (tmp_path / module / "events" / "Made.v1.avsc").write_text(json.dumps(schema))
         info = tmp_path / f"{module}-1.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1\n")
@@ -203,3 +208,15 @@ def test_schemas_that_are_no_package_are_a_usage_error(install: Install) -> None
     install("shop", "numbers = [1]", schemas="shop_pack:numbers")
     with pytest.raises(UsageError, match="'shop' declares no package of schemas"):
         _ = Installation({}).codec
+
+
+def test_a_domain_without_schemas_is_refused_at_once_with_what_to_do(install: Install, tmp_path: Path) -> None:
+    """As an install without package data leaves it: all is there but the files that are not Python's."""
+    install("shop")
+    assert "shop" in Installation({}).domain_names
+    shutil.rmtree(tmp_path / "shop_pack" / "events")
+    with pytest.raises(UsageError) as raised:
+        Installation({})
+    assert f"the domain 'shop' has no schemas: {tmp_path / 'shop_pack'} holds neither commands/*.avsc" in str(raised.value)
+    assert '"*" = ["commands/*.avsc", "events/*.avsc", "released.txt"]' in str(raised.value)
+    assert Installation({"EVENTFOLD_DOMAINS": "flights"}).domain_names == ["flights"]
