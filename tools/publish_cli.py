@@ -17,6 +17,7 @@ from eventfold.producers.write_side import WriteSide
 from eventfold.schemas import own
 from eventfold.schemas.envelope import Envelope
 from eventfold.schemas.errors import EventfoldError, UsageError
+from eventfold.schemas.faults import told
 from eventfold.schemas.ids import checked_id, checked_key, derived_id, new_id
 from eventfold.schemas.json_text import parse_json
 from eventfold.schemas.position import Position
@@ -26,8 +27,12 @@ from eventfold.schemas.times import millis
 @click.command()
 @click.argument("type", metavar="TYPE")
 @click.argument("file", type=click.File("rb"), default="-")
-@click.option("--key", "key_field", required=True, help="The field whose value is the record's key.")
-@click.option("--time", "time_field", help="The field that says when it happened (RFC 3339, or ms since 1970); else now.")
+@click.option(
+    "--key", "key_field", required=True, help="The field whose value is the record's key; one of a record inside as `place.id`."
+)
+@click.option(
+    "--time", "time_field", help="The field, likewise, that says when it happened (RFC 3339, or ms since 1970); else now."
+)
 @click.option("--batch-id", help="A UUID from which the events' ids follow: the same file sent again has the same ids.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_write_side
@@ -106,12 +111,9 @@ def _event(
     time_field: str | None,
     batch: str,
 ) -> tuple[Envelope, bytes]:
-    for field in (key_field, *([time_field] if time_field else ())):
-        if field not in data:
-            raise UsageError(f"line {number}: there is no field {field!r}")
     try:
-        key = _key(data[key_field])
-        at = _time(data[time_field]) if time_field else time.time_ns() // 1_000_000
+        key = _key(_inside(data, key_field))
+        at = _time(_inside(data, time_field)) if time_field else time.time_ns() // 1_000_000
         value = write_side.codec.encode(type_, write_side.codec.from_json(type_, data))
     except UsageError as error:
         raise UsageError(f"line {number}: {error}") from None
@@ -124,6 +126,19 @@ def _event(
         correlation_id=batch,
     )
     return envelope, value
+
+
+def _inside(data: Any, path: str) -> Any:
+    """What the data has under `a`, or of `a.b` what lies under `b` there. No field of Avro has a dot in its name."""
+    at = ""
+    for name in path.split("."):
+        if not isinstance(data, dict):
+            raise UsageError(f"there is no field {path!r}: {at!r} is {told(data)}")
+        at = f"{at}.{name}" if at else name
+        if name not in data:
+            raise UsageError(f"there is no field {at!r}")
+        data = data[name]
+    return data
 
 
 def _key(value: Any) -> str:

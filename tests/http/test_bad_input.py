@@ -56,6 +56,7 @@ def raw(served: Served, sent: bytes, timeout_s: float = 25) -> bytes:
         b'{"a": NaN}',
         b"\xff\xfe\x00",
         b'{"carrier": "\xff"}',
+        b'{"carrier": "UA", "carrier": "AA"}',
         b"{" * 100_000,
         b"[" * 100_000,
     ],
