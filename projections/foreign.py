@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from eventfold.schemas.envelope import RawHeaders
@@ -36,6 +36,9 @@ class Foreign:
     topic: one of the projection's, without the prefix.
     bare: what its values, bodies alone, were written with, always or by the record (a header, say). Without it a value says
     so itself: single-object encoding, or Confluent's where a schema registry is set.
+    types: of values that say it themselves, the full names of their records as the owner calls them, and the types of the
+    catalog that they are: `{"com.acme.Order": "orders.Ordered"}`. In single-object encoding the owner's schema must be that of
+    a version but for these names.
     key: the record's key -> the event's key, text.
     data_key: the event's data, every field of it, in the newest version -> the event's key, in place of `key`.
     only: which records are events; the others (tombstones, other messages) are left out without a look at their value.
@@ -46,6 +49,7 @@ class Foreign:
 
     topic: str
     bare: Bare | Callable[[ForeignRecord], Bare | None] | None = None
+    types: Mapping[str, str] = field(default_factory=dict)
     key: Callable[[bytes | None], str | None] = text_key
     data_key: Callable[[dict[str, Any]], str | None] | None = None
     only: Callable[[ForeignRecord], bool] | None = None

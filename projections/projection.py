@@ -103,6 +103,11 @@ class Projection:
             if declared.topic not in self.topics or topics.count(declared.topic) > 1:
                 what = "is none of its topics" if declared.topic not in self.topics else "stands twice"
                 raise UsageError(f"the projection {self.name!r}: the foreign topic {declared.topic!r} {what}")
+            if declared.types and declared.bare is not None:
+                raise UsageError(
+                    f"the projection {self.name!r} declares `bare` and `types` of {declared.topic!r}: a value that is nothing "
+                    "but a body does not say what its owner calls it"
+                )
             if declared.data_key is not None and may_park(self.on_failure):
                 raise UsageError(
                     f"the projection {self.name!r} cannot park events of {declared.topic!r}, whose key is in their data: of "

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
 from eventfold.schemas.catalog import Catalog, MessageSchema
 from eventfold.schemas.errors import DecodeError, EventfoldError, UsageError
-from eventfold.schemas.framing import LONG, SHORT, Framing, SingleObject
+from eventfold.schemas.framing import LONG, MARKER, SHORT, Framing, SingleObject
 from eventfold.schemas.json_form.form import JsonForm
 from eventfold.schemas.message import Message
-from eventfold.schemas.parsed import Parsed, parse
+from eventfold.schemas.parsed import Parsed, fingerprint, parse
 from eventfold.schemas.pattern import Patterns
 from eventfold.schemas.resolution import Read, reads, resolved
 from eventfold.schemas.upcasting import Upcaster
@@ -68,6 +70,21 @@ class Codec:
             if header not in self._written:
                 self._written[header] = self._known(header, message)
 
+    def calling(self, types: Mapping[str, str]) -> Codec:
+        """The same codec for messages whose records others call differently: their full names, and the types that they are.
+
+        A body in single-object encoding is read where their schema is that of any version but for the record's name, and names
+        that follow from its namespace; one by a registry's id as always. UsageError for a type that the catalog does not have.
+        """
+        found = copy(self)
+        found._aliases, found._written, found._met = {**self._aliases, **types}, dict(self._written), {}
+        for theirs, type_ in types.items():
+            for version in self.catalog.versions(type_):
+                called = {name: of for name, of in version.schema.items() if name != "namespace"} | {"name": theirs}
+                header = MARKER + fingerprint(replace(version, schema=called))
+                found._written[header] = found._known(header, version)
+        return found
+
     def encode(self, type_: str, data: Mapping[str, Any]) -> bytes:
         """The bytes of a message in the newest version of its type.
 
@@ -88,6 +105,10 @@ class Codec:
         UsageError when the catalog has no such type; WrongDataError, which is one, has all wrong fields as `faults`.
         """
         return self._form(type_).read(data)
+
+    def to_json(self, type_: str, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The inverse of `from_json`, as `shown` has it. UsageError when the catalog has no such type."""
+        return self._form(type_).show(data)
 
     def decode(self, value: bytes | None) -> Message:
         """The message in `value`, in the form of the newest version of its type, whichever version it was written in.
@@ -121,7 +142,7 @@ class Codec:
         character a byte.
         """
         type_, data = self.decode(value)
-        return _message((type_, self._form(type_).show(data)))
+        return _message((type_, self.to_json(type_, data)))
 
     def written(self, value: bytes | None) -> MessageSchema:
         """The schema that `value` was written with, by its header alone; DecodeError as `decode`."""
@@ -190,7 +211,7 @@ class Codec:
             raise DecodeError(f"no schema in the catalog is called {message.type!r}, or has it as an alias")
         place = next((place for place, version in enumerate(versions) if version.message is message), None)
         if place is None:
-            on, upcasters = [parse(message), versions[-1]], dict[int, Upcaster]()
+            on, upcasters = [parse(message), _called(versions[-1], message.type)], dict[int, Upcaster]()
         else:
             on, declared = versions[place:], self.catalog.upcasters
             upcasters = {version: of for (of_type, version), of in declared.items() if of_type == type_}
@@ -218,6 +239,14 @@ def _aliases(newest: Parsed) -> list[str]:
     """The full names that a record has as aliases (Avro specification, "Aliases")."""
     schema, namespace = newest.message.schema, newest.message.domain
     return [alias if "." in alias else f"{namespace}.{alias}" for alias in schema.get("aliases", ())]
+
+
+def _called(newest: Parsed, name: str) -> Parsed:
+    """The newest version, with the name of a writer's record as an alias where it has another one, as resolution asks for."""
+    if name in (newest.message.type, *_aliases(newest)):
+        return newest
+    schema = newest.message.schema
+    return parse(replace(newest.message, schema={**schema, "aliases": [*schema.get("aliases", ()), name]}))
 
 
 def _fast(written: _Written, patterns: Patterns, names: Collection[str] | None) -> Read:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import cast
 
+from eventfold.processors.projector.foreign_topic import ForeignTopic
 from eventfold.processors.projector.one_by_one import decoded, placed
-from eventfold.projections.foreign import Bare, Foreign
+from eventfold.projections.foreign import Foreign
 from eventfold.projections.projection import Projection
 from eventfold.schemas.codec import Codec
-from eventfold.schemas.errors import DecodeError, UsageError
+from eventfold.schemas.errors import DecodeError
 from eventfold.schemas.event import Event
 from eventfold.schemas.names import Names
 from eventfold.schemas.record import Record
@@ -66,28 +67,27 @@ class _Taking:
     """Takes the events from one topic that others write."""
 
     def __init__(self, declared: Foreign, projection: Projection, codec: Codec) -> None:
-        self._declared = declared
+        self._topic = ForeignTopic(declared, codec)
         self._reads = projection.reads
-        self._codec = codec
-        self._readers: dict[Bare, Callable[[bytes | None], tuple[str, dict[str, Any]]]] = {}
-        if isinstance(declared.bare, Bare):
-            self._reader(declared.bare)
+        # A key that is in the data is needed of every type.
+        self._by_data = declared.data_key is not None
+        self._wanted = None if self._by_data else self._reads
 
     def taken(self, records: Sequence[Record]) -> list[Keyed]:
         return [taken for record in records if (taken := self._taken(record)) is not None]
 
     def _taken(self, record: Record) -> Keyed | None:
-        declared, key, event, fault = self._declared, None, None, None
+        topic, key, event, fault = self._topic, None, None, None
         try:
-            if declared.only is not None and not _asked("whether it is an event", declared.only, record):
+            if not topic.is_event(record):
                 return None
-            if declared.data_key is None:
-                key = _key(declared.key, record.key())
-            message = self._message(record)
+            if not self._by_data:
+                key = topic.key(record)
+            message = topic.message(record, self._wanted)
             if message is not None:
                 type_, data = message
-                if declared.data_key is not None:
-                    key = _key(declared.data_key, data)
+                if self._by_data:
+                    key = topic.data_key(data)
                 if type_ in self._reads:
                     names = self._reads[type_]
                     read = data if names is None else {name: of for name, of in data.items() if name in names}
@@ -95,41 +95,6 @@ class _Taking:
         except DecodeError as error:
             fault = error
         return Keyed(record, _raw(record.key()) if key is None else key.encode(), event, fault)
-
-    def _message(self, record: Record) -> tuple[str, dict[str, Any]] | None:
-        """Type and data; None for a type that is not folded, unless the key is in the data."""
-        bare, wanted = self._declared.bare, self._reads if self._declared.data_key is None else None
-        if bare is None:
-            return self._codec.decode_wanted(record.value(), wanted)
-        if not isinstance(bare, Bare):
-            bare = _asked("its type", bare, record)
-            if bare is None:
-                raise DecodeError("its type cannot be told")
-        try:
-            read = self._reader(bare)
-        except UsageError as error:
-            raise DecodeError(str(error)) from error
-        return None if wanted is not None and bare.type not in wanted else read(record.value())
-
-    def _reader(self, bare: Bare) -> Callable[[bytes | None], tuple[str, dict[str, Any]]]:
-        if bare not in self._readers:
-            self._readers[bare] = self._codec.bare(bare.type, bare.version)
-        return self._readers[bare]
-
-
-def _asked(what: str, function: Callable[[Any], Any], given: Any) -> Any:
-    """What a declared function says; DecodeError where it raises."""
-    try:
-        return function(given)
-    except Exception as error:
-        raise DecodeError(f"{what} cannot be told: {type(error).__name__}: {error}") from error
-
-
-def _key(key_of: Callable[[Any], str | None], given: Any) -> str:
-    key = _asked("its key", key_of, given)
-    if not isinstance(key, str):
-        raise DecodeError("the record has no key" if key is None else f"its key is no text, but {key!r}")
-    return key
 
 
 def _event(record: Keyed) -> Event | None:

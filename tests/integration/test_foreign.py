@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import fastavro
 import pytest
@@ -146,6 +147,25 @@ def test_it_is_folded_replayed_verified_and_waited_for(shop: Sandbox) -> None:
     assert shop.json("query", "orders", "O-4")["item"] == "salt"
     assert "topic that others write" in shop.fails(2, "query", "orders", "O-4", "--as-of-version", "1")
     assert "topic that others write" in shop.fails(2, "replay", "orders", "--key", "O-4")
+
+
+def test_tail_shows_it_as_it_is_declared(shop: Sandbox) -> None:
+    write(shop, 1, ordered("tea", 2))
+    write(shop, 1, None)
+    write(shop, 2, ordered("salt", 3))
+    write(shop, 3, ordered("salt")[:-1])
+
+    def tail(*options: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in shop.ok("tail", "orders.legacy", "--json", *options).splitlines()]
+
+    rows = {row["position"].partition("/")[2]: row for row in tail()}
+    first = rows["1@0"]
+    assert (first["type"], first["schema_version"], first["key"]) == ("orders.Ordered", 1, "O-1")
+    assert first["data"] == {"item": "tea", "count": 2} and "error" not in first
+    assert rows["1@1"]["error"] == "it is no event for the projection 'orders'"
+    assert "the body is not a orders.Ordered" in rows["0@0"]["error"]
+    assert [row["data"]["item"] for row in tail("--key", "O-2", "--type", "Ordered")] == ["salt"]
+    assert 'orders.Ordered v1  O-2  {"item":"salt","count":3}' in shop.ok("tail", "orders.legacy")
 
 
 def test_doctor_says_whether_it_is_kept_for_ever(shop: Sandbox) -> None:

@@ -113,6 +113,18 @@ def test_a_schema_that_is_not_of_the_catalog_is_resolved_by_avros_rules_alone(tm
     assert codec.written(value).version == 7
 
 
+def test_a_schema_of_another_name_is_resolved_where_it_is_declared(catalog: Catalog) -> None:
+    framing = Numbered(catalog)
+    newest = catalog.newest("shop.Sold")
+    theirs = {**newest.schema, "namespace": "com.acme", "name": "Order", "fields": [{"name": "till", "type": "int"}, SKU]}
+    foreign = replace(newest, type="com.acme.Order", version=0, schema=theirs)
+    value = Writer(parse(foreign)).write(framing.header(foreign), {"till": 3, "sku": "a"})
+    codec = Codec(catalog, framing)
+    assert codec.calling({"com.acme.Order": "shop.Sold"}).decode(value) == ("shop.Sold", {"sku": "a", "count": 1})
+    with pytest.raises(DecodeError, match=r"no schema in the catalog is called 'com\.acme\.Order'"):
+        codec.decode(value)
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import struct
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import fastavro
+import fastavro.schema
 import pytest
 from confluent_kafka import Message as Record
 
@@ -98,6 +101,41 @@ def test_the_type_may_stand_in_a_header_or_in_the_value(shop: Codec) -> None:
     assert event(marked, record(shop.encode(SOLD, {"id": 1, "sku": "tea", "count": 1, "note": "n"})))[0].data["note"] == "n"
 
 
+THEIRS = "com.acme.Order"
+BOX = {"type": "record", "name": "Box", "fields": [{"name": "size", "type": "int"}]}
+
+
+def theirs(fields: list[dict[str, Any]], name: str, data: dict[str, Any]) -> bytes:
+    """As they write it: single-object encoding by a schema of their own name, with the fingerprint of that."""
+    schema = {"type": "record", "namespace": name.rpartition(".")[0], "name": name.rpartition(".")[2], "fields": fields}
+    crc = fastavro.schema.fingerprint(fastavro.schema.to_parsing_canonical_form(schema), "CRC-64-AVRO")
+    written = BytesIO(b"\xc3\x01" + bytes.fromhex(crc))
+    written.seek(10)
+    fastavro.schemaless_writer(written, fastavro.parse_schema(schema), data)
+    return written.getvalue()
+
+
+def test_a_single_object_body_may_have_a_record_of_its_owners_name(tmp_path: Path) -> None:
+    boxed, noted = [*V1, {"name": "box", "type": BOX}], {"name": "note", "type": "string", "default": ""}
+    shop = Codec(catalog_of(tmp_path, {"Sold.v1": boxed, "Sold.v2": [*boxed, noted]}))
+    first = theirs(boxed, THEIRS, {"id": 1, "sku": "tea", "count": 2, "box": {"size": 3}})
+    second = theirs([*boxed, noted], THEIRS, {"id": 1, "sku": "tea", "count": 2, "box": {"size": 3}, "note": "n"})
+    declared = reading(shop, Foreign(topic="orders", types={THEIRS: SOLD}))
+    assert [of.data["note"] for of in event(declared, record(first), record(second))] == ["", "n"]
+    assert [of.type for of in event(declared, record(first), record(second))] == [SOLD, SOLD]
+    # Our own name is read as well; another is none.
+    assert event(declared, record(theirs(boxed, SOLD, {"id": 1, "sku": "a", "count": 2, "box": {"size": 3}})))
+    for other in (
+        reading(shop, Foreign(topic="orders")),
+        reading(shop, Foreign(topic="orders", types={"com.acme.Sold": SOLD})),
+    ):
+        with pytest.raises(DecodeError, match="no schema in the catalog has the fingerprint"):
+            event(other, record(first))
+    # Nothing of it is known to whoever reads another topic.
+    with pytest.raises(DecodeError, match="no schema in the catalog has the fingerprint"):
+        shop.decode(first)
+
+
 def test_what_is_no_event_is_left_out_only_where_it_is_declared(shop: Codec) -> None:
     with pytest.raises(DecodeError, match="the record has no value"):
         event(reading(shop, Foreign(topic="orders", bare=Bare(SOLD, 1))), record(None))
@@ -138,6 +176,10 @@ def test_a_declaration_that_cannot_be_is_refused(shop: Codec) -> None:
     for bare, says in ((Bare(SOLD, 3), f"{SOLD} has no version 3"), (Bare("shop.Lost", 1), "no schema is called")):
         with pytest.raises(UsageError, match=says):
             reading(shop, Foreign(topic="orders", bare=bare))
+    with pytest.raises(UsageError, match=r"no schema is called 'shop\.Lost'"):
+        reading(shop, Foreign(topic="orders", types={THEIRS: "shop.Lost"}))
+    with pytest.raises(UsageError, match="declares `bare` and `types` of 'orders'"):
+        reading(shop, Foreign(topic="orders", types={THEIRS: SOLD}, bare=Bare(SOLD, 1)))
     with pytest.raises(UsageError, match="'other' is none of its topics"):
         reading(shop, Foreign(topic="other"))
     for policy in (Park(), Retry(then=Park())):

@@ -13,6 +13,7 @@ from eventfold.schemas.codec import Codec
 from eventfold.schemas.envelope import header
 from eventfold.schemas.errors import DecodeError
 from eventfold.schemas.record import Place, Record
+from eventfold.tools.log.foreign import ForeignRecords
 
 _WIDER = 8
 
@@ -21,10 +22,12 @@ _WIDER = 8
 class Wanted:
     """Which records are looked for: those of a key, and of some types (full names); None for all.
 
-    A record that cannot be decoded is of the type that its `ce_type` header says.
+    A record that cannot be decoded is of the type that its `ce_type` header says. foreign: how the records of a topic that
+    others write are read.
     """
 
     codec: Codec
+    foreign: ForeignRecords | None = None
     key: bytes | None = None
     types: frozenset[str] | None = None
 
@@ -33,12 +36,18 @@ class Wanted:
         return filter(self._has, records)
 
     def _has(self, record: Record) -> bool:
-        if self.key is not None and record.key() != self.key:
+        if self.key is not None and self._key(record) != self.key:
             return False
         return self.types is None or self._type(record) in self.types
 
+    def _key(self, record: Record) -> bytes | None:
+        key = record.key() if self.foreign is None else self.foreign.key(record)
+        return key.encode() if isinstance(key, str) else key
+
     def _type(self, record: Record) -> str:
         try:
+            if self.foreign is not None:
+                return self.foreign.event(record).type
             return self.codec.written(record.value()).type
         except DecodeError:
             return (header(record.headers(), "ce_type") or b"").decode(errors="replace")

@@ -6,6 +6,7 @@ import itertools
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import click
@@ -15,7 +16,6 @@ from eventfold.kafka.range_reader import RangeReader
 from eventfold.kafka.topics import TopicInfo, Topics
 from eventfold.processors.runtime import Runtime
 from eventfold.schemas.catalog import Catalog
-from eventfold.schemas.codec import Codec
 from eventfold.schemas.envelope import as_mapping
 from eventfold.schemas.errors import UsageError
 from eventfold.schemas.partitioner import partition_of
@@ -23,6 +23,7 @@ from eventfold.schemas.position import Position
 from eventfold.schemas.record import Place, Record
 from eventfold.schemas.times import millis
 from eventfold.store.parked import shown
+from eventfold.tools.log.foreign import foreign_records
 from eventfold.tools.log.tail import Tail, Wanted
 from eventfold.tools.log.told import told
 from eventfold.tools.log.topic import found
@@ -65,11 +66,14 @@ def tail(
     its schema, key, data.
 
     Partitions are merged by time. What cannot be decoded is shown as bytes, with the reason. --json shows all of a record.
+    Of a topic that others write, records are shown as the projection that reads it declares them, under the event's key.
     """
     topics, codec = Topics(runtime.kafka), runtime.codec()
     info = found(topics, runtime.names, topic)
     raw = None if key is None else key.encode()
-    wanted = Wanted(codec=codec, key=raw, types=_types(codec.catalog, types, info.name))
+    foreign = foreign_records(runtime, codec, info.name)
+    tell = partial(told, codec) if foreign is None else foreign.told
+    wanted = Wanted(codec=codec, foreign=foreign, key=raw, types=_types(codec.catalog, types, info.name))
     reading = Tail(RangeReader(runtime.kafka, runtime.names.topic("eventfold.tail"), _AHEAD_KB), wanted)
     places = _places(runtime, info, raw)
     ends = topics.ends(places, committed=True)
@@ -82,11 +86,11 @@ def tail(
         records = reading.last(number or _LAST, firsts, ends)
     count = 0
     for count, record in enumerate(records, start=1):  # noqa: B007
-        _show(codec, record, as_json)
+        _show(tell(record), record, as_json)
     if follow:
         left = number - count if begin and number is not None else None
         for record in itertools.islice(reading.follow(ends), left):
-            _show(codec, record, as_json)
+            _show(tell(record), record, as_json)
     elif not count:
         click.echo("nothing to show", err=True)
 
@@ -152,10 +156,9 @@ def _time(text: str) -> int:
         raise UsageError(f"--from {text!r} is neither {what}: {error}") from None
 
 
-def _show(codec: Codec, record: Record, as_json: bool) -> None:
-    row = told(codec, record)
-    key: Any = record.key()
-    row["key"] = None if key is None else shown(key)
+def _show(row: dict[str, Any], record: Record, as_json: bool) -> None:
+    key: Any = row.get("key", record.key())
+    row["key"] = shown(key) if isinstance(key, bytes) else key
     if as_json:
         row["headers"] = {name: shown(value) for name, value in as_mapping(record.headers()).items()}
         if "error" in row:

@@ -17,9 +17,20 @@ def told(codec: Codec, record: Record) -> dict[str, Any]:
 
     `schema_version` is the one it was written with; the data is in the form of the newest.
     """
+    row = about(record)
+    try:
+        row["schema_version"] = codec.written(record.value()).version
+        row["type"], row["data"] = codec.shown(record.value())
+    except DecodeError as error:
+        row["error"] = str(error)
+    return row
+
+
+def about(record: Record) -> dict[str, Any]:
+    """The same fields without what is in the value."""
     headers = {name: value.decode(errors="replace") for name, value in as_mapping(record.headers()).items()}
     place: Any = (record.topic(), record.partition(), record.offset())
-    row: dict[str, Any] = {
+    return {
         "version": _number(headers.get("ce_sequence")),
         "type": headers.get("ce_type"),
         "schema_version": None,
@@ -32,12 +43,6 @@ def told(codec: Codec, record: Record) -> dict[str, Any]:
         "source": headers.get("ce_source"),
         "data": None,
     }
-    try:
-        row["schema_version"] = codec.written(record.value()).version
-        row["type"], row["data"] = codec.shown(record.value())
-    except DecodeError as error:
-        row["error"] = str(error)
-    return row
 
 
 def _number(text: str | None) -> int | str | None:
