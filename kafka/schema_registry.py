@@ -6,16 +6,18 @@ Subjects are called like the records (RecordNameStrategy), since a topic holds m
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from eventfold.schemas.catalog import MessageSchema, message_of
+from eventfold.schemas.catalog import MessageSchema, is_record, message_of
 from eventfold.schemas.errors import DecodeError, EventfoldError, UnavailableError, UsageError
 from eventfold.schemas.json_text import parse_json
 from eventfold.schemas.parsed import fingerprint
+from eventfold.schemas.registry.framing import Written
 from eventfold.schemas.registry.settings import RegistrySettings, variable
+from eventfold.schemas.registry.standing_alone import standing_alone
 
 if TYPE_CHECKING:
     from confluent_kafka.schema_registry import SchemaRegistryClient
@@ -71,7 +73,7 @@ class Registry:
             for number in self._ask(f"list the versions of {type_}", lambda: client.get_versions(type_)):
                 what = f"read version {number} of {type_}"
                 there = self._ask(what, partial(client.get_version, type_, number))
-                if fingerprint(self._message(there.schema, what)) == fingerprint(message):
+                if fingerprint(message_of(self._alone(there.schema, what), what)) == fingerprint(message):
                     return there.schema_id
         return None
 
@@ -90,13 +92,20 @@ class Registry:
             return self._ask(f"read the compatibility of {subject}", lambda: self._client.get_compatibility(subject))
         return None
 
-    def schema(self, id_: int) -> MessageSchema:
-        """The schema of an id, as a version 0 of its type; DecodeError when there is none, or it is no Avro record."""
-        what = f"read the schema {id_}"
+    def schema(self, id_: int) -> Written:
+        """The schema of an id; DecodeError when there is none, or it is no Avro record and no union.
+
+        Types of other subjects, to which it refers, are part of it.
+        """
+        what = f"the schema {id_} of {self._name}"
         try:
-            return self._message(self._ask(what, lambda: self._client.get_schema(id_)), f"the schema {id_} of {self._name}")
+            found = self._ask(f"read the schema {id_}", lambda: self._client.get_schema(id_))
         except _MissingError as error:
             raise DecodeError(f"{self._name} has no schema {id_}") from error
+        alone = self._alone(found, what)
+        if not isinstance(alone, list):
+            return message_of(alone, what)
+        return [message_of(of, f"a branch of {what}") if is_record(of) else None for of in alone]
 
     def close(self) -> None:
         """Give up its connections; whoever asks again opens new ones."""
@@ -108,13 +117,24 @@ class Registry:
     def _name(self) -> str:
         return f"the schema registry at {self.settings.shown}"
 
-    def _message(self, schema: Any, what: str) -> MessageSchema:
-        if schema.schema_type not in (None, "AVRO") or schema.references:
-            raise DecodeError(f"{what} is no Avro schema that stands alone")
-        try:
-            return message_of(parse_json(schema.schema_str or ""), what)
-        except ValueError as error:
-            raise DecodeError(f"{what} is not JSON: {error}") from error
+    def _alone(self, schema: Any, what: str) -> Any:
+        """A schema with all that it refers to."""
+        found = _json(schema, what)
+        others = list(self._referenced(schema, what, set()))
+        return standing_alone(found, others, what) if others or isinstance(found, list) else found
+
+    def _referenced(self, schema: Any, what: str, met: set[tuple[str, int]]) -> Iterator[Any]:
+        """What a schema refers to, each after what it refers to itself."""
+        for of in schema.references or ():
+            if (of.subject, of.version) not in met:
+                met.add((of.subject, of.version))
+                called = f"the version {of.version} of {of.subject}, to which {what} refers"
+                try:
+                    there = self._ask(f"read {called}", partial(self._client.get_version, of.subject, of.version)).schema
+                except _MissingError as error:
+                    raise DecodeError(f"{called}, is not there") from error
+                yield from self._referenced(there, what, met)
+                yield _json(there, called)
 
     def _ask(self, what: str, call: Callable[[], T]) -> T:
         from confluent_kafka.schema_registry.error import OAuthTokenError, SchemaRegistryError
@@ -135,6 +155,15 @@ class Registry:
         except HTTPError as error:
             says = f"{self._name} does not answer ({str(error) or type(error).__name__})"
             raise UnavailableError(f"{says}: start it, or see SCHEMA_REGISTRY_URL") from error
+
+
+def _json(schema: Any, what: str) -> Any:
+    if schema.schema_type not in (None, "AVRO"):
+        raise DecodeError(f"{what} is no Avro schema, but one of {schema.schema_type}")
+    try:
+        return parse_json(schema.schema_str or "")
+    except ValueError as error:
+        raise DecodeError(f"{what} is not JSON: {error}") from error
 
 
 class _MissingError(EventfoldError):

@@ -40,11 +40,16 @@ def message_of(schema: object, what: str) -> MessageSchema:
 
     what: where it comes from, in words.
     """
-    if not isinstance(schema, Mapping) or schema.get("type") != "record":
+    if not isinstance(schema, Mapping) or not is_record(schema):
         raise DecodeError(f"{what} is no Avro record")
     full = full_name(schema)
     domain = full.rpartition(".")[0]
     return MessageSchema(type=full, version=0, kind="registry", domain=domain, path=Path(what), schema=schema)
+
+
+def is_record(schema: object) -> bool:
+    """Whether a schema is that of a record."""
+    return isinstance(schema, Mapping) and schema.get("type") == "record"
 
 
 class Catalog:
@@ -157,7 +162,7 @@ def read_schema(domain: str, kind: str, path: Path) -> MessageSchema:
         schema = parse_json(path.read_bytes())
     except ValueError as error:
         raise EventfoldError(f"{path}: not JSON: {error}") from error
-    if not isinstance(schema, dict) or schema.get("type") != "record":
+    if not is_record(schema):
         raise EventfoldError(f"{path}: must hold a record called {match['name']!r}")
     namespace, _, name = full_name(schema).rpartition(".")
     if name != match["name"]:

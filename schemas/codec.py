@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from eventfold.schemas.catalog import Catalog, MessageSchema
 from eventfold.schemas.errors import DecodeError, EventfoldError, UsageError
-from eventfold.schemas.framing import LONG, MARKER, SHORT, Framing, SingleObject
+from eventfold.schemas.framing import BRANCH, LONG, MARKER, SHORT, Framing, SingleObject
 from eventfold.schemas.json_form.form import JsonForm
 from eventfold.schemas.message import Message
 from eventfold.schemas.parsed import Parsed, fingerprint, parse
@@ -148,6 +148,10 @@ class Codec:
         """The schema that `value` was written with, by its header alone; DecodeError as `decode`."""
         return self._find(value).versions[0].message
 
+    def header(self, value: bytes) -> bytes:
+        """What stands before the body; DecodeError as `decode`."""
+        return value[: self._find(value).start]
+
     def decode_wanted(self, value: bytes | None, wanted: Container[str] | None) -> Message | None:
         """As `decode`, but None for a type that is not wanted, whose body is not looked at; None wants all."""
         if value is None:
@@ -171,6 +175,8 @@ class Codec:
         met: dict[bytes, tuple[str, int, Read | None]] = {}
 
         def prepare(value: bytes) -> tuple[str, int, Read | None]:
+            if (branch := met.get(value[:BRANCH])) is not None:
+                return branch
             written = self._find(value)
             type_, start = written.type, written.start
             read = _fast(written, patterns, fields[type_]) if type_ in fields else None
@@ -195,7 +201,7 @@ class Codec:
         """What the header of a value says; of one that is met for the first time the framing is asked."""
         if value is None:
             raise DecodeError("the record has no value")
-        found = self._written.get(value[:LONG]) or self._written.get(value[:SHORT])
+        found = next((of for size in (LONG, SHORT, BRANCH) if (of := self._written.get(value[:size])) is not None), None)
         if found is None:
             header, message = self._framing.unknown(value)
             try:
@@ -219,6 +225,8 @@ class Codec:
         return _Written(type_, len(header), reads(on, upcasters), on, upcasters)
 
     def _prepared(self, value: bytes) -> tuple[str, int, Read]:
+        if (branch := self._met.get(value[:BRANCH])) is not None:
+            return branch
         written = self._find(value)
         start = written.start
         found = self._met[value[:start]] = (written.type, start, _fast(written, self._patterns, None))

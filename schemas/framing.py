@@ -18,6 +18,8 @@ LONG = 10
 """Bytes of a header of single-object encoding."""
 SHORT = 5
 """Bytes of a header that begins with `00`."""
+BRANCH = 6
+"""Bytes of one that says a branch of a union too."""
 
 
 def header_of(value: bytes) -> bytes:
@@ -26,7 +28,7 @@ def header_of(value: bytes) -> bytes:
 
 
 class Framing(Protocol):
-    """Finds the schema of a message by its header. A header has LONG bytes, or SHORT ones of which the first is `00`."""
+    """Finds the schema of a message by its header, which has LONG bytes, or SHORT or BRANCH ones of which the first is `00`."""
 
     def header(self, message: MessageSchema) -> bytes:
         """What is written before bodies of this version; asked for when the first one is."""

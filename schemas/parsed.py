@@ -16,7 +16,7 @@ from eventfold.schemas.defaults import put_values
 from eventfold.schemas.errors import EventfoldError
 from eventfold.schemas.nested_decimals import bounded
 
-_WRONG = (fastavro.schema.SchemaParseException, fastavro.schema.UnknownType, KeyError, TypeError, AttributeError, ValueError)
+WRONG = (fastavro.schema.SchemaParseException, fastavro.schema.UnknownType, KeyError, TypeError, AttributeError, ValueError)
 TIMES = ("timestamp-", "local-timestamp-", "time-", "date")
 
 
@@ -51,7 +51,7 @@ def parse(message: MessageSchema) -> Parsed:
         check_bounded(schema, named)
         shares = bool(put_values(schema, named))
         own = decimals(message.schema)
-    except _WRONG as error:
+    except WRONG as error:
         raise EventfoldError(f"{message.path}: not an Avro schema: {error}") from error
     except EventfoldError as error:
         raise EventfoldError(f"{message.path}: {error}") from None
@@ -81,7 +81,7 @@ def fingerprint(message: MessageSchema) -> bytes:
     """The CRC-64-AVRO of the schema's Parsing Canonical Form, 8 bytes, little-endian; EventfoldError as `parse`."""
     try:
         crc = fastavro.schema.fingerprint(to_parsing_canonical_form(dict(message.schema)), "CRC-64-AVRO")
-    except _WRONG as error:
+    except WRONG as error:
         raise EventfoldError(f"{message.path}: not an Avro schema: {error}") from error
     # fastavro prints the fingerprint with its bytes in the order in which they are written.
     return bytes.fromhex(crc)

@@ -4,15 +4,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from eventfold.schemas.catalog import Catalog, MessageSchema
 from eventfold.schemas.errors import DecodeError
-from eventfold.schemas.framing import MARKER, SHORT, SingleObject
+from eventfold.schemas.framing import BRANCH, MARKER, SHORT, SingleObject
 from eventfold.schemas.parsed import fingerprint
 
 MAGIC = b"\0"
+Written = MessageSchema | Sequence[MessageSchema | None]
+"""What an id stands for: a record, as a version 0 of its type, or the branches of a union at the top; None for one that is no
+record.
+"""
 
 
 class Ids(Protocol):
@@ -20,11 +24,14 @@ class Ids(Protocol):
 
     def id_of(self, message: MessageSchema) -> int: ...
 
-    def schema(self, id_: int) -> MessageSchema: ...
+    def schema(self, id_: int) -> Written: ...
 
 
 class Confluent:
-    """The messages of a catalog by the ids of a registry; each version and each id is asked for once."""
+    """The messages of a catalog by the ids of a registry; each version and each id is asked for once.
+
+    An id of others may be that of a union of records: then the number of the branch is part of the header.
+    """
 
     def __init__(self, catalog: Catalog, ids: Ids) -> None:
         self._catalog = catalog
@@ -49,5 +56,19 @@ class Confluent:
             return self._single.unknown(value)
         if len(value) < SHORT:
             raise DecodeError(f"{len(value)} bytes are too few for a message that begins with 00 and a schema's id")
-        message = self._ids.schema(int.from_bytes(value[1:SHORT], "big"))
-        return value[:SHORT], self._single.known().get(MARKER + fingerprint(message), message)
+        id_ = int.from_bytes(value[1:SHORT], "big")
+        found, end = self._ids.schema(id_), SHORT
+        if not isinstance(found, MessageSchema):
+            found, end = _branch(found, value, id_), BRANCH
+        return value[:end], self._single.known().get(MARKER + fingerprint(found), found)
+
+
+def _branch(branches: Sequence[MessageSchema | None], value: bytes, id_: int) -> MessageSchema:
+    """The branch of a union that a body begins with: its number, as a long in one byte, which it is up to 63."""
+    number = value[SHORT] if len(value) > SHORT else 1
+    if number & 0x81 or number >> 1 >= len(branches):
+        raise DecodeError(f"the body begins with no branch of the union that the schema {id_} is: there are {len(branches)}")
+    found = branches[number >> 1]
+    if found is None:
+        raise DecodeError(f"it is of the branch {number >> 1} of the union that the schema {id_} is, which is no record")
+    return found

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroSerializer
+from confluent_kafka.serialization import MessageField, SerializationContext
 
 from eventfold.kafka.schema_registry import Registry
 from eventfold.schemas.catalog import Catalog
@@ -150,6 +152,65 @@ def test_an_id_that_is_not_there_or_of_no_avro_record(own: Own) -> None:
             codec.decode(b"\0" + id_.to_bytes(4, "big") + b"\x02a")
     with pytest.raises(DecodeError, match="3 bytes are too few"):
         codec.decode(b"\0\0\0")
+
+
+def of(name: str, type_: Any) -> dict[str, Any]:
+    return {"name": name, "type": type_, "doc": "One."}
+
+
+class Others:
+    """A registry's schemas that refer to each other: a record, in which one of another subject lies, in which an enum does."""
+
+    def __init__(self, own: Own) -> None:
+        self._own = own
+        self.kind = {"type": "enum", "name": "Kind", "namespace": own.namespace, "symbols": ["ONE", "TWO"], "doc": "One."}
+        self.box = {"type": "record", "name": f"{own.namespace}.Box", "doc": "One.", "fields": [of("kind", "Kind")]}
+        self.made = own.schema(of("box", "Box"), of("others", {"type": "array", "items": "Box"}), of("kind", "Kind"))
+        kind = self._register("Kind", self.kind)
+        box = self._register("Box", self.box, kind)
+        self.references = [box, kind]
+
+    def _register(self, name: str, schema: Any, *references: SchemaReference) -> SchemaReference:
+        subject = f"{self._own.namespace}-{name}"
+        self._own.outside.register_schema(subject, Schema(json.dumps(schema), "AVRO", [*references]))
+        return SchemaReference(f"{self._own.namespace}.{name}", subject, 1)
+
+    def write(self, schema: Any, references: list[SchemaReference], data: Any) -> bytes:
+        """As Confluent's serializer writes it, under the name of a topic."""
+        serialize = AvroSerializer(self._own.outside, Schema(json.dumps(schema), "AVRO", references))
+        value = serialize(data, SerializationContext(f"{self._own.namespace}-topic", MessageField.VALUE))
+        assert value is not None
+        return value
+
+    def union(self) -> tuple[list[str], list[SchemaReference]]:
+        made = self._register("Made", self.made, *self.references)
+        return [self._own.type, f"{self._own.namespace}.Box"], [made, self.references[0]]
+
+
+DATA = {"id": "a", "box": {"kind": "TWO"}, "others": [{"kind": "ONE"}], "kind": "ONE"}
+
+
+def test_a_schema_that_refers_to_others_is_read_with_them(own: Own) -> None:
+    others = Others(own)
+    value = others.write(others.made, others.references, DATA)
+    own.write(1, of("box", {**others.box, "fields": [of("kind", others.kind)]}), COUNT)
+    codec = own.codec()
+    assert codec.decode(value) == (own.type, {"id": "a", "box": {"kind": "TWO"}, "count": 1})
+    assert codec.written(value).schema["fields"][2]["type"]["items"] == f"{own.namespace}.Box"
+
+
+def test_a_union_at_the_top_is_read_as_the_record_of_its_branch(own: Own) -> None:
+    others = Others(own)
+    schema, references = others.union()
+    values = [others.write(schema, references, DATA), others.write(schema, references, {"kind": "TWO"})]
+    assert values[0][:5] == values[1][:5]
+    own.write(1, COUNT)
+    codec = own.codec()
+    read = codec.reader({own.type: None})
+    for _ in range(2):
+        assert codec.decode(values[0]) == read(values[0]) == (own.type, {"id": "a", "count": 1})
+        with pytest.raises(DecodeError, match=rf"no schema in the catalog is called '{own.namespace}\.Box'"):
+            codec.decode(values[1])
 
 
 def test_without_a_registry_its_messages_are_none(own: Own) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from eventfold.schemas.catalog import Catalog, MessageSchema
+from eventfold.schemas.catalog import Catalog, MessageSchema, is_record, message_of
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.errors import DecodeError, TimedOutError
 from eventfold.schemas.framing import SingleObject
 from eventfold.schemas.parsed import parse
+from eventfold.schemas.registry.framing import Confluent
+from eventfold.schemas.registry.standing_alone import standing_alone
 from eventfold.schemas.upcasting import Upcaster
 from eventfold.schemas.writing import Writer, written
 from tests.support.avro import catalog_of
@@ -141,3 +143,57 @@ def test_a_foreign_schema_that_cannot_be_read_by_is_the_records_fault(catalog: C
     header = framing.header(replace(catalog.newest("shop.Sold"), **change))
     with pytest.raises(DecodeError, match=says):
         Codec(catalog, framing).decode(header + b"\x00")
+
+
+# -- what a registry has under an id -------------------------------------------------------------------------------------
+
+
+class Unions:
+    """A registry, every id of which is a union."""
+
+    def __init__(self, *branches: Any) -> None:
+        self._branches = [message_of(of, "a branch") if is_record(of) else None for of in branches]
+
+    def id_of(self, message: MessageSchema) -> int:
+        raise AssertionError("nothing is written")
+
+    def schema(self, id_: int) -> Sequence[MessageSchema | None]:
+        return self._branches
+
+
+def test_a_union_at_the_top_is_read_by_the_branch_that_the_body_begins_with(catalog: Catalog, tmp_path: Path) -> None:
+    first, newest = (version.schema for version in catalog.versions("shop.Sold"))
+    seen = {"type": "record", "name": "shop.Seen", "fields": [{"name": "id", "type": "int"}]}
+    framing = Confluent(catalog, Unions("null", first, seen, {**newest, "namespace": "com.acme"}))
+    codec = Codec(catalog, framing).calling({"com.acme.Sold": "shop.Sold"})
+    old, new, id_ = b"\0\0\0\0\x07\x02\x02a", b"\0\0\0\0\x07\x06\x02a\x04", b"\0\0\0\0\x07"
+    reader = codec.reader({"shop.Sold": ["sku", "count"]})
+    for _ in range(2):
+        assert codec.decode(old) == reader(old) == ("shop.Sold", {"sku": "a", "count": 1})
+        assert codec.decode(new) == reader(new) == ("shop.Sold", {"sku": "a", "count": 2})
+    assert (codec.written(old).version, codec.header(old), codec.header(new)) == (1, old[:6], new[:6])
+    for value, says in (
+        (id_ + b"\x00", "it is of the branch 0 of the union that the schema 7 is, which is no record"),
+        (id_ + b"\x04\x02", r"no schema in the catalog is called 'shop\.Seen'"),
+        (id_ + b"\x08", "the body begins with no branch of the union that the schema 7 is: there are 4"),
+        (id_ + b"\x01", "the body begins with no branch"),
+        (id_ + b"\x80\x01", "the body begins with no branch"),
+        (id_, "the body begins with no branch"),
+    ):
+        with pytest.raises(DecodeError, match=says):
+            codec.decode(value)
+
+
+def test_what_a_schema_refers_to_becomes_part_of_it_once() -> None:
+    kind = {"type": "enum", "name": "acme.Kind", "symbols": ["ONE"]}
+    box = {"type": "record", "name": "Box", "namespace": "acme", "fields": [{"name": "kind", "type": "Kind"}]}
+    fields = [{"name": name, "type": ["null", "acme.Box"]} for name in "ab"] + [{"name": "kind", "type": "acme.Kind"}]
+    alone = standing_alone({"type": "record", "name": "shop.Sold", "fields": fields}, [kind, box], "a schema")
+    assert alone["fields"][0]["type"][1]["fields"] == [{"name": "kind", "type": kind}]
+    assert [field["type"] for field in alone["fields"][1:]] == [["null", "acme.Box"], "acme.Kind"]
+    parse(message_of(alone, "a schema"))
+    union = standing_alone(["acme.Box", "acme.Kind", "null"], [kind, box], "a schema")
+    assert [part if isinstance(part, str) else part["name"] for part in union] == ["acme.Box", "acme.Kind", "null"]
+    assert union[0]["fields"] == [{"name": "kind", "type": kind}] and union[1] == kind
+    with pytest.raises(DecodeError, match=r"a schema is no Avro schema: acme\.Box"):
+        standing_alone(["acme.Box"], [kind], "a schema")

@@ -17,7 +17,7 @@ from eventfold.schemas import container
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.envelope import Headers
 from eventfold.schemas.errors import DecodeError
-from eventfold.schemas.framing import header_of
+from eventfold.schemas.framing import BRANCH, LONG, MARKER, SHORT
 from eventfold.schemas.record import Place, Record
 from eventfold.schemas.times import iso
 
@@ -78,16 +78,20 @@ class _Noted:
     def pass_on(self, messages: Iterable[Record]) -> Iterator[container.Record]:
         for message in messages:
             value = message.value()
-            if value is not None and (header := header_of(value)) not in self._met:
-                self._met.add(header)
-                self._note(header, value)
+            if value is not None:
+                self._note(value)
             self.records += 1
             yield _record(message)
 
-    def _note(self, header: bytes, value: bytes) -> None:
-        # One that cannot be decoded is saved all the same, as the bytes that it is.
+    def _note(self, value: bytes) -> None:
+        if not self._met.isdisjoint((value[:LONG], value[:SHORT], value[:BRANCH])):
+            return
+        # One that cannot be decoded is saved all the same, as the bytes that it is. Another branch of its union may be known.
+        header = value[:LONG] if value[:2] == MARKER else value[:BRANCH]
         with suppress(DecodeError):
+            header = self._codec.header(value)
             self.schemas[header.hex()] = self._codec.written(value).schema
+        self._met.add(header)
 
 
 def _record(message: Record) -> container.Record:

@@ -14,6 +14,7 @@ from eventfold.schemas.catalog import message_of
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.container import Record
 from eventfold.schemas.errors import DecodeError, EventfoldError, NotFoundError, UsageError
+from eventfold.schemas.framing import SHORT
 from eventfold.schemas.parsed import fingerprint
 from eventfold.schemas.registry.framing import MAGIC
 
@@ -36,7 +37,7 @@ class Saved:
         for header, schema in self.schemas.items():
             if header[:1] != MAGIC:
                 continue
-            id_ = int.from_bytes(header[1:], "big")
+            id_ = int.from_bytes(header[1:SHORT], "big")
             was = message_of(schema, f"the schema {id_} of {self.topic}")
             try:
                 now = codec.written(header)
