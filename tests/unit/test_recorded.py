@@ -342,7 +342,8 @@ def test_an_event_that_is_missing_in_its_aggregate(own: Own) -> None:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("{", "lines line 1: "),
+        ("{", "lines line 1: not JSON: "),
+        ('{"type": "parcels.PostParcel", "key": "P", "key": "Q", "data": {}}', "lines line 1: not JSON: the key 'key' stands"),
         ('{"type": "parcels.PostParcel"}', "lines line 1: it must be an object with type, key and data"),
         ('{"type": "parcels.PostParcel", "key": "P", "data": 1}', "lines line 1: the data must be an object, not 1"),
         ('{"type": "parcels.PostParcel", "key": 7, "data": {}}', "lines line 1: the key must be text, not 7"),
