@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from eventfold.processors.projector.foreign_topic import ForeignEvent
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.envelope import Headers, as_mapping
 from eventfold.schemas.errors import DecodeError
@@ -50,12 +51,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One record that waits. recorded: when the log took it, in milliseconds."""
+    """One record that waits. recorded: when the log took it, in milliseconds. foreign: of a topic that others write, the event
+    that it is, or why it is none.
+    """
 
     position: Position
     recorded: int
     headers: Headers
     value: bytes | None
+    foreign: ForeignEvent | DecodeError | None = None
 
     def to_json(self, codec: Codec) -> dict[str, Any]:
         """With its data, in the form of the newest version, as far as it can be decoded today; else with its bytes as
@@ -67,6 +71,10 @@ class Item:
             "headers": {name: text.decode(errors="backslashreplace") for name, text in as_mapping(self.headers).items()},
         }
         try:
+            if isinstance(self.foreign, DecodeError):
+                raise self.foreign
+            if self.foreign is not None:
+                return {**row, "schema_version": self.foreign.version, "type": self.foreign.type, "data": self.foreign.data}
             row["schema_version"] = codec.written(self.value).version
             type_, data = codec.shown(self.value)
         except DecodeError as error:

@@ -11,6 +11,7 @@ from eventfold.kafka.range_reader import RangeReader
 from eventfold.processors.dead_letters.letters import DISCARDED, RETRIED, Letter
 from eventfold.processors.dead_letters.notices import Notices
 from eventfold.processors.dead_letters.owner import DISCARD, SKIP, Entry, Item, Resolved
+from eventfold.processors.projector.foreign_topic import ForeignEvent
 from eventfold.processors.projector.one_by_one import OneByOne
 from eventfold.processors.projector.reading import Reading, is_of
 from eventfold.processors.runtime import Runtime
@@ -81,6 +82,7 @@ class ParkedEvents:
                 recorded=record.timestamp()[1],
                 headers=list(as_mapping(record.headers()).items()),
                 value=record.value(),
+                foreign=self._foreign(record),
             )
             for record in self._log.at(entry.place, offsets(self._store, slice_, entry.key))
         ]
@@ -196,6 +198,12 @@ class ParkedEvents:
                 f"{self._projection.version}: let `eventfold replay {self.name}` build it anew"
             )
         return live
+
+    def _foreign(self, record: Record) -> ForeignEvent | DecodeError | None:
+        try:
+            return self._reading.foreign_event(record)
+        except DecodeError as error:
+            return error
 
     def _entry(self, slice_: SliceId, key: bytes, mark: Mark) -> Entry:
         return Entry(

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container
-from typing import Any
+from typing import Any, NamedTuple
 
 from eventfold.projections.foreign import Bare, Foreign
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.errors import DecodeError, UsageError
 from eventfold.schemas.record import Record
+
+
+class ForeignEvent(NamedTuple):
+    """What a record is, for people. version: of the schema it was written with, 0 for one that only a registry has. data: JSON,
+    in the form of the newest version.
+    """
+
+    key: str
+    type: str
+    version: int
+    data: dict[str, Any]
 
 
 class ForeignTopic:
@@ -40,10 +51,17 @@ class ForeignTopic:
             raise DecodeError(str(error)) from error
         return None if wanted is not None and bare.type not in wanted else read(record.value())
 
-    def version(self, record: Record) -> int:
-        """The version of its type that a record was written with; 0 for one that only a schema registry has."""
+    def event(self, record: Record) -> ForeignEvent:
+        """All that can be told of a record; DecodeError also for one that is no event."""
+        if not self.is_event(record):
+            raise DecodeError("it is no event, as its projection declares it")
+        message = self.message(record)
+        assert message is not None
+        type_, data = message
+        key = self.key(record) if self.declared.data_key is None else self.data_key(data)
         bare = self._bare(record)
-        return self._codec.written(record.value()).version if bare is None else bare.version
+        version = self._codec.written(record.value()).version if bare is None else bare.version
+        return ForeignEvent(key, type_, version, self._codec.to_json(type_, data))
 
     def key(self, record: Record) -> str:
         """The event's key by that of the record."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from eventfold.processors.projector.foreign_topic import ForeignTopic
+from eventfold.processors.projector.foreign_topic import ForeignEvent, ForeignTopic
 from eventfold.processors.projector.one_by_one import decoded, placed
 from eventfold.projections.foreign import Foreign
 from eventfold.projections.projection import Projection
@@ -49,6 +49,11 @@ class Reading:
         foreign = self._foreign.get(records[0].topic() or "") if self._foreign and records else None
         return records if foreign is None else cast(Sequence[Record], foreign.taken(records))
 
+    def foreign_event(self, record: Record) -> ForeignEvent | None:
+        """What a record of a topic that others write is; None for one of our own. DecodeError says why it is no event."""
+        foreign = self._foreign.get(record.topic() or "")
+        return None if foreign is None else foreign.topic.event(record)
+
     def events(self, taken: Sequence[Record]) -> list[Event]:
         """The events, of the types that are folded, in what was `taken`; DecodeError says where the first bad one lies."""
         if not taken or not isinstance(taken[0], Keyed):
@@ -67,7 +72,7 @@ class _Taking:
     """Takes the events from one topic that others write."""
 
     def __init__(self, declared: Foreign, projection: Projection, codec: Codec) -> None:
-        self._topic = ForeignTopic(declared, codec)
+        self.topic = ForeignTopic(declared, codec)
         self._reads = projection.reads
         # A key that is in the data is needed of every type.
         self._by_data = declared.data_key is not None
@@ -77,7 +82,7 @@ class _Taking:
         return [taken for record in records if (taken := self._taken(record)) is not None]
 
     def _taken(self, record: Record) -> Keyed | None:
-        topic, key, event, fault = self._topic, None, None, None
+        topic, key, event, fault = self.topic, None, None, None
         try:
             if not topic.is_event(record):
                 return None

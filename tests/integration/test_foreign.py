@@ -162,7 +162,7 @@ def test_tail_shows_it_as_it_is_declared(shop: Sandbox) -> None:
     first = rows["1@0"]
     assert (first["type"], first["schema_version"], first["key"]) == ("orders.Ordered", 1, "O-1")
     assert first["data"] == {"item": "tea", "count": 2} and "error" not in first
-    assert rows["1@1"]["error"] == "it is no event for the projection 'orders'"
+    assert rows["1@1"]["error"] == "it is no event, as its projection declares it"
     assert "the body is not a orders.Ordered" in rows["0@0"]["error"]
     assert [row["data"]["item"] for row in tail("--key", "O-2", "--type", "Ordered")] == ["salt"]
     assert 'orders.Ordered v1  O-2  {"item":"salt","count":3}' in shop.ok("tail", "orders.legacy")
@@ -200,6 +200,9 @@ def test_it_parks_by_the_key_of_the_event_and_retries(shop: Sandbox, mended: str
     shop.ok("dead-letters", "retry", "orders", "O-1")
     assert shop.json("query", "orders", "O-1") == {"id": "O-1", "item": "salt", "orders": 3}
     assert "the body is not a orders.Ordered" in shop.run("dead-letters", "retry", "orders", "O-7").stdout
+    bad, good = shop.json("dead-letters", "show", "orders", "O-7")["records"]
+    assert "the body is not a orders.Ordered" in bad["undecodable"] and bad["bytes"]
+    assert (good["type"], good["schema_version"], good["data"]) == ("orders.Ordered", 1, {"item": "tea", "count": 9})
     shop.ok("verify", "orders")
     shop.ok("dead-letters", "discard", "orders", "O-7", "--yes")
     assert parked(shop) == {}
