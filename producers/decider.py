@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from eventfold.schemas.message import Message
+from eventfold.store.rows import read_back
 
 State = dict[str, Any]
 
@@ -28,7 +29,8 @@ class Decider:
 
     initial: the state before the first event.
     decide: (state, command) -> the events that follow, possibly none, or a Refusal. Must not change the state.
-    evolve: (state, event) -> the state after it; a new dict, made of what JSON can hold, since it is kept as a snapshot.
+    evolve: (state, event) -> the state after it; a new dict. What comes next meets what is read back of its snapshot, see
+    `evolved`.
     version: of the state's form; raise it when evolve changes, and snapshots are made anew from the log.
     """
 
@@ -36,6 +38,15 @@ class Decider:
     initial: Callable[[], State]
     decide: Callable[[State, Message], Decision]
     evolve: Callable[[State, Message], State]
+
+
+def evolved(decider: Decider, state: State, event: Message) -> State:
+    """The state after an event, as it is read back from its snapshot: what the next command and the next event meet.
+
+    See eventfold.store.rows.read_back; TypeError names the field that JSON cannot hold, and whatever `evolve` raises.
+    """
+    _, after = read_back(decider.evolve(state, event))
+    return cast(State, after)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

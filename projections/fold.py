@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from eventfold.projections.projection import Projection, Step, Table, event_key
+from eventfold.projections.projection import Projection, Step, Table
+from eventfold.projections.trial import NotPlainError, Routed, Steps, are_scalars, is_plain
 from eventfold.schemas.errors import EventfoldError
 from eventfold.schemas.event import Event
 from eventfold.store.commits import Changes
 from eventfold.store.digests import row_digest
-from eventfold.store.rows import Row, Rows, to_json
+from eventfold.store.rows import Row, Rows, parsed, to_json
 from eventfold.store.slices import member
 
 
@@ -31,36 +32,50 @@ _Planned = tuple[str, Step, Event]
 
 
 class Fold:
-    """The fold of one projection over one slice, with the rows it touched last.
+    """The fold of one projection over one slice, with the rows it touched last, as they are stored.
 
-    After an exception the held rows may be half changed: throw the fold away and begin from the stored slice.
+    A step meets what the store gives back, also where the event before lies in the same batch; what that costs, and where it
+    ends, says eventfold.projections.trial. After an exception, what is held is as it was before.
     """
 
-    def __init__(self, projection: Projection, held_rows: int) -> None:
+    def __init__(self, projection: Projection, held_rows: int, steps: Steps | None = None) -> None:
+        """steps: those of the projection, which folds of several slices may share."""
         self._projection = projection
-        self._rows = {table.name: Rows(held_rows, table.name) for table in projection.tables}
-        # For the usual key, that of the event, no function is called.
-        self._routes = {
-            type_: [(r.table, None if r.key_of is event_key else r.key_of, r.step) for r in routes]
-            for type_, routes in projection.routes.items()
-        }
+        self._rows = {table.name: Rows(held_rows) for table in projection.tables}
+        self._steps = steps or Steps(projection)
 
-    def apply(self, events: Iterable[Event], read: Read) -> Changes:
+    def apply(self, events: Sequence[Event], read: Read) -> Changes:
         """Fold the events in their order and return every changed row in its final form.
 
-        read: (table, keys) -> the stored JSON of each row or None, called at most once a table.
+        read: (table, keys) -> the stored JSON of each row or None, called at most once a table and key.
         """
-        work = [(name, steps, _keys(steps)) for name, steps in self._plan(events).items() if steps]
+        try:
+            changes = self._folded(self._steps.routes, events, read)
+        except (NotPlainError, FoldError) as error:
+            # A step may also fail on what another one, which was trusted, left of a row.
+            if isinstance(error, NotPlainError):
+                self._steps.distrust(error.table)
+            return self._folded(self._steps.strict, events, read)
+        self._steps.trust()
+        return changes
+
+    def _folded(self, routes: Mapping[str, list[Routed]], events: Sequence[Event], read: Read) -> Changes:
+        work = [(name, steps, _keys(steps)) for name, steps in self._plan(routes, events).items() if steps]
         for name, _, keys in work:
             rows = self._rows[name]
             missing = rows.missing(keys)
             if missing:
                 for key, stored in zip(missing, read(name, missing), strict=True):
                     rows.hold(key, stored)
-        changes = Changes()
+        changes, done = Changes(), []
+        seen: dict[int, object] = {}
         for name, steps, keys in work:
             rows = self._rows[name]
-            _fold_table(self._projection.table(name), rows, steps, keys, changes)
+            digests = _fold_table(self._projection.table(name), rows, steps, keys, changes, seen)
+            done.append((rows, changes.rows[name], digests))
+        for rows, written, digests in done:
+            rows.young.update(written)
+            rows.digests.update(digests)
             rows.trim()
         return changes
 
@@ -70,8 +85,7 @@ class Fold:
             for key, row in rows.items():
                 self._rows[name].hold(key, row)
 
-    def _plan(self, events: Iterable[Event]) -> dict[str, list[_Planned]]:
-        routes = self._routes
+    def _plan(self, routes: Mapping[str, list[Routed]], events: Iterable[Event]) -> dict[str, list[_Planned]]:
         work: dict[str, list[_Planned]] = {name: [] for name in self._rows}
         event: Event | None = None
         try:
@@ -91,39 +105,57 @@ class Fold:
         return work
 
 
-def _fold_table(table: Table, held: Rows, steps: list[_Planned], keys: dict[str, None], changes: Changes) -> None:
-    rows, digests = held.young, held.digests
+def _fold_table(
+    table: Table, held: Rows, steps: list[_Planned], keys: dict[str, None], changes: Changes, seen: dict[int, object]
+) -> dict[str, int]:
+    """Fold a table's steps into `changes`; the digests of the rows. seen: the containers that are in rows of this batch."""
+    young, name = held.young, table.name
+    rows: dict[str, Row | None] = {key: None if (stored := young[key]) is None else parsed(stored, name, key) for key in keys}
     before = _all_members(table, rows, steps, keys)
     event = steps[0][2]
     try:
         for key, step, event in steps:
             rows[key] = step(rows[key], event)
     except Exception as error:
-        raise FoldError(table.name, event, error) from error
+        raise FoldError(name, event, error) from error
     # Only when something fails is it worth while to know which event a row's form comes from: its last one.
     steps.reverse()
-    written: dict[str, bytes | None] = {}
-    difference = 0
-    key = ""
-    try:
-        for key in keys:
-            row = rows[key]
-            if row is None:
-                written[key], digest = None, 0
-            else:
-                written[key] = stored = to_json(row)
-                digest = row_digest(key, stored)
-            difference += digest - digests[key]
-            digests[key] = digest
-    except Exception as error:
-        raise FoldError(table.name, _first(steps, key), error) from error
-    changes.rows[table.name] = written
-    changes.digests[table.name] = difference
+    changes.rows[name], digests, changes.digests[name] = _written(name, rows, held.digests, steps, seen)
     after = _all_members(table, rows, steps, keys)
     for index, olds, news in zip(table.indexes, before, after, strict=True):
         for old, new in zip(olds, news, strict=True):
             if old != new:
                 changes.move(index.name, old, new)
+    return digests
+
+
+def _written(
+    table: str, rows: Mapping[str, Row | None], held: Mapping[str, int], steps: list[_Planned], seen: dict[int, object]
+) -> tuple[dict[str, bytes | None], dict[str, int], int]:
+    """How the rows are stored, their digests, and by how much these move that of the table.
+
+    NotPlainError where what is read back of one would be another row, or none can be stored.
+    """
+    written: dict[str, bytes | None] = {}
+    digests: dict[str, int] = {}
+    difference = 0
+    key = ""
+    try:
+        for key, row in rows.items():
+            if row is None:
+                written[key], digest = None, 0
+            else:
+                written[key] = stored = to_json(row)
+                if not (type(row) is dict and (are_scalars(map(type, row.values())) or is_plain(row, seen))):
+                    raise NotPlainError(table)
+                digest = row_digest(key, stored)
+            difference += digest - held[key]
+            digests[key] = digest
+    except TypeError:
+        raise NotPlainError(table) from None
+    except UnicodeEncodeError as error:
+        raise FoldError(table, _first(steps, key), error) from error
+    return written, digests, difference
 
 
 def _all_members(

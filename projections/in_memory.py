@@ -8,6 +8,7 @@ import orjson
 
 from eventfold.projections.fold import Fold
 from eventfold.projections.projection import Projection
+from eventfold.projections.trial import TRIAL, Steps
 from eventfold.schemas.event import Event
 from eventfold.store.commits import Changes
 from eventfold.store.rows import Row
@@ -55,11 +56,15 @@ class InMemory:
         return {**self.tables, **{f"index {name}": sorted(members) for name, members in self.indexes.items()}}
 
 
-def fold(projection: Projection, batches: Iterable[Sequence[Event]], held: int = HELD) -> InMemory:
-    """Fold batch by batch, with so many rows held between them; with none, each begins with what is stored."""
-    slice_, folding = InMemory(projection), Fold(projection, held)
+def fold(projection: Projection, batches: Iterable[Sequence[Event]], held: int = HELD, trial: int | None = TRIAL) -> InMemory:
+    """Fold batch by batch, with so many rows held between them; with none, each begins with what is stored.
+
+    trial: how many results of each step are read back before it is trusted; None: all.
+    """
+    slice_, steps = InMemory(projection), Steps(projection, trial)
+    folding = Fold(projection, held, steps)
     for batch in batches:
         slice_.write(folding.apply(batch, slice_.read))
         if not held:
-            folding = Fold(projection, held)
+            folding = Fold(projection, held, steps)
     return slice_

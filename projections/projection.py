@@ -137,9 +137,11 @@ class Projection:
     ) -> Callable[[Step], Step]:
         """Fold events of these types with the decorated step: (row or None, event) -> row, or None to delete it.
 
-        The step owns the row it is given and may change it. It does no I/O and reads no clock; it is called once an
-        event, in the log's order within a partition. Without `table`, the projection's first is meant; a `key` that
-        gives None leaves the event out.
+        The step owns the row it is given and may change it. The next event meets what is read back of the row that it
+        returns (see eventfold.store.rows.read_back); what JSON cannot hold is a FoldError that names the field. The step
+        does no I/O and reads no clock; it is called for each event in the log's order within a partition, and called again
+        where a batch is folded again. Without `table`, the projection's first is meant; a `key` that gives None leaves the
+        event out.
 
         reads: the fields of the event's data that step and key read (`()` for none); without it, all. What no step of a
         type reads is not decoded, which is worth a lot. The data of an event then lacks it: a step that reads a field

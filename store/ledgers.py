@@ -6,7 +6,7 @@ with `version` and `state`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,12 +28,12 @@ Snapshot = dict[str, Any]
 class Read:
     """What was read of a ledger at once.
 
-    moved: the slices that are not as this process left them; then there is nothing else. aggregates: the snapshot of each
-    key that was asked for. accepted, refused: the proofs of the ids that were decided before.
+    moved: the slices that are not as this process left them; then there is nothing else. aggregates: the stored snapshot of
+    each key that was asked for. accepted, refused: the proofs of the ids that were decided before.
     """
 
     moved: Sequence[SliceId]
-    aggregates: Sequence[Snapshot | None]
+    aggregates: Sequence[bytes | None]
     accepted: dict[str, bytes]
     refused: dict[str, bytes]
 
@@ -68,14 +68,15 @@ class StoredLedger:
             return Read(moved=moved, aggregates=(), accepted={}, refused={})
         return Read(
             moved=moved,
-            aggregates=_snapshots(events.values[2] if keys else ()),
+            aggregates=events.values[2] if keys else (),
             accepted=_proofs(ids, events.values[:2]),
             refused=_proofs(ids, refusals.values),
         )
 
-    def aggregates(self, keys: Sequence[str]) -> list[Snapshot | None]:
-        """The snapshot of each of these aggregates; TornError as in SliceStore.rows."""
-        return _snapshots(self._reads.whole(self._events, [AGGREGATES], ("HMGET", AGGREGATES, *keys)).values[0])
+    def aggregates(self, keys: Sequence[str]) -> Sequence[bytes | None]:
+        """The stored snapshot of each of these aggregates; TornError as in SliceStore.rows."""
+        found: Sequence[bytes | None] = self._reads.whole(self._events, [AGGREGATES], ("HMGET", AGGREGATES, *keys)).values[0]
+        return found
 
     def offsets(self, command_id: str) -> list[int]:
         """Where the events of an accepted command lie; none of one that is not known. TornError as in SliceStore.rows."""
@@ -89,10 +90,15 @@ def snapshot_at(store: SliceStore, events: SliceId, key: str) -> tuple[int, Snap
     return offset, None if key not in rows else orjson.loads(rows[key])
 
 
-def written(version: int, state: Any) -> tuple[Snapshot, bytes]:
-    """An aggregate's snapshot, and how it is stored; TypeError where JSON cannot hold it."""
-    snapshot = {"version": version, "state": state}
-    return snapshot, to_json(snapshot)
+def written(version: int, state: Any) -> bytes:
+    """How an aggregate's snapshot is stored; TypeError names the field that JSON cannot hold."""
+    return to_json({"version": version, "state": state})
+
+
+def version_and_state(stored: bytes) -> tuple[int, Any]:
+    """What is read back of a snapshot."""
+    snapshot = orjson.loads(stored)
+    return snapshot["version"], snapshot["state"]
 
 
 def proof(redis: Redis, slices: Sequence[SliceId], command_id: str) -> tuple[SliceId, bytes] | None:
@@ -103,10 +109,6 @@ def proof(redis: Redis, slices: Sequence[SliceId], command_id: str) -> tuple[Sli
     found = ProvedReads(redis).read([Wanted(slice_, IDS, [("HGET", part, command_id) for part in IDS]) for slice_ in slices])
     proofs = ((of.slice, proof) for of in found for proof in of.whole().values if proof is not None)
     return next(proofs, None)
-
-
-def _snapshots(stored: Iterable[bytes | None]) -> list[Snapshot | None]:
-    return [None if row is None else orjson.loads(row) for row in stored]
 
 
 def _proofs(ids: Sequence[str], stored: Sequence[Sequence[bytes | None]]) -> dict[str, bytes]:

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from eventfold.schemas.errors import EventfoldError
+from eventfold.schemas.jsonable import json_bytes
 from eventfold.store.digests import row_digest
 
 Row = dict[str, Any]
@@ -21,26 +22,23 @@ class Rows:
     """The rows of one table that are held in memory: at least the last `limit` used ones; between batches, at most
     twice as many and those of one batch.
 
+    Held is what is stored, the bytes, and None where there is no row: whoever folds on reads them, as after a restart.
     Two halves stand for an order of use: what is used moves to the young half, and when that is full the old one goes.
     `digests` are those of the rows as they are stored, by which a change of a row moves its table's.
     """
 
-    __slots__ = ("_limit", "_old_digests", "_table", "digests", "old", "young")
+    __slots__ = ("_limit", "_old_digests", "digests", "old", "young")
 
-    def __init__(self, limit: int, table: str = "") -> None:
+    def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._table = table
-        self.young: dict[str, Row | None] = {}
+        self.young: dict[str, bytes | None] = {}
         self.digests: dict[str, int] = {}
-        self.old: dict[str, Row | None] = {}
+        self.old: dict[str, bytes | None] = {}
         self._old_digests: dict[str, int] = {}
 
     def hold(self, key: str, stored: bytes | None) -> None:
         """Hold a row as it is stored, None where there is none."""
-        if stored is None:
-            self.young[key], self.digests[key] = None, 0
-        else:
-            self.young[key], self.digests[key] = parsed(stored, self._table, key), row_digest(key, stored)
+        self.young[key], self.digests[key] = stored, 0 if stored is None else row_digest(key, stored)
 
     def missing(self, keys: Iterable[str]) -> list[str]:
         """Which of these are not held; those that are stay for this batch."""
@@ -77,5 +75,20 @@ def parsed(stored: bytes, table: str, key: str) -> Row:
 
 
 def to_json(row: Mapping[str, Any]) -> bytes:
-    """The one canonical form of a row: JSON in UTF-8 with sorted keys and no blanks."""
-    return orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+    """The one canonical form of a row: JSON in UTF-8, keys sorted, no blanks; TypeError names a field that does not fit."""
+    try:
+        return orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        return json_bytes(row, orjson.OPT_SORT_KEYS)
+
+
+def read_back(value: Mapping[str, Any]) -> tuple[bytes, Any]:
+    """A row, or a state, as it is stored, and what is read back: the one way from what a step or `evolve` returns to what the
+    next event meets.
+
+    UUIDs, times and enums come back as text or as what they stand for, tuples as lists, dataclasses as objects, NaN and
+    infinity as null, and the fields of an object in the order of their names. TypeError names the field of what JSON cannot
+    hold: bytes, sets, Decimals, names that are no text, ints of more than 64 bits.
+    """
+    stored = to_json(value)
+    return stored, orjson.loads(stored)

@@ -12,12 +12,13 @@ from eventfold.kafka.domain_topics import LARGEST_EVENT
 from eventfold.processors.handler.asked import Asked
 from eventfold.processors.handler.ledger import Ledger
 from eventfold.processors.open_slice import place_of
-from eventfold.producers.decider import Decider, Refusal
+from eventfold.producers.decider import Decider, Refusal, State
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.message import Message
 from eventfold.schemas.partitioner import partition_of
 from eventfold.schemas.times import iso
 from eventfold.store.outcomes import CONFLICT, Outcome
+from eventfold.store.rows import read_back
 
 UNDECODABLE = "undecodable"
 _LONGEST, _LONGEST_CODE = 4_000, 200
@@ -83,11 +84,11 @@ def decide(rules: Rules, ledger: Ledger, asked: Sequence[Asked], now_ms: int) ->
 
 
 def _one(rules: Rules, ledger: Ledger, asked: Asked, command: Message, now_ms: int) -> Decided:
-    version, _ = ledger.aggregate(asked.key)
+    version, state = ledger.aggregate(asked.key)
     decision = (
         _general(asked, version, now_ms)
         or _misplaced(ledger, asked, rules.partitions)
-        or _by_domain(rules, ledger, asked, command)
+        or _by_domain(rules, ledger, asked, command, version, state)
     )
     if isinstance(decision, Refusal):
         return Decided(asked, refusal=_bounded(decision), version=version)
@@ -127,16 +128,20 @@ def _misplaced(ledger: Ledger, asked: Asked, partitions: int) -> Refusal | None:
     )
 
 
-def _by_domain(rules: Rules, ledger: Ledger, asked: Asked, command: Message) -> list[Encoded] | Refusal:
+def _by_domain(
+    rules: Rules, ledger: Ledger, asked: Asked, command: Message, version: int, state: State
+) -> list[Encoded] | Refusal:
     """The encoded events, whose state the ledger then holds. A fault of the domain's code refuses the command alone."""
     decider, encode = rules.decider, rules.codec.encode
-    version, state = ledger.aggregate(asked.key)
     try:
         decision = decider.decide(state, command)
         if isinstance(decision, Refusal):
             return decision
-        events = []
+        events: list[Encoded] = []
         for event in decision:
+            if events:
+                # As from the ledger, for the next command: what would be read back after the event before.
+                _, state = read_back(state)
             value = encode(event.type, event.data)
             if len(value) > LARGEST_EVENT:
                 return Refusal(code="too-large", message=f"a {event.type} of {len(value)} bytes; {LARGEST_EVENT} are the most")

@@ -18,7 +18,7 @@ from eventfold.schemas.record import Record
 from eventfold.store.commits import Changes, Commit
 from eventfold.store.connection import Redis
 from eventfold.store.decided_ids import accepted, outcome_of_events, outcome_of_refusal, proof_of_events, proof_of_refusal
-from eventfold.store.ledgers import AGGREGATES, Snapshot, StoredLedger, written
+from eventfold.store.ledgers import AGGREGATES, StoredLedger, version_and_state, written
 from eventfold.store.outcomes import Outcome
 from eventfold.store.rows import Rows
 from eventfold.store.slices import Progress
@@ -62,21 +62,21 @@ class Ledger:
             **{id_: outcome_of_refusal(id_, proof) for id_, proof in found.refused.items()},
         }
 
-    def _hold(self, keys: Sequence[str], snapshots: Sequence[Snapshot | None]) -> None:
+    def _hold(self, keys: Sequence[str], snapshots: Sequence[bytes | None]) -> None:
         self._held.young.update(zip(keys, snapshots, strict=True))
 
     def aggregate(self, key: str) -> tuple[int, State]:
-        """Version and state of a loaded aggregate."""
+        """Version and state of a loaded aggregate, read back anew each time, whatever the decider did to the last one."""
         held = self._held.young[key]
-        return (0, self._decider.initial()) if held is None else (held["version"], held["state"])
+        return (0, self._decider.initial()) if held is None else version_and_state(held)
 
     def knows(self, key: str) -> bool:
         """Whether the loaded aggregate has any event."""
         return self._held.young[key] is not None
 
     def evolve(self, key: str, version: int, state: State) -> None:
-        """Hold an aggregate's new state, to be written once its events are committed; TypeError if JSON cannot hold it."""
-        self._held.young[key], self._snapshots[key] = written(version, state)
+        """Hold an aggregate's new state as it is written once its events are committed; TypeError where JSON cannot hold it."""
+        self._held.young[key] = self._snapshots[key] = written(version, state)
 
     def accept(self, changes: Changes, command_id: str, timestamp: int, version: int, offsets: Sequence[int]) -> None:
         """Note that a command was accepted and where its events lie."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from eventfold.processors.handler.handover import ledger_name
 from eventfold.processors.lookup.history import History
-from eventfold.producers.decider import Decider, State
+from eventfold.producers.decider import Decider, State, evolved
 from eventfold.producers.domain import Domain
 from eventfold.schemas.errors import LogError, NotFoundError, TimedOutError, UsageError
 from eventfold.schemas.event import Event
@@ -141,7 +141,7 @@ def _folded(decider: Decider, key: str, events: Sequence[Event]) -> Loaded:
     for event in events:
         position = event.position
         try:
-            state = decider.evolve(state, Message(event.type, event.data))
+            state = evolved(decider, state, Message(event.type, event.data))
         except Exception as error:
             what = f"{type(error).__name__}: {error}"
             raise LogError(f"{position} key {key!r}: the decider cannot fold this event: {what}") from error

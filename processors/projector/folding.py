@@ -16,6 +16,7 @@ from eventfold.processors.projector.writer import Write, Writer
 from eventfold.projections.feed import fed
 from eventfold.projections.fold import Fold, FoldError
 from eventfold.projections.projection import Projection
+from eventfold.projections.trial import Steps
 from eventfold.schemas.errors import DecodeError, Transient
 from eventfold.schemas.record import Place, Record
 from eventfold.store.builds import Generation
@@ -65,6 +66,7 @@ class Folding:
         self._reading = reading
         self._held_rows = held_rows
         self._notices = notices
+        self._steps = Steps(projection)
         self._folds: dict[Place, Fold] = {}
         self.slices: dict[Place, OpenSlice] = {}
         self.parked: dict[Place, dict[bytes, Mark]] = {}
@@ -91,7 +93,7 @@ class Folding:
 
     def forget_rows(self, place: Place) -> None:
         """Hold no row of a slice; only between writes, since what is read from now on must be what was written."""
-        self._folds[place] = Fold(self._projection, self._held_rows)
+        self._folds[place] = Fold(self._projection, self._held_rows, self._steps)
 
     def fold(self, place: Place, records: Sequence[Record], end: int | None, parks: Parks = never) -> Write | None:
         """Fold records that are not folded yet, and move to `end`; DecodeError or FoldError at the first bad one that is not

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from eventfold.projections.fold import Fold, FoldError, Read
+from eventfold.projections.fold import Fold, Read
 from eventfold.projections.projection import Projection
 from eventfold.schemas.codec import Decode
 from eventfold.schemas.errors import DecodeError
@@ -25,21 +25,14 @@ class OneByOne:
     """
 
     def __init__(self, projection: Projection, events: Events, read: Read, held_rows: int) -> None:
-        self._projection = projection
         self._events = events
         self._stored = read
-        self._held_rows = held_rows
         self._fold = Fold(projection, held_rows)
         self.done = Changes()
 
     def fold(self, record: Record) -> None:
         """Fold one more; DecodeError or FoldError when it fails, and nothing is changed by it."""
-        try:
-            self.done.then(self._fold.apply(self._events([record]), self._read))
-        except FoldError:
-            # The rows it held may be half changed.
-            self._fold = Fold(self._projection, self._held_rows)
-            raise
+        self.done.then(self._fold.apply(self._events([record]), self._read))
 
     def _read(self, table: str, keys: list[str]) -> list[bytes | None]:
         """Rows as the records before left them, or as they are stored."""

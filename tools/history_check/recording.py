@@ -14,7 +14,7 @@ from typing import Any, cast
 from eventfold.processors.handler.asked import read
 from eventfold.processors.handler.decide import Decided, Encoded
 from eventfold.processors.handler.records import Records
-from eventfold.producers.decider import Refusal, State
+from eventfold.producers.decider import Refusal, State, evolved
 from eventfold.schemas import container, own
 from eventfold.schemas.catalog import MessageSchema
 from eventfold.schemas.envelope import Envelope
@@ -126,7 +126,7 @@ class Recording:
         if domain is None:
             return None
         version, state = self._states.get((name, key), (0, domain.decider.initial()))
-        self._states[name, key] = version + 1, domain.decider.evolve(state, event)
+        self._states[name, key] = version + 1, evolved(domain.decider, state, event)
         return version + 1
 
     def _append(self, slice_: Slice, record: ProducerRecord, at: int) -> Sample:

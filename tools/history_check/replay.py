@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-import orjson
-
 from eventfold.processors.projector.one_by_one import decoded
 from eventfold.processors.reactor.in_memory import reacted
+from eventfold.producers.decider import evolved
 from eventfold.producers.domain import Domain
 from eventfold.producers.process_manager import ProcessManager
 from eventfold.projections.fold import FoldError
@@ -140,8 +139,7 @@ class _Replaying:
             for event in events:
                 key = event.key
                 try:
-                    states[key] = decider.evolve(states.get(key, decider.initial()), Message(event.type, event.data))
-                    orjson.dumps(states[key])
+                    states[key] = evolved(decider, states.get(key, decider.initial()), Message(event.type, event.data))
                     versions[key] = versions.get(key, 0) + 1
                     if event.envelope.sequence != versions[key]:
                         raise EventfoldError(f"it is event {event.envelope.sequence} of {key!r}, where {versions[key]} must be")
@@ -149,7 +147,7 @@ class _Replaying:
                     what = f"the decider of {domain.name!r} cannot fold {event.type}: {type(error).__name__}: {error}"
                     self._wrong(event.position.offset, events, what)
                     return None
-            result.slices[slice_] = {"states": orjson.loads(orjson.dumps(states))}
+            result.slices[slice_] = {"states": states}
         return result
 
     def react(self, manager: ProcessManager) -> None:
