@@ -2,7 +2,7 @@
 
 Keys belong to other partitions then, so the records of a key lie in two of them. A topic of eventfold's own is refused: its
 rows, versions and ids rest on one partition a key, and only a restore into new topics gives every key one again. Of a topic
-that others write, the new partitions are taken if every table has a merge: a row is then a sum of partial rows wherever they lie.
+that others write, the new partitions are taken if every table has a merge: then a row is merged from whatever slices have it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from eventfold.store.builds import Generation
 from eventfold.store.generations import Generations
 
 RESTORE = (
-    "export the domain's topics, and restore them into new ones with `eventfold import-log --partitions N` (docs/backup.md)"
+    "export the domain's topics, restore them into new ones with `eventfold import-log --partitions N`, and fold those into an "
+    "empty Redis (docs/backup.md)"
 )
 
 
@@ -47,16 +48,16 @@ class Sources:
                 f"{self._projection.name!r} was folded from {', '.join(sorted(generation.partitions))} and is declared to fold "
                 f"{', '.join(sorted(now))}: raise its version and run `eventfold replay {self._projection.name}`"
             )
-        grown = added(generation.partitions, now)
+        before = generation.partitions
+        grown = added(before, now)
         for topic in grown:
-            if topic not in self._foreign or now[topic] < generation.partitions[topic]:
-                refuse_added(f"{self._projection.name!r} was folded", generation.partitions, now)
+            if topic not in self._foreign or now[topic] < before[topic]:
+                refuse_added(f"{self._projection.name!r} was folded", {topic: before[topic]}, now)
             if whole := self._projection.whole_rows:
                 raise PartitionsAddedError(
-                    f"{_said(topic, generation.partitions, now)} since {self._projection.name!r} was folded, so the records of "
-                    f"a key may lie in two of them, but a row of {', '.join(map(repr, whole))} can only be made of one: declare "
-                    f"a `merge` (and no index), raise the version and run `eventfold replay {self._projection.name}`, or "
-                    "fold a copy of the topic (docs/schemas.md)"
+                    f"{_said(topic, before, now)} since {self._projection.name!r} was folded, so the records of a key may "
+                    f"lie in two of them, but a row of {', '.join(map(repr, whole))} can only be made of one: declare a `merge` "
+                    f"(and no index), raise the version and run `eventfold replay {self._projection.name}` (docs/schemas.md)"
                 )
         return bool(grown)
 
@@ -71,8 +72,8 @@ def refuse_added(since: str, before: Mapping[str, int], now: Mapping[str, int]) 
     for topic in added(before, now):
         if now[topic] < before[topic]:
             raise PartitionsAddedError(
-                f"{topic!r} has {now[topic]} partitions, but had {before[topic]} when {since}: it was deleted and made again, so "
-                "what was folded is not of this log"
+                f"{topic!r} has {now[topic]} partitions, but had {before[topic]} when {since}: it was deleted and made again, "
+                "so what was folded is not of this log"
             )
         raise PartitionsAddedError(
             f"{_said(topic, before, now)} since {since}, so keys no longer belong where their records lie: {RESTORE}"

@@ -15,7 +15,7 @@ from eventfold.store.generations import Generations
 
 
 def added_partitions(runtime: Runtime) -> list[str]:
-    """What is wrong, a sentence for the first that folds a topic; nothing where Redis does not answer, which is told elsewhere."""
+    """What is wrong, a sentence for the first that folds a topic; nothing where Redis does not answer: others tell that."""
     names = runtime.names
     read = {names.topic(topic) for projection in runtime.projections.values() for topic in projection.topics}
     read |= {topic for domain in runtime.domains for topic in (names.events(domain), names.refusals(domain))}

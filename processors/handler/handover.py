@@ -18,7 +18,7 @@ from eventfold.processors.open_slice import OpenSlice, begun, opened
 from eventfold.processors.sources import RESTORE, PartitionsAddedError, refuse_added
 from eventfold.producers.domain import Domain
 from eventfold.schemas.codec import Codec
-from eventfold.schemas.errors import EventfoldError, Transient
+from eventfold.schemas.errors import Transient
 from eventfold.schemas.names import Names
 from eventfold.schemas.record import Place, Record
 from eventfold.store.builds import Generation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from eventfold.kafka.topics import Topics
@@ -38,15 +39,27 @@ class Followed(Protocol):
 
 
 class Live:
-    """The live generation of a projection; the first to ask makes one. OtherVersionError when it is of another version."""
+    """The live generation of a projection; the first to ask makes one, and gives it the partitions that were added since.
+
+    OtherVersionError when it is of another version, PartitionsAddedError when it may not have them.
+    """
 
     live = True
 
-    def __init__(self, projection: Projection, generations: Generations, sources: Sources, topics: Topics) -> None:
+    def __init__(
+        self,
+        projection: Projection,
+        generations: Generations,
+        sources: Sources,
+        topics: Topics,
+        check_letters: Callable[[], None],
+    ) -> None:
+        """check_letters: raises where the dead letters of some partitions would have nowhere to go."""
         self._projection = projection
         self._generations = generations
         self._sources = sources
         self._topics = topics
+        self._check_letters = check_letters
 
     def generation(self) -> Generation:
         projection, now = self._projection, self._sources.partitions(self._topics)
@@ -54,6 +67,7 @@ class Live:
             found = self._generations.ensure(projection.name, projection.version, now, projection.parts)
             if not self._sources.lacks(found, now):
                 return found
+            self._check_letters()
             # Of several that do this one is first, and the next look finds what it wrote.
             self._generations.widen(found, now)
 

@@ -63,11 +63,10 @@ class Projecting:
             # A Kafka that is away at the start, a topic or a partition that is not there: said before anything is made.
             partitions = self._sources.partitions(Topics(runtime.kafka))
             _places(partitions, self._pinned or ())
-            if may_park(projection.on_failure):
-                check_topics(runtime.kafka, runtime.names, list(partitions))
+            self._check_letters()
             while not self._stop.is_set():
                 topics = Topics(runtime.kafka)
-                follow = Live(projection, self._generations, self._sources, topics)
+                follow = Live(projection, self._generations, self._sources, topics, self._check_letters)
                 try:
                     # Asked before the group is joined: a member of another version would take partitions and not fold them.
                     patiently(follow.generation, self._stop)
@@ -151,6 +150,10 @@ class Projecting:
                 consumer.pin(_places(partitions, self._pinned))
 
         self._daemon.work(projector, group=group, join=join, pulse=pulse, stop=stop)
+
+    def _check_letters(self) -> None:
+        if may_park(self._projection.on_failure):
+            check_topics(self._runtime.kafka, self._runtime.names, self._sources.names)
 
     def _wait(self, heartbeat: Heartbeat, why: str) -> None:
         """Until the live generation is of this version, or there is none."""

@@ -113,8 +113,8 @@ class Job:
             )
         if self.sources.lacks(live.generation, self.partitions):
             raise PartitionsAddedError(
-                f"the live generation {live.id} of {self.projection.name!r} does not have the partitions that were added to its "
-                "topics: its projector takes them as it runs, and `eventfold replay` builds a generation that has them"
+                f"the live generation {live.id} of {self.projection.name!r} does not have the partitions that were added to "
+                "its topics: its projector takes them as it runs, and `eventfold replay` builds a generation that has them"
             )
         return live
 

@@ -17,7 +17,7 @@ from confluent_kafka.schema_registry import SchemaRegistryClient, record_subject
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from tests.support import log
+from tests.support import log, partitions
 from tests.support.deadline import eventually
 from tests.support.parcels import install_parcels, python_path
 from tests.support.sandbox import OpenSandbox, Sandbox
@@ -77,6 +77,15 @@ orders.answers(order, params=[Param(name="id", positional=True, aggregate=True)]
 
 projections = [orders]
 '''
+
+_JOINED = 'return {**left, "item": max(left["item"], right["item"]), "orders": left["orders"] + right["orders"]}'
+_MERGED = (
+    _SOURCE.replace('Table(name="orders")', 'Table(name="orders", merge=joined)')
+    .replace("orders = Projection(", "def joined(left, right):\n    " + _JOINED + "\n\n\norders = Projection(")
+    .replace("version=1,\n    topics", "version=2,\n    topics")
+    .replace('"item": event.data["item"], "orders"', '"item": max(event.data["item"], (row or {}).get("item", "")), "orders"')
+)
+"""Its rows can lie in several partitions."""
 
 
 def _fields() -> list[dict[str, object]]:
@@ -249,3 +258,66 @@ def test_a_topic_in_confluents_format_whose_record_has_a_name_of_its_owners(
         sandbox.projector("orders")
         answer = sandbox.json("query", "orders", "O-1", "--after", f"{sandbox.topic('orders.legacy')}/1@0")
         assert answer == {"id": "O-1", "item": "tea", "orders": 1}
+
+
+# -- partitions that their owner adds ----------------------------------------------------------------------------------------
+
+
+def answered(sandbox: Sandbox, position: str) -> dict[str, object]:
+    """The order 4, once a position is folded."""
+    command = ("query", "orders", "O-4", "--after", f"{sandbox.topic('orders.legacy')}/{position}", "--json")
+    return json.loads(eventually(lambda: sandbox.run(*command).stdout, f"{position} is folded", 60))  # type: ignore[no-any-return]
+
+
+def test_new_partitions_are_taken_where_every_row_can_be_merged(shop: Sandbox, tmp_path: Path) -> None:
+    shop.environ["PYTHONPATH"] = _install(tmp_path, source=_MERGED)
+    projector = shop.projector("orders")
+    write(shop, 4, ordered("salt"))
+    assert answered(shop, "1@0") == {"id": "O-4", "item": "salt", "orders": 1}
+    shop.ok("replay", "orders")
+    partitions.add(shop, PARTITIONS + 1, "orders.legacy")
+    assert projector.ended(30) == 1
+    assert "orders.dead-letters' has 3 partitions" in projector.log and "give it as many" in projector.log
+    partitions.add(shop, PARTITIONS + 2, "orders.dead-letters")
+    write(shop, 4, ordered("tea"), partition=PARTITIONS)
+    projector = shop.projector("orders")
+    assert answered(shop, f"{PARTITIONS}@0") == {"id": "O-4", "item": "tea", "orders": 2}
+    partitions.add(shop, PARTITIONS + 2, "orders.legacy")
+    write(shop, 4, ordered("nothing"), partition=PARTITIONS + 1)
+    write(shop, 4, ordered("oil"), partition=PARTITIONS)
+    eventually(lambda: parked(shop) == {"O-4": 1}, "the newest partition is read too", 60)
+    assert answered(shop, f"{PARTITIONS}@1")["orders"] == 3
+    assert projector.runs
+    shop.ok("verify", "orders")
+    assert "nothing to go back to" in shop.fails(1, "rollback", "orders")
+    shop.ok("replay", "orders")
+    assert answered(shop, f"{PARTITIONS}@1")["orders"] == 3
+
+
+def test_they_are_refused_where_a_row_is_made_of_one_partition_until_it_can_be_merged(shop: Sandbox, tmp_path: Path) -> None:
+    projector = shop.projector("orders")
+    write(shop, 4, ordered("salt"))
+    assert answered(shop, "1@0") == {"id": "O-4", "item": "salt", "orders": 1}
+    partitions.add(shop, PARTITIONS + 1, "orders.legacy", "orders.dead-letters")
+    write(shop, 4, ordered("tea"), partition=PARTITIONS)
+    assert projector.ended(30) == 1
+    why = "a row of 'orders' can only be made of one: declare a `merge`"
+    assert why in projector.log and "Traceback" not in projector.log
+    for args in (("run", "projector", "orders"), ("replay", "orders"), ("verify", "orders")):
+        assert why in shop.fails(1, *args), args
+    assert why in shop.run("doctor").stdout
+    shop.environ["PYTHONPATH"] = _install(tmp_path, source=_MERGED)
+    assert "does not have the partitions that were added" in shop.fails(1, "verify", "orders")
+    shop.ok("replay", "orders")
+    shop.projector("orders")
+    assert answered(shop, f"{PARTITIONS}@0") == {"id": "O-4", "item": "tea", "orders": 2}
+    shop.ok("verify", "orders")
+
+
+def test_a_row_whose_events_lie_in_two_partitions_is_never_half_of_them(shop: Sandbox) -> None:
+    """As a topic may be that was given more partitions before anybody folded it."""
+    write(shop, 4, ordered("salt"), partition=0)
+    write(shop, 4, ordered("tea"), partition=1)
+    shop.projector("orders")
+    shop.caught_up_by_command("orders")
+    assert "has the row 'O-4' of 'orders' in 2 partitions" in shop.fails(1, "query", "orders", "O-4")
