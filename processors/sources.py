@@ -56,8 +56,9 @@ class Sources:
             if whole := self._projection.whole_rows:
                 raise PartitionsAddedError(
                     f"{_said(topic, before, now)} since {self._projection.name!r} was folded, so the records of a key may "
-                    f"lie in two of them, but a row of {', '.join(map(repr, whole))} can only be made of one: declare a `merge` "
-                    f"(and no index), raise the version and run `eventfold replay {self._projection.name}` (docs/schemas.md)"
+                    f"lie in two of them, but a row of {', '.join(map(repr, whole))} can only be made of one: declare a "
+                    f"`merge` (and no index), raise the version and run `eventfold replay {self._projection.name}` "
+                    "(docs/schemas.md)"
                 )
         return bool(grown)
 

@@ -64,7 +64,7 @@ class Resuming:
         return {place: self._stand(place, noted.get(place), starts[place], ends[place]) for place in places}
 
     def check(self) -> None:
-        """LogError when a topic was deleted and made again meanwhile, PartitionsAddedError when it was given more partitions."""
+        """LogError when a topic was deleted and made again meanwhile, PartitionsAddedError when it has more partitions."""
         self._check(self._topics.describe(self._sources), self._ids, self._partitions)
 
     def note(self, stand: Stand) -> str:

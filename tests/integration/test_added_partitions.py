@@ -69,8 +69,6 @@ def test_all_that_fold_end_with_the_way_on_and_it_leads_on(sandbox: Sandbox, tmp
     assert after.keys() == before.keys()
     assert {key: row["status"] for key, row in after.items() if row["status"] != "scheduled"} == {moved: "departed"}
     assert len(sandbox.json("history", "flights", moved)) == 2
-    # One that sends goes on for minutes by the number of partitions that it knows.
-    del sandbox.client
     outcome = commands.schedule(sandbox, NUMBERS[0])
     assert (outcome.code, outcome.version) == ("already-scheduled", 1)
     assert handler.runs

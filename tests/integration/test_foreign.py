@@ -3,115 +3,31 @@
 from __future__ import annotations
 
 import json
-import struct
 import uuid
-from collections.abc import Iterator, Sequence
-from io import BytesIO
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fastavro
 import pytest
 from confluent_kafka.admin import NewTopic
 from confluent_kafka.schema_registry import SchemaRegistryClient, record_subject_name_strategy
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from tests.support import log, partitions
+from tests.support import log
 from tests.support.deadline import eventually
-from tests.support.parcels import install_parcels, python_path
+from tests.support.orders import ORDERED, PARTITIONS, SOURCE, fields, install, ordered, write
 from tests.support.sandbox import OpenSandbox, Sandbox
-
-PARTITIONS = 3
-ORDERED = {
-    "type": "record",
-    "namespace": "orders",
-    "name": "Ordered",
-    "doc": "An order of the old shop.",
-    "fields": [{"name": "item", "type": "string", "doc": "What."}, {"name": "count", "type": "int", "doc": "How many."}],
-}
-_SOURCE = '''
-"""`orders`: what the old shop writes, under the key of a long, with the type in a header."""
-
-import struct
-
-from eventfold import Bare, Foreign, Param, Park, Projection, Table, sum_fields
-
-MENDED = False
-
-orders = Projection(
-    name="orders",
-    version=1,
-    topics=("orders.legacy",),
-    foreign=(
-        Foreign(
-            topic="orders.legacy",
-            bare=Bare("orders.Ordered", 1),
-            key=lambda key: f"O-{struct.unpack('>q', key)[0]}",
-            only=lambda record: record.value() is not None,
-        ),
-    ),
-    tables=(Table(name="orders"), Table(name="items", merge=sum_fields)),
-    on_failure=Park(),
-)
-
-
-@orders.on("orders.Ordered", reads=("item", "count"))
-def ordered(row, event):
-    if not MENDED and event.data["item"] == "nothing":
-        raise ValueError("there is no such item")
-    return {"id": event.key, "item": event.data["item"], "orders": 1 + (row or {}).get("orders", 0)}
-
-
-@orders.on("orders.Ordered", table="items", key=lambda event: event.data["item"], reads=("item", "count"))
-def counted(row, event):
-    return sum_fields(row or {}, {"count": event.data["count"]})
-
-
-def order(reader, id):
-    """One order."""
-    return reader.get("orders", id)
-
-
-orders.answers(order, params=[Param(name="id", positional=True, aggregate=True)])
-
-projections = [orders]
-'''
-
-_JOINED = 'return {**left, "item": max(left["item"], right["item"]), "orders": left["orders"] + right["orders"]}'
-_MERGED = (
-    _SOURCE.replace('Table(name="orders")', 'Table(name="orders", merge=joined)')
-    .replace("orders = Projection(", "def joined(left, right):\n    " + _JOINED + "\n\n\norders = Projection(")
-    .replace("version=1,\n    topics", "version=2,\n    topics")
-    .replace('"item": event.data["item"], "orders"', '"item": max(event.data["item"], (row or {}).get("item", "")), "orders"')
-)
-"""Its rows can lie in several partitions."""
-
-
-def _fields() -> list[dict[str, object]]:
-    return list(ORDERED["fields"])  # type: ignore[call-overload, no-any-return]
-
-
-def _install(folder: Path, *, mended: bool = False, source: str = _SOURCE, aliases: Sequence[str] = ()) -> str:
-    def edit(parcels: Path) -> None:
-        (points,) = parcels.glob("*.dist-info/entry_points.txt")
-        points.write_text(points.read_text().replace("sightings = ", "orders = "))
-        (parcels / "sightings" / "projections.py").write_text(source.replace("MENDED = False", f"MENDED = {mended}"))
-        events = parcels / "sightings" / "schemas" / "events"
-        (events / "BirdSeen.v1.avsc").unlink()
-        (events / "Ordered.v1.avsc").write_text(json.dumps({**ORDERED, "aliases": list(aliases)}))
-
-    return python_path(install_parcels(folder, edit))
 
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return _install(tmp_path_factory.mktemp("orders"))
+    return install(tmp_path_factory.mktemp("orders"))
 
 
 @pytest.fixture(scope="module")
 def mended(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return _install(tmp_path_factory.mktemp("mended"), mended=True)
+    return install(tmp_path_factory.mktemp("mended"), mended=True)
 
 
 @pytest.fixture
@@ -120,19 +36,6 @@ def shop(open_sandbox: OpenSandbox, broken: str) -> Iterator[Sandbox]:
         new = NewTopic(sandbox.topic("orders.legacy"), num_partitions=PARTITIONS, replication_factor=1)
         sandbox.admin.create_topics([new])[new.topic].result(30)
         yield sandbox
-
-
-def write(sandbox: Sandbox, number: int, value: bytes | None, partition: int | None = None) -> None:
-    """As the old shop does: a long as the key, and a partitioner of its own."""
-    key, partition = struct.pack(">q", number), number % PARTITIONS if partition is None else partition
-    sandbox.producer.produce(sandbox.topic("orders.legacy"), key=key, value=value, partition=partition)
-    assert sandbox.producer.flush(30) == 0
-
-
-def ordered(item: str, count: int = 1) -> bytes:
-    body = BytesIO()
-    fastavro.schemaless_writer(body, fastavro.parse_schema(dict(ORDERED)), {"item": item, "count": count})
-    return body.getvalue()
 
 
 def parked(sandbox: Sandbox) -> dict[str, int]:
@@ -241,9 +144,9 @@ def test_a_topic_in_confluents_format_whose_record_has_a_name_of_its_owners(
     open_sandbox: OpenSandbox, tmp_path: Path, registry_url: str
 ) -> None:
     name = f"com.acme.t{uuid.uuid4().hex[:8]}.Order"
-    path = _install(tmp_path, aliases=[name], source=_SOURCE.replace('bare=Bare("orders.Ordered", 1),', ""))
+    path = install(tmp_path, aliases=[name], source=SOURCE.replace('bare=Bare("orders.Ordered", 1),', ""))
     more = {"name": "note", "type": ["null", "string"], "default": None, "doc": "Theirs."}
-    theirs = {**ORDERED, "namespace": name.rpartition(".")[0], "name": "Order", "fields": [more, *_fields()]}
+    theirs = {**ORDERED, "namespace": name.rpartition(".")[0], "name": "Order", "fields": [more, *fields()]}
     settings = {"PYTHONPATH": path, "EVENTFOLD_DOMAINS": "orders", "SCHEMA_REGISTRY_URL": registry_url}
     with (
         open_sandbox(partitions=PARTITIONS, **settings) as sandbox,
@@ -258,66 +161,3 @@ def test_a_topic_in_confluents_format_whose_record_has_a_name_of_its_owners(
         sandbox.projector("orders")
         answer = sandbox.json("query", "orders", "O-1", "--after", f"{sandbox.topic('orders.legacy')}/1@0")
         assert answer == {"id": "O-1", "item": "tea", "orders": 1}
-
-
-# -- partitions that their owner adds ----------------------------------------------------------------------------------------
-
-
-def answered(sandbox: Sandbox, position: str) -> dict[str, object]:
-    """The order 4, once a position is folded."""
-    command = ("query", "orders", "O-4", "--after", f"{sandbox.topic('orders.legacy')}/{position}", "--json")
-    return json.loads(eventually(lambda: sandbox.run(*command).stdout, f"{position} is folded", 60))  # type: ignore[no-any-return]
-
-
-def test_new_partitions_are_taken_where_every_row_can_be_merged(shop: Sandbox, tmp_path: Path) -> None:
-    shop.environ["PYTHONPATH"] = _install(tmp_path, source=_MERGED)
-    projector = shop.projector("orders")
-    write(shop, 4, ordered("salt"))
-    assert answered(shop, "1@0") == {"id": "O-4", "item": "salt", "orders": 1}
-    shop.ok("replay", "orders")
-    partitions.add(shop, PARTITIONS + 1, "orders.legacy")
-    assert projector.ended(30) == 1
-    assert "orders.dead-letters' has 3 partitions" in projector.log and "give it as many" in projector.log
-    partitions.add(shop, PARTITIONS + 2, "orders.dead-letters")
-    write(shop, 4, ordered("tea"), partition=PARTITIONS)
-    projector = shop.projector("orders")
-    assert answered(shop, f"{PARTITIONS}@0") == {"id": "O-4", "item": "tea", "orders": 2}
-    partitions.add(shop, PARTITIONS + 2, "orders.legacy")
-    write(shop, 4, ordered("nothing"), partition=PARTITIONS + 1)
-    write(shop, 4, ordered("oil"), partition=PARTITIONS)
-    eventually(lambda: parked(shop) == {"O-4": 1}, "the newest partition is read too", 60)
-    assert answered(shop, f"{PARTITIONS}@1")["orders"] == 3
-    assert projector.runs
-    shop.ok("verify", "orders")
-    assert "nothing to go back to" in shop.fails(1, "rollback", "orders")
-    shop.ok("replay", "orders")
-    assert answered(shop, f"{PARTITIONS}@1")["orders"] == 3
-
-
-def test_they_are_refused_where_a_row_is_made_of_one_partition_until_it_can_be_merged(shop: Sandbox, tmp_path: Path) -> None:
-    projector = shop.projector("orders")
-    write(shop, 4, ordered("salt"))
-    assert answered(shop, "1@0") == {"id": "O-4", "item": "salt", "orders": 1}
-    partitions.add(shop, PARTITIONS + 1, "orders.legacy", "orders.dead-letters")
-    write(shop, 4, ordered("tea"), partition=PARTITIONS)
-    assert projector.ended(30) == 1
-    why = "a row of 'orders' can only be made of one: declare a `merge`"
-    assert why in projector.log and "Traceback" not in projector.log
-    for args in (("run", "projector", "orders"), ("replay", "orders"), ("verify", "orders")):
-        assert why in shop.fails(1, *args), args
-    assert why in shop.run("doctor").stdout
-    shop.environ["PYTHONPATH"] = _install(tmp_path, source=_MERGED)
-    assert "does not have the partitions that were added" in shop.fails(1, "verify", "orders")
-    shop.ok("replay", "orders")
-    shop.projector("orders")
-    assert answered(shop, f"{PARTITIONS}@0") == {"id": "O-4", "item": "tea", "orders": 2}
-    shop.ok("verify", "orders")
-
-
-def test_a_row_whose_events_lie_in_two_partitions_is_never_half_of_them(shop: Sandbox) -> None:
-    """As a topic may be that was given more partitions before anybody folded it."""
-    write(shop, 4, ordered("salt"), partition=0)
-    write(shop, 4, ordered("tea"), partition=1)
-    shop.projector("orders")
-    shop.caught_up_by_command("orders")
-    assert "has the row 'O-4' of 'orders' in 2 partitions" in shop.fails(1, "query", "orders", "O-4")

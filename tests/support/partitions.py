@@ -15,4 +15,7 @@ def add(sandbox: Sandbox, to: int, *names: str) -> None:
     topics, grown = Topics(KafkaSettings.from_environ(sandbox.environ)), [sandbox.topic(name) for name in names]
     for future in sandbox.admin.create_partitions([NewPartitions(topic, to) for topic in grown]).values():
         future.result(30)
+    for client in ("producer", "client"):
+        # One that sends goes on for minutes by the number that it knows.
+        sandbox.__dict__.pop(client, None)
     eventually(lambda: {info.partitions for info in topics.describe(grown).values()} == {to}, "the partitions are there")
