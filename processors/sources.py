@@ -7,12 +7,14 @@ that others write, the new partitions are taken if every table has a merge: then
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from eventfold.kafka.topics import Topics
 from eventfold.projections.projection import Projection
 from eventfold.schemas.errors import EventfoldError
 from eventfold.schemas.names import Names
+from eventfold.schemas.partitioner import partition_of
+from eventfold.schemas.record import Record
 from eventfold.store.builds import Generation
 from eventfold.store.generations import Generations
 
@@ -20,6 +22,8 @@ RESTORE = (
     "export the domain's topics, restore them into new ones with `eventfold import-log --partitions N`, and fold those into an "
     "empty Redis (docs/backup.md)"
 )
+_LOOKED_AT = 1_000
+_ENOUGH = 8
 
 
 class PartitionsAddedError(EventfoldError):
@@ -78,6 +82,21 @@ def refuse_added(since: str, before: Mapping[str, int], now: Mapping[str, int]) 
             )
         raise PartitionsAddedError(
             f"{_said(topic, before, now)} since {since}, so keys no longer belong where their records lie: {RESTORE}"
+        )
+
+
+def refuse_misplaced(records: Sequence[Record], partitions: int) -> None:
+    """PartitionsAddedError when keys do not belong where their records lie, in the first records of one of so many partitions.
+
+    Where partitions were added, half of the keys or more do not. A few strangers are none of its business.
+    """
+    keys = {key for record in records[:_LOOKED_AT] if (key := record.key())}
+    topic, partition = records[0].topic(), records[0].partition()
+    wrong = [key for key in keys if partition_of(key, partitions) != partition]
+    if len(keys) >= _ENOUGH and len(wrong) * 4 >= len(keys):
+        raise PartitionsAddedError(
+            f"{topic}/{partition}: {len(wrong)} of the first {len(keys)} keys do not belong there, of {partitions} partitions. If "
+            f"partitions were added, {RESTORE}; if others write it, and not by murmur2, declare it as foreign (docs/schemas.md)"
         )
 
 

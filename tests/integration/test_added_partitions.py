@@ -100,16 +100,19 @@ def test_of_the_commands_alone(open_sandbox: OpenSandbox, protocol: str) -> None
         assert "must have the same number of partitions" in sandbox.fails(1, "run", "handler", "flights")
 
 
-def test_a_handler_sees_it_in_the_log_when_redis_was_emptied(sandbox: Sandbox) -> None:
+def test_the_log_shows_it_when_redis_was_emptied(sandbox: Sandbox) -> None:
     """Half of the keys hash to other partitions then, where nobody knows of their events."""
     handler = sandbox.handler()
-    for number in NUMBERS:
+    for number in flights.numbers_on(0, 2, 20):
         assert commands.schedule(sandbox, number).accepted
     assert handler.stop() == 0
     partitions.add(sandbox, 4, *(f"flights.{kind}" for kind in (*KEPT, "dead-letters")))
     sandbox.redis.flushdb()
     says = sandbox.fails(1, "run", "handler", "flights")
     assert "of 4: were partitions added to the topic?" in says and WAY in says
+    for args in (("run", "projector", "flights"), ("replay", "flights")):
+        says = sandbox.fails(1, *args)
+        assert "of the first 20 keys do not belong there, of 4 partitions" in says and WAY in says
 
 
 def test_a_dead_letter_topic_may_have_more(sandbox: Sandbox) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from itertools import count, islice
+from typing import Any, NamedTuple
 
 import pytest
 
-from eventfold.processors.sources import PartitionsAddedError, Sources
+from eventfold.processors.sources import PartitionsAddedError, Sources, refuse_misplaced
 from eventfold.projections.foreign import Foreign
 from eventfold.projections.projection import Index, Projection, Table, sum_fields
 from eventfold.schemas.errors import EventfoldError
 from eventfold.schemas.names import Names
+from eventfold.schemas.partitioner import partition_of
 from eventfold.store.builds import Generation
 
 NAMES = Names(prefix="p.")
@@ -61,3 +63,40 @@ def test_other_topics_need_another_version() -> None:
     assert not sources(WHOLE, version=2).lacks(before, {"p.x.theirs": 5})
     with pytest.raises(EventfoldError, match="raise its version"):
         sources(WHOLE).lacks(before, {"p.x.theirs": 5})
+
+
+class At(NamedTuple):
+    """As much of a record as says where it lies."""
+
+    raw: bytes | None
+    number: int = 0
+
+    def topic(self) -> str:
+        return "x.events"
+
+    def partition(self) -> int:
+        return self.number
+
+    def key(self) -> bytes | None:
+        return self.raw
+
+
+def keyed(partition: int, partitions: int, many: int) -> list[Any]:
+    """Records that were put into partition 0, whose keys belong to a partition of so many."""
+    keys = (b"K-%d" % number for number in count())
+    return [At(key) for key in islice((key for key in keys if partition_of(key, partitions) == partition), many)]
+
+
+@pytest.mark.parametrize("partitions", [4, 5, 6, 100])
+def test_a_log_to_which_partitions_were_added_shows_it(partitions: int) -> None:
+    before = keyed(0, 2, 200)
+    refuse_misplaced(before, 2)
+    with pytest.raises(PartitionsAddedError, match=rf"x\.events/0: .* of {partitions} partitions"):
+        refuse_misplaced(before, partitions)
+
+
+def test_strangers_and_what_has_no_key_do_not_show_it() -> None:
+    refuse_misplaced([*keyed(0, 3, 40), *keyed(1, 3, 12), *[At(None)] * 100], 3)
+    refuse_misplaced(keyed(1, 3, 7), 3)
+    with pytest.raises(PartitionsAddedError, match="14 of the first 54 keys"):
+        refuse_misplaced([*keyed(0, 3, 40), *keyed(1, 3, 14)], 3)
