@@ -95,8 +95,8 @@ def refuse_misplaced(records: Sequence[Record], partitions: int) -> None:
     wrong = [key for key in keys if partition_of(key, partitions) != partition]
     if len(keys) >= _ENOUGH and len(wrong) * 4 >= len(keys):
         raise PartitionsAddedError(
-            f"{topic}/{partition}: {len(wrong)} of the first {len(keys)} keys do not belong there, of {partitions} partitions. If "
-            f"partitions were added, {RESTORE}; if others write it, and not by murmur2, declare it as foreign (docs/schemas.md)"
+            f"{topic}/{partition}: {len(wrong)} of the first {len(keys)} keys do not belong there, of {partitions} partitions. "
+            f"If some were added, {RESTORE}; if others write it, and not by murmur2, declare it as foreign (docs/schemas.md)"
         )
 
 
