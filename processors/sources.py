@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from eventfold.kafka.topics import Topics
 from eventfold.projections.projection import Projection
-from eventfold.schemas.errors import EventfoldError
+from eventfold.schemas.errors import EventfoldError, Transient
 from eventfold.schemas.names import Names
 from eventfold.schemas.partitioner import partition_of
 from eventfold.schemas.record import Record
@@ -45,7 +45,8 @@ class Sources:
     def lacks(self, generation: Generation, now: Mapping[str, int]) -> bool:
         """Whether a generation lacks partitions that were added since, and may take them.
 
-        PartitionsAddedError says what to do where it may not, EventfoldError where its version folds other topics.
+        PartitionsAddedError says what to do where it may not, EventfoldError where its version folds other topics; Transient
+        while Kafka tells of fewer of a foreign topic.
         """
         if generation.version == self._projection.version and generation.partitions.keys() != now.keys():
             raise EventfoldError(
@@ -55,8 +56,13 @@ class Sources:
         before = generation.partitions
         grown = added(before, now)
         for topic in grown:
-            if topic not in self._foreign or now[topic] < before[topic]:
+            if topic not in self._foreign:
                 refuse_added(f"{self._projection.name!r} was folded", {topic: before[topic]}, now)
+            if now[topic] < before[topic]:
+                # One broker may be behind the one that told of them.
+                raise Transient(
+                    f"{topic!r} has {now[topic]} partitions, but had {before[topic]}: was it deleted and made again?"
+                )
             if whole := self._projection.whole_rows:
                 raise PartitionsAddedError(
                     f"{_said(topic, before, now)} since {self._projection.name!r} was folded, so the records of a key may "

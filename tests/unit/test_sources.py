@@ -11,7 +11,7 @@ import pytest
 from eventfold.processors.sources import PartitionsAddedError, Sources, refuse_misplaced
 from eventfold.projections.foreign import Foreign
 from eventfold.projections.projection import Index, Projection, Table, sum_fields
-from eventfold.schemas.errors import EventfoldError
+from eventfold.schemas.errors import EventfoldError, Transient
 from eventfold.schemas.names import Names
 from eventfold.schemas.partitioner import partition_of
 from eventfold.store.builds import Generation
@@ -53,8 +53,10 @@ def test_those_of_an_own_topic_are_refused_whatever_the_tables_and_the_version(v
         own.lacks(folded({"p.x.events": 3}), {"p.x.events": 5})
 
 
-def test_fewer_mean_another_topic() -> None:
+def test_fewer_mean_another_topic_or_of_a_foreign_one_a_broker_that_is_behind() -> None:
     with pytest.raises(PartitionsAddedError, match="deleted and made again"):
+        sources(MERGED, topic="x.events").lacks(folded({"p.x.events": 3}), {"p.x.events": 2})
+    with pytest.raises(Transient, match="has 2 partitions, but had 3"):
         sources(MERGED).lacks(folded({"p.x.theirs": 3}), {"p.x.theirs": 2})
 
 
