@@ -154,7 +154,16 @@ class Installation:
             codec=lambda: self.codec,
             domains=self.domain_names,
             indexes=lambda: self.indexes,
+            owners=self._owners,
         )
+
+    def _owners(self, topic: str) -> list[str]:
+        """Whose generations fold a topic (without the prefix)."""
+        from eventfold.processors.handler.handover import ledger_name
+
+        domain = self.domains.get(topic.removesuffix(".events"))
+        ledgers = [] if domain is None else [ledger_name(domain)]
+        return ledgers + [name for name, projection in self.projections.items() if topic in projection.topics]
 
     @cached_property
     def runtime(self) -> Runtime:

@@ -39,6 +39,11 @@ def domain_topics(names: Names, domain: str, *, decides: bool) -> dict[str, dict
     return wanted
 
 
+def keyed_topics(names: Names, domains: Iterable[str]) -> set[str]:
+    """The topics of these domains in which each key has one partition, that of its hash."""
+    return {topic for domain in domains for topic in (names.events(domain), names.commands(domain), names.refusals(domain))}
+
+
 def settings_of(names: Names, domains: Iterable[str], topic: str) -> Mapping[str, str]:
     """The settings of a topic of one of these domains; what is none of theirs is kept for ever."""
     for domain in domains:

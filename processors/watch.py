@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from eventfold.kafka.topics import Topics
 from eventfold.processors.open_slice import OpenSlice, changed, check_topic
@@ -32,9 +32,13 @@ class Watch:
         """Whether it is time again for `topics`."""
         return time.monotonic() - self._seen > TOPICS_S
 
-    def topics(self, slices: Mapping[Place, OpenSlice]) -> None:
-        """LogError when a topic is not the one that was folded, which a consumer may not notice by itself."""
+    def topics(self, slices: Mapping[Place, OpenSlice], names: Iterable[str] = ()) -> dict[str, int]:
+        """How many partitions the topics of the slices, and those of these names, have now.
+
+        LogError when a topic is not the one that was folded, which a consumer may not notice by itself.
+        """
         self._seen = time.monotonic()
-        info = self._topics.describe(sorted({topic for topic, _ in slices}))
+        info = self._topics.describe(sorted({topic for topic, _ in slices} | {*names}))
         for place, slice_ in slices.items():
             check_topic(place, slice_.progress, info[place[0]])
+        return {name: topic.partitions for name, topic in info.items()}

@@ -120,6 +120,13 @@ class Projection:
         names = [name for table in self.tables for name in (table.name, *(index.name for index in table.indexes))]
         return [*names, PARKED, PARKED_EVENTS]
 
+    @property
+    def whole_rows(self) -> list[str]:
+        """The tables whose rows cannot be put together from several slices: without a merge, or with an index, which would list
+        each partial row.
+        """
+        return [table.name for table in self.tables if table.merge is None or table.indexes]
+
     def table(self, name: str) -> Table:
         """The table called so; UsageError when there is none."""
         for table in self.tables:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import reduce
 
 from eventfold.projections.projection import Projection, Table
 from eventfold.schemas.errors import EventfoldError, ParkedError, TimedOutError, UsageError
@@ -61,7 +63,7 @@ class Reader:
         found = [parsed(row, table, key) for row in self._store.row(slices, table, key)]
         if not found:
             self._refuse_gone(slices)
-        return _merged(declared, found)
+        return self._merged(declared, key, found)
 
     def all(self, table: str) -> dict[str, Row]:
         """Every row by key, in the order of the keys; for tables that are small, such as totals."""
@@ -72,7 +74,7 @@ class Reader:
             for key, row in self._store.table(slice_, table).items():
                 found.setdefault(key_text(key), []).append(parsed(row, table, key_text(key)))
         self._refuse_gone(slices)
-        return {key: _merged(declared, found[key]) or {} for key in sorted(found)}
+        return {key: self._merged(declared, key, found[key]) or {} for key in sorted(found)}
 
     @property
     def build(self) -> str:
@@ -96,6 +98,8 @@ class Reader:
         slices = self.generation.slices()
         found = self._store.by_index(slices, table, index, prefix, start=start, limit=limit)
         self._refuse_gone(slices)
+        for key, count in Counter(key for key, _ in found).items():
+            self._refuse_split(declared, key, count)
         return [(key, parsed(row, table, key)) for key, row in found]
 
     def rows(self, slice_: SliceId, table: str) -> Iterator[tuple[str, bytes]]:
@@ -160,9 +164,16 @@ class Reader:
         if all(build.id != self.generation.id for build in self._generations.all(self.projection.name)):
             raise GenerationGoneError(f"the generation {self.generation.id} of {self.projection.name!r} was dropped: ask again")
 
+    def _merged(self, table: Table, key: str, rows: Sequence[Row]) -> Row | None:
+        if table.merge is not None and rows:
+            return reduce(table.merge, rows)
+        self._refuse_split(table, key, len(rows))
+        return rows[0] if rows else None
 
-def _merged(table: Table, rows: Iterable[Row]) -> Row | None:
-    merged: Row | None = None
-    for row in rows:
-        merged = row if merged is None else (table.merge(merged, row) if table.merge else row)
-    return merged
+    def _refuse_split(self, table: Table, key: str, slices: int) -> None:
+        """A row of a table without a merge is made of one partition's events."""
+        if table.merge is None and slices > 1:
+            raise EventfoldError(
+                f"{self.projection.name!r} has the row {key!r} of {table.name!r} in {slices} partitions, since events of its "
+                "key lie in so many: without a `merge` they cannot become one row (docs/schemas.md)"
+            )

@@ -14,7 +14,7 @@ import orjson
 from redis import Redis
 
 from eventfold.schemas.errors import EventfoldError, NotFoundError
-from eventfold.store.builds import KEPT, LIVE, Build, Generation, new_build, parse_entry, parse_pointer, pointer
+from eventfold.store.builds import KEPT, LIVE, Build, Generation, chosen, new_build, parse_entry, parse_pointer, pointer
 from eventfold.store.slice_store import SliceStore
 
 # Writes the pointer and some entries, if the pointer is still the one that was seen, the entry that must be there is, and
@@ -38,13 +38,14 @@ return 'done'
 """
 # Moves an entry to those whose slices are being deleted, unless it is live.
 _RETIRE = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then
+local live = redis.call('GET', KEYS[1])
+if live and cjson.decode(live)['generation'] == ARGV[1] then
   return 0
 end
-local entry = redis.call('HGET', KEYS[2], ARGV[2])
+local entry = redis.call('HGET', KEYS[2], ARGV[1])
 if entry then
-  redis.call('HSET', KEYS[3], ARGV[2], entry)
-  redis.call('HDEL', KEYS[2], ARGV[2])
+  redis.call('HSET', KEYS[3], ARGV[1], entry)
+  redis.call('HDEL', KEYS[2], ARGV[1])
 end
 return 1
 """
@@ -77,10 +78,7 @@ class Generations:
         return self._entries(projection, self._registry(projection))
 
     def ensure(self, projection: str, version: int, partitions: Mapping[str, int], parts: Sequence[str]) -> Generation:
-        """The live generation; the first daemon to ask makes one.
-
-        OtherVersionError when the live one was made by another version, EventfoldError when for another number of partitions.
-        """
+        """The live generation; the first daemon to ask makes one. OtherVersionError when another version made the live one."""
         found = self.live(projection)
         if found is None:
             build = new_build(projection, version, partitions, parts, LIVE)
@@ -93,8 +91,16 @@ class Generations:
                 f"the live generation of {projection!r} was made by version {found.version} of the projection, this is "
                 f"version {version}: nothing is written until `eventfold replay {projection}` has built the new one"
             )
-        check_partitions(found, partitions)
         return found
+
+    def widen(self, live: Generation, partitions: Mapping[str, int]) -> None:
+        """Let a generation have slices of partitions that were added to its topics, if it still is live, and as it is given.
+
+        NotFoundError when it is not among the generations.
+        """
+        build = chosen(self.all(live.projection), live.id)
+        wider = replace(build, generation=replace(live, partitions=dict(partitions)))
+        self._set(live.projection, pointer(live), wider.generation, [wider], there=live.id)
 
     def begin(self, build: Build) -> None:
         """Enter a build that is not live."""
@@ -126,7 +132,7 @@ class Generations:
         """
         projection = build.generation.projection
         keys = [self._key(projection), self._registry(projection), self._dropped(projection)]
-        if not self._retire(keys=keys, args=[pointer(build.generation), build.id]):
+        if not self._retire(keys=keys, args=[build.id]):
             return False
         self._delete(build, store)
         return True
@@ -171,12 +177,3 @@ class Generations:
 
     def _dropped(self, projection: str) -> str:
         return f"{{{self._prefix}{projection}}}:dropped"
-
-
-def check_partitions(generation: Generation, partitions: Mapping[str, int]) -> None:
-    """EventfoldError when the topics have other partitions than the generation was made for."""
-    if dict(generation.partitions) != dict(partitions):
-        raise EventfoldError(
-            f"the live generation of {generation.projection!r} was folded from {dict(generation.partitions)} partitions, now "
-            f"there are {dict(partitions)}: the partitions of a log never change in place"
-        )

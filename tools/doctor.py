@@ -22,6 +22,7 @@ from eventfold.store.connection import RedisError
 from eventfold.store.heartbeats import daemons
 from eventfold.store.server import Server
 from eventfold.store.slice_store import SliceStore
+from eventfold.tools.added_partitions import added_partitions
 from eventfold.tools.retention import faults, foreign_faults
 from eventfold.tools.run_cli import json_option, pass_runtime
 from eventfold.tools.show import show
@@ -65,6 +66,7 @@ def examine(runtime: Runtime) -> Iterator[Finding]:
             yield from _topics(runtime, name)
         for name in sorted({of.topic for projection in runtime.projections.values() for of in projection.foreign}):
             yield from _foreign(runtime, runtime.names.topic(name))
+        yield from _each("partitions", lambda: added_partitions(runtime), "as many as were folded")
     yield from _daemons(runtime)
     yield from _local_stack()
 

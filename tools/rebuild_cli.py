@@ -196,7 +196,7 @@ def generations(runtime: Runtime, name: str, as_json: bool) -> None:
                 "version": build.generation.version,
                 "whole": build.whole,
                 "offsets": {f"{t}/{p}": offset for (t, p), offset in offsets.items()} if as_json else sum(offsets.values()),
-                "behind": sum(max(0, end - offsets[place]) for place, end in ends.items()),
+                "behind": sum(max(0, end - offsets.get(place, 0)) for place, end in ends.items()),
                 "size_bytes": sum(job.store.size(slice_, build.parts) for slice_ in build.generation.slices()),
                 "made": iso(build.made // 1000 * 1000),
                 "age_s": (now - build.made) // 1000,

@@ -22,9 +22,12 @@ def faults(topics: Topics, names: Names, domain: str, *, decides: bool) -> list[
         return [f"missing: {', '.join(missing)}; run `eventfold topics create`"]
     configs = {name: topics.config(name) for name in wanted}
     wrong = [fault for name, settings in wanted.items() for fault in wrong_settings(name, settings, configs[name])]
+    letters = found.pop(names.dead_letters(domain)).partitions
     counts = {name: info.partitions for name, info in found.items()}
     if len(set(counts.values())) != 1:
         wrong.append(f"must have the same number of partitions: {counts}")
+    elif letters < counts[names.events(domain)]:
+        wrong.append(f"{names.dead_letters(domain)} has {letters} partitions, it must have as many as the others: {counts}")
     starts = topics.starts([(names.events(domain), p) for p in range(counts[names.events(domain)])])
     wrong += [f"{topic}/{p} begins at offset {offset}, not at 0" for (topic, p), offset in starts.items() if offset]
     if decides:

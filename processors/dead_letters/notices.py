@@ -8,7 +8,7 @@ from functools import cached_property
 from eventfold.kafka.domain_topics import LARGEST_RECORD
 from eventfold.kafka.publisher import Publisher, PublishError
 from eventfold.kafka.settings import KafkaSettings
-from eventfold.kafka.topics import Topics
+from eventfold.kafka.topics import TopicInfo, Topics
 from eventfold.processors.dead_letters.letters import Letter
 from eventfold.schemas.errors import EventfoldError, Transient
 from eventfold.schemas.names import Names
@@ -53,9 +53,13 @@ def check_topics(kafka: KafkaSettings, names: Names, sources: Sequence[str]) -> 
     notices, topics = Notices(kafka, names), Topics(kafka)
     infos = topics.describe(list(dict.fromkeys([*sources, *map(notices.topic_of, sources)])))
     for source in sources:
-        letters = infos[notices.topic_of(source)]
-        if letters.partitions < infos[source].partitions:
-            raise EventfoldError(
-                f"the topic {letters.name!r} has {letters.partitions} partitions, but {source!r} has "
-                f"{infos[source].partitions}, and a dead letter goes to the partition of its origin: give it as many"
-            )
+        refuse_fewer(infos[notices.topic_of(source)], infos[source])
+
+
+def refuse_fewer(letters: TopicInfo, source: TopicInfo) -> None:
+    """EventfoldError when a dead-letter topic has fewer partitions than a topic whose letters it takes."""
+    if letters.partitions < source.partitions:
+        raise EventfoldError(
+            f"the topic {letters.name!r} has {letters.partitions} partitions, but {source.name!r} has {source.partitions}, and "
+            "a dead letter goes to the partition of its origin: give it as many (more do no harm there)"
+        )

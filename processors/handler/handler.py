@@ -220,17 +220,17 @@ class Handler:
     # -- at rest -----------------------------------------------------------------------------------------------------
 
     def look(self, metadata: Any | None) -> int:
-        """Notice, before the next command does, that Redis lost a ledger; and topics that were made anew."""
+        """Notice, before the next command does, that Redis lost a ledger; topics made anew, and partitions that were added."""
         handled = self._settle()
         slices = {
             (slice_.id.topic, slice_.id.partition): slice_
             for ledger in self._ledgers.values()
             for slice_ in (ledger.events, ledger.refusals)
         }
+        if self._watch.due():
+            self._handover.check(self._watch.topics(slices, self._handover.topics))
         if not slices:
             return handled
-        if self._watch.due():
-            self._watch.topics(slices)
         if self._handover.lost():
             raise LedgerLost("Redis lost the ledgers")
         if changed := self._watch.changed(slices):

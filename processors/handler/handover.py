@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 
 import structlog
@@ -12,11 +12,13 @@ import structlog
 from eventfold.kafka.consumer import BatchConsumer
 from eventfold.kafka.range_reader import RangeReader
 from eventfold.kafka.topics import Topics
+from eventfold.processors.dead_letters.notices import refuse_fewer
 from eventfold.processors.handler.ledger import Ledger, LedgerLost
 from eventfold.processors.open_slice import OpenSlice, begun, opened
+from eventfold.processors.sources import RESTORE, PartitionsAddedError, refuse_added
 from eventfold.producers.domain import Domain
 from eventfold.schemas.codec import Codec
-from eventfold.schemas.errors import EventfoldError, Transient
+from eventfold.schemas.errors import Transient
 from eventfold.schemas.names import Names
 from eventfold.schemas.record import Place, Record
 from eventfold.store.builds import Generation
@@ -73,10 +75,12 @@ class HandOver:
         self._dead_letters = names.dead_letters(domain.name)
         self._generation: Generation | None = None
         self._begun: dict[Place, Outcome] = {}
+        self.topics = [self._commands, self._events, self._refusals]
         self.partitions = self._checked_partitions()
 
     def take(self, commands: BatchConsumer, partitions: list[int]) -> dict[int, tuple[Ledger, int]]:
         """The ledger of each partition, complete, and the offset of its next command."""
+        self.check({name: topic.partitions for name, topic in self._topics.describe(self.topics).items()})
         places = [(self._commands, partition) for partition in partitions]
         committed = commands.committed(places)
         earliest = self._topics.starts(places)
@@ -95,11 +99,18 @@ class HandOver:
         live = self._generations.live(ledger_name(self._domain))
         return self._generation is not None and (live is None or live.id != self._generation.id)
 
+    def check(self, now: Mapping[str, int]) -> None:
+        """PartitionsAddedError when one of the topics has not as many partitions as when this handler began."""
+        refuse_added("this handler began", dict.fromkeys(self.topics, self.partitions), now)
+
     def _checked_partitions(self) -> int:
-        info = self._topics.describe([self._commands, self._events, self._refusals, self._dead_letters])
-        counts = {name: topic.partitions for name, topic in info.items()}
+        info = self._topics.describe([*self.topics, self._dead_letters])
+        counts = {name: info[name].partitions for name in self.topics}
         if len(set(counts.values())) != 1:
-            raise EventfoldError(f"a domain's topics must have the same number of partitions: {counts}")
+            raise PartitionsAddedError(
+                f"a domain's topics must have the same number of partitions: {counts}; where some were added, {RESTORE}"
+            )
+        refuse_fewer(info[self._dead_letters], info[self._commands])
         return counts[self._events]
 
     def _ledgers(self, partitions: list[int]) -> dict[int, Ledger]:
@@ -107,6 +118,7 @@ class HandOver:
         counts = dict.fromkeys((self._events, self._refusals), self.partitions)
         version = self._domain.decider.version
         generation = self._generations.ensure(ledger_name(self._domain), version, counts, PARTS)
+        refuse_added("this domain's commands were decided", generation.partitions, counts)
         if self._generation is not None and self._generation.id != generation.id:
             for slice_ in self._generation.slices():
                 self._store.drop(slice_, PARTS)

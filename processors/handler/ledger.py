@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from eventfold.processors.open_slice import OpenSlice, place_of
+from eventfold.processors.sources import RESTORE
 from eventfold.producers.decider import Decider, State
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.envelope import as_mapping
@@ -116,7 +117,7 @@ class Ledger:
             if not version and partition_of(key, self._partitions) != record.partition():
                 raise LogError(
                     f"{place_of(record)}: the key belongs to partition {partition_of(key, self._partitions)} of "
-                    f"{self._partitions}: did the number of partitions change? It must never, in place"
+                    f"{self._partitions}: were partitions added to the topic? Then {RESTORE}"
                 )
             self._evolve_stored(key, version + 1, state, codec, record)
             cause = as_mapping(record.headers()).get("ce_causationid")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +11,7 @@ from eventfold.kafka.range_reader import RangeReader
 from eventfold.kafka.settings import KafkaSettings
 from eventfold.kafka.topics import TopicInfo, Topics
 from eventfold.processors.projector.one_by_one import placed
+from eventfold.processors.sources import refuse_added_since
 from eventfold.projections.index import Indexed, LogIndex
 from eventfold.projections.past import Aggregate
 from eventfold.projections.projection import Projection
@@ -20,7 +22,8 @@ from eventfold.schemas.event import Event
 from eventfold.schemas.names import Names
 from eventfold.schemas.partitioner import partition_of
 from eventfold.schemas.record import Place, Record
-from eventfold.store.connection import Redis
+from eventfold.store.connection import Redis, RedisError
+from eventfold.store.generations import Generations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +40,8 @@ class History:
 
     What an index knows is read offset by offset; what lies behind the index, up to the end of what is committed, is
     scanned. So an answer is whole whether the index is up to date, behind, or not there, and only its speed differs.
-    Redis is asked only where there is an index.
+    Redis is needed only where there is an index. Where it answers, partitions that were added to a topic since it was folded
+    are refused: the events of a key may not lie where it hashes to now.
     """
 
     def __init__(
@@ -49,13 +53,17 @@ class History:
         codec: Callable[[], Codec],
         domains: Iterable[str],
         indexes: Callable[[], Mapping[str, Projection]],
+        owners: Callable[[str], Iterable[str]],
     ) -> None:
+        """owners: whose generations fold a topic (without the prefix), projections and ledgers of handlers."""
         self._kafka = kafka
         self._redis = redis
         self._names = names
         self._codec = codec
         self._domains = list(domains)
         self._indexes = indexes
+        self._owners = owners
+        self._generations = Generations(redis, names.prefix)
         self._log = RangeReader(kafka, names.topic("eventfold.history"))
 
     @property
@@ -89,6 +97,7 @@ class History:
         """The committed records under `key` in the partition that it belongs to; `topic` without the prefix."""
         name, raw = self._names.topic(topic), key.encode()
         info = self._topics.describe([name])[name]
+        self._refuse_added(topic, info)
         place = (name, partition_of(raw, info.partitions))
         end = self._topics.ends([place], committed=True)[place]
         index = self._index(topic)
@@ -134,6 +143,10 @@ class History:
                 return record
             starts[place] = known.until
         return None
+
+    def _refuse_added(self, topic: str, info: TopicInfo) -> None:
+        with suppress(RedisError):
+            refuse_added_since(self._generations, self._owners(topic), {info.name: info.partitions})
 
     def _topic(self, domain: str) -> str:
         if domain not in self._domains:

@@ -13,6 +13,7 @@ from eventfold.processors.projector.one_by_one import OneByOne
 from eventfold.processors.projector.parking import Parking
 from eventfold.processors.projector.reading import Reading
 from eventfold.processors.projector.writer import Write, Writer
+from eventfold.processors.sources import refuse_misplaced
 from eventfold.projections.feed import fed
 from eventfold.projections.fold import Fold, FoldError
 from eventfold.projections.projection import Projection
@@ -68,12 +69,14 @@ class Folding:
         self._notices = notices
         self._steps = Steps(projection)
         self._folds: dict[Place, Fold] = {}
+        self._partitions: Mapping[str, int] = {}
         self.slices: dict[Place, OpenSlice] = {}
         self.parked: dict[Place, dict[bytes, Mark]] = {}
         """What is parked in each slice, as written or being written."""
 
     def open(self, generation: Generation, progress: Mapping[Place, Progress], topics: Topics) -> dict[Place, int]:
         """Take slices up where they stand, and say where to read from; LogError when the log is another one."""
+        self._partitions = generation.partitions
         known = {place: self._known(stored) for place, stored in progress.items()}
         slices = opened({place: generation.slice(*place) for place in progress}, known, topics)
         self.slices |= slices
@@ -97,13 +100,16 @@ class Folding:
 
     def fold(self, place: Place, records: Sequence[Record], end: int | None, parks: Parks = never) -> Write | None:
         """Fold records that are not folded yet, and move to `end`; DecodeError or FoldError at the first bad one that is not
-        to be parked.
+        to be parked, PartitionsAddedError when a slice that begins shows that keys do not belong where they lie.
 
         None when there is nothing to write. After an error no row is held, all that was begun is written, and the slice is as
         this process wrote it: Overtaken when it is not, since where rows are gone any event is a bad one.
         """
         slice_, changes, parking = self.slices[place], Changes(), None
         if records:
+            if slice_.progress.last_offset is None and self._projection.whole_rows and not self._reading.is_foreign(place[0]):
+                # Only here: what was folded of a partition before was folded from as many of them as there are.
+                refuse_misplaced(records, self._partitions[place[0]])
             taken = folded = self._reading.taken(records)
             marks_ = self.parked[place]
             if marks_:

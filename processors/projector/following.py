@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Protocol
 
+from eventfold.kafka.topics import Topics
+from eventfold.processors.sources import PartitionsAddedError, Sources, added
 from eventfold.projections.projection import Projection
 from eventfold.schemas.errors import EventfoldError
 from eventfold.schemas.record import Place
@@ -37,18 +39,37 @@ class Followed(Protocol):
 
 
 class Live:
-    """The live generation of a projection; the first to ask makes one. OtherVersionError when it is of another version."""
+    """The live generation of a projection; the first to ask makes one, and gives it the partitions that were added since.
+
+    OtherVersionError when it is of another version, PartitionsAddedError when it may not have them.
+    """
 
     live = True
 
-    def __init__(self, projection: Projection, generations: Generations, partitions: Callable[[], Mapping[str, int]]) -> None:
+    def __init__(
+        self,
+        projection: Projection,
+        generations: Generations,
+        sources: Sources,
+        topics: Topics,
+        check_letters: Callable[[], None],
+    ) -> None:
+        """check_letters: raises where the dead letters of some partitions would have nowhere to go."""
         self._projection = projection
         self._generations = generations
-        self._partitions = partitions
+        self._sources = sources
+        self._topics = topics
+        self._check_letters = check_letters
 
     def generation(self) -> Generation:
-        projection = self._projection
-        return self._generations.ensure(projection.name, projection.version, self._partitions(), projection.parts)
+        projection, now = self._projection, self._sources.partitions(self._topics)
+        while True:
+            found = self._generations.ensure(projection.name, projection.version, now, projection.parts)
+            if not self._sources.lacks(found, now):
+                return found
+            self._check_letters()
+            # Of several that do this one is first, and the next look finds what it wrote.
+            self._generations.widen(found, now)
 
     def still(self, generation: Generation) -> bool:
         live = self._generations.live(generation.projection)
@@ -63,14 +84,21 @@ class Kept:
 
     live = False
 
-    def __init__(self, build: Build, generations: Generations) -> None:
+    def __init__(self, build: Build, generations: Generations, sources: Sources, topics: Topics) -> None:
         self._build = build
         self._generations = generations
+        self._sources = sources
+        self._topics = topics
 
     def generation(self) -> Generation:
-        if not self.still(self._build.generation):
-            raise RetiredError(f"the generation {self._build.id} of {self._build.generation.projection!r} is not kept any more")
-        return self._build.generation
+        kept = self._build.generation
+        if not self.still(kept):
+            raise RetiredError(f"the generation {kept.id} of {kept.projection!r} is not kept any more")
+        if grown := added(kept.partitions, self._sources.partitions(self._topics)):
+            raise PartitionsAddedError(
+                f"partitions were added to {', '.join(grown)} since the generation {kept.id} of {kept.projection!r} was live"
+            )
+        return kept
 
     def still(self, generation: Generation) -> bool:
         builds = self._generations.all(generation.projection)

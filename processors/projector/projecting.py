@@ -20,6 +20,7 @@ from eventfold.processors.projector.following import Followed, Kept, Live, Retir
 from eventfold.processors.projector.projector import Projector
 from eventfold.processors.projector.reading import Reading
 from eventfold.processors.runtime import Runtime
+from eventfold.processors.sources import Sources
 from eventfold.projections.projection import Projection
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.errors import EventfoldError, UsageError
@@ -51,6 +52,7 @@ class Projecting:
         self._stop = stop
         self._store = SliceStore(runtime.redis)
         self._generations = Generations(runtime.redis, runtime.names.prefix)
+        self._sources = Sources(projection, runtime.names)
         self._log = log.bind(projection=projection.name)
         self._daemon = Daemon(runtime, "projector", projection.name, self._log)
 
@@ -59,13 +61,12 @@ class Projecting:
         runtime, projection = self._runtime, self._projection
         with self._daemon.alive() as heartbeat:
             # A Kafka that is away at the start, a topic or a partition that is not there: said before anything is made.
-            partitions = self._partitions(Topics(runtime.kafka))
+            partitions = self._sources.partitions(Topics(runtime.kafka))
             _places(partitions, self._pinned or ())
-            if may_park(projection.on_failure):
-                check_topics(runtime.kafka, runtime.names, list(partitions))
+            self._check_letters()
             while not self._stop.is_set():
                 topics = Topics(runtime.kafka)
-                follow = Live(projection, self._generations, lambda topics=topics: self._partitions(topics))  # type: ignore[misc]
+                follow = Live(projection, self._generations, self._sources, topics, self._check_letters)
                 try:
                     # Asked before the group is joined: a member of another version would take partitions and not fold them.
                     patiently(follow.generation, self._stop)
@@ -96,7 +97,8 @@ class Projecting:
     def _keep(self, build: Build) -> None:
         """Feed one generation until it is no longer kept. What is wrong with it must not end the daemon."""
         runtime, ended = self._runtime, threading.Event()
-        follow, topics = Kept(build, self._generations), Topics(runtime.kafka)
+        topics = Topics(runtime.kafka)
+        follow = Kept(build, self._generations, self._sources, topics)
         watcher = threading.Thread(target=self._until_retired, args=(build, ended), daemon=True)
         watcher.start()
         group = runtime.names.replay_group(self._projection.name, build.id)
@@ -127,7 +129,7 @@ class Projecting:
     def _run(self, follow: Followed, topics: Topics, group: str, pulse: Pulse, stop: threading.Event) -> None:
         """One projector, from its first partitions until `stop` is set."""
         runtime = self._runtime
-        partitions = patiently(lambda: self._partitions(topics), stop)
+        partitions = patiently(lambda: self._sources.partitions(topics), stop)
 
         def projector(consumer: BatchConsumer) -> Projector:
             return Projector(
@@ -149,9 +151,9 @@ class Projecting:
 
         self._daemon.work(projector, group=group, join=join, pulse=pulse, stop=stop)
 
-    def _partitions(self, topics: Topics) -> dict[str, int]:
-        sources = [self._runtime.names.topic(topic) for topic in self._projection.topics]
-        return {name: info.partitions for name, info in topics.describe(sources).items()}
+    def _check_letters(self) -> None:
+        if may_park(self._projection.on_failure):
+            check_topics(self._runtime.kafka, self._runtime.names, self._sources.names)
 
     def _wait(self, heartbeat: Heartbeat, why: str) -> None:
         """Until the live generation is of this version, or there is none."""

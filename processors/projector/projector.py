@@ -20,6 +20,7 @@ from eventfold.processors.projector.folding import Folding, Overtaken
 from eventfold.processors.projector.following import Followed, RetiredError, stored
 from eventfold.processors.projector.reading import Reading
 from eventfold.processors.projector.writer import Write
+from eventfold.processors.sources import added
 from eventfold.processors.stalls import Stalls
 from eventfold.processors.watch import Watch
 from eventfold.projections.fold import FoldError
@@ -113,6 +114,8 @@ class Projector:
         deadline = time.monotonic() + HOLD_MS / 1000 + 1
         while not self._stop.is_set():
             generation = self._follow.generation()
+            if unknown := [place for place in places if place[1] >= generation.partitions[place[0]]]:
+                raise Transient(f"Kafka assigned partitions that it does not tell of yet: {named(unknown)}")
             progress = begun(self._store, {place: generation.slice(*place) for place in places}, self._projection.parts)
             if not self._follow.live and any(of.revision == 0 for of in progress.values()):
                 raise RetiredError(f"slices of the generation {generation.id} of {generation.projection!r} are gone")
@@ -210,10 +213,14 @@ class Projector:
         self._consumer.pause([place])
 
     def look(self, metadata: Any | None) -> int:
-        """Notice that a slice is no longer as it was left: an emptied Redis, another writer, a topic made anew."""
+        """Notice that a slice is no longer as it was left, that a topic was made anew, or that partitions were added to one."""
         written = self._settle()
         if self._watch.due():
-            self._watch.topics(self._folding.slices)
+            now = self._watch.topics(self._folding.slices)
+            if self._generation is not None and added(self._generation.partitions, now):
+                # They are taken, or this projector ends with the reason why not.
+                wider = self._follow.generation()
+                self._generation = wider if wider.id == self._generation.id else self._generation
             # The group's offsets follow each write without waiting; one that was lost is made good here.
             self._tell({place: slice_.progress.offset for place, slice_ in self._folding.slices.items()})
         if self._generation is not None and not self._follow.still(self._generation):

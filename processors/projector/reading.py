@@ -44,6 +44,10 @@ class Reading:
         self._decode = codec.reader(projection.reads)
         self._foreign = {names.topic(of.topic): _Taking(of, projection, codec) for of in projection.foreign}
 
+    def is_foreign(self, topic: str) -> bool:
+        """Whether others write a topic (with the prefix)."""
+        return topic in self._foreign
+
     def taken(self, records: Sequence[Record]) -> Sequence[Record]:
         """Of records of one topic those that are events, under the keys of these; of our own topics just the records."""
         foreign = self._foreign.get(records[0].topic() or "") if self._foreign and records else None

@@ -14,6 +14,7 @@ from eventfold.kafka.range_reader import RangeReader
 from eventfold.kafka.topics import Topics
 from eventfold.kafka.transactions import Transactions
 from eventfold.processors.daemon import Daemon
+from eventfold.processors.dead_letters.notices import refuse_fewer
 from eventfold.processors.projector.projecting import Projecting
 from eventfold.processors.reactor.deadlines import Deadlines
 from eventfold.processors.reactor.emitting import Emitter
@@ -25,7 +26,6 @@ from eventfold.processors.reactor.timers import timers_name
 from eventfold.processors.runtime import Runtime
 from eventfold.producers.process_manager import ProcessManager
 from eventfold.schemas.codec import Codec
-from eventfold.schemas.errors import EventfoldError
 from eventfold.store.generations import Generations
 from eventfold.store.slice_store import SliceStore
 
@@ -114,9 +114,7 @@ class Managing:
         """A letter goes to its origin's partition, so there must be as many."""
         info = topics.describe(sorted({*self.dead_letters, *self.dead_letters.values()}))
         for source, letters in self.dead_letters.items():
-            if info[source].partitions != info[letters].partitions:
-                counts = {name: info[name].partitions for name in (source, letters)}
-                raise EventfoldError(f"a domain's topics must have the same number of partitions: {counts}")
+            refuse_fewer(info[letters], info[source])
 
 
 def _partitions(topics: Topics) -> Callable[[str], int]:

@@ -9,9 +9,13 @@ import structlog
 
 from eventfold.kafka.consumer import BatchConsumer
 from eventfold.kafka.topics import TopicInfo, Topics
+from eventfold.processors.sources import refuse_added
 from eventfold.schemas.errors import LogError
 from eventfold.schemas.record import Place
 
+# Names in a note that no topic can have.
+_KNOWN = "known"
+_PARTITIONS = "partitions:"
 log = structlog.get_logger("process-manager")
 
 
@@ -32,7 +36,7 @@ class Resuming:
     """Takes partitions up for one group.
 
     Beside each offset the group remembers the ids of ALL topics, since Kafka forgets the offsets of a topic that is
-    deleted, and with them that it was another one.
+    deleted, and with them that it was another one; and how many partitions each had.
     """
 
     def __init__(self, topics: Topics, group: str, sources: Collection[str], expiring: Collection[str]) -> None:
@@ -41,43 +45,42 @@ class Resuming:
         self._sources = sorted(sources)
         self._expiring = frozenset(expiring)
         self._ids: dict[str, str] = {}
+        self._partitions: dict[str, int] = {}
 
     def take(self, consumer: BatchConsumer, places: Collection[Place]) -> dict[Place, Stand]:
         """Where each partition stands.
 
         LogError when a topic was deleted and made again, was cut short, or no longer reaches back to where to go on; of a
-        topic that is expiring, what is gone by age is not missed.
+        topic that is expiring, what is gone by age is not missed. PartitionsAddedError when it has more of them than it had.
         """
         info = self._topics.describe(self._sources)
         noted = consumer.noted([(name, p) for name, topic in info.items() for p in range(topic.partitions)])
-        self._check_ids(info, [note for _, note in noted.values()])
+        for note in {note for _, note in noted.values()}:
+            self._check(info, _ids(note), _partitions(note))
+        self._check(info, {}, self._partitions)
+        self._partitions = {name: topic.partitions for name, topic in info.items()}
         self._ids = {name: topic.id for name, topic in info.items()}
         starts, ends = self._topics.starts(places), self._topics.ends(places, committed=False)
         return {place: self._stand(place, noted.get(place), starts[place], ends[place]) for place in places}
 
     def check(self) -> None:
-        """LogError when a topic was deleted and made again meanwhile."""
-        info = self._topics.describe(self._sources)
-        for name, id_ in self._ids.items():
-            self._check_id(info[name], id_)
+        """LogError when a topic was deleted and made again meanwhile, PartitionsAddedError when it has more partitions."""
+        self._check(self._topics.describe(self._sources), self._ids, self._partitions)
 
     def note(self, stand: Stand) -> str:
         """What the group is to remember beside an offset."""
-        known = [f"known={stand.known}"] if stand.known > stand.offset else []
-        return " ".join([*known, *(f"{name}={id_}" for name, id_ in self._ids.items())])
+        known = {_KNOWN: stand.known} if stand.known > stand.offset else {}
+        counts = {_PARTITIONS + name: count for name, count in self._partitions.items()}
+        return " ".join(f"{name}={value}" for name, value in {**known, **self._ids, **counts}.items())
 
-    def _check_ids(self, info: Mapping[str, TopicInfo], notes: Collection[str]) -> None:
-        for note in set(notes):
-            for name, id_ in _read(note).items():
-                if name in info:
-                    self._check_id(info[name], id_)
-
-    def _check_id(self, topic: TopicInfo, id_: str) -> None:
-        if topic.id != id_:
-            raise LogError(
-                f"the topic {topic.name!r} was deleted and made again (its id is {topic.id}, reacted to was {id_}): to begin "
-                f"with the new log, delete the consumer group {self._group!r}"
-            )
+    def _check(self, info: Mapping[str, TopicInfo], ids: Mapping[str, str], partitions: Mapping[str, int]) -> None:
+        for name, id_ in ids.items():
+            if name in info and (topic := info[name]).id != id_:
+                raise LogError(
+                    f"the topic {name!r} was deleted and made again (its id is {topic.id}, reacted to was {id_}): to begin "
+                    f"with the new log, delete the consumer group {self._group!r}"
+                )
+        refuse_added(f"{self._group!r} reacted to it", partitions, {name: topic.partitions for name, topic in info.items()})
 
     def _stand(self, place: Place, noted: tuple[int, str] | None, start: int, end: int) -> Stand:
         where, expires = f"{place[0]}/{place[1]}", place[0] in self._expiring
@@ -94,10 +97,21 @@ class Resuming:
             if not expires:
                 raise LogError(f"{where}: the log begins at offset {start}, but reacted to is only up to {offset}")
             log.warning("refusals expired unread", topic=place[0], partition=place[1], from_=offset, to=start)
-        return Stand(offset=max(offset, start), known=int(_read(note, "known").get("known", "0")))
+        return Stand(offset=max(offset, start), known=int(_read(note).get(_KNOWN, "0")))
 
 
-def _read(note: str, only: str = "") -> dict[str, str]:
+def _read(note: str) -> dict[str, str]:
     """The pairs of a note; one that something else wrote has none."""
     pairs = [part.partition("=") for part in note.split() if "=" in part]
-    return {name: value for name, _, value in pairs if (name == only if only else name != "known")}
+    return {name: value for name, _, value in pairs}
+
+
+def _ids(note: str) -> dict[str, str]:
+    """The ids in a note, by topic."""
+    return {name: value for name, value in _read(note).items() if name != _KNOWN and not name.startswith(_PARTITIONS)}
+
+
+def _partitions(note: str) -> dict[str, int]:
+    """How many partitions each topic had, by a note."""
+    pairs = _read(note).items()
+    return {name.removeprefix(_PARTITIONS): int(value) for name, value in pairs if name.startswith(_PARTITIONS)}

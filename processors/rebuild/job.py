@@ -20,6 +20,7 @@ from eventfold.processors.rebuild.builder import BULK, Builder, Targets, Throttl
 from eventfold.processors.rebuild.display import Display
 from eventfold.processors.rebuild.workers import Workers, shared
 from eventfold.processors.runtime import Runtime
+from eventfold.processors.sources import PartitionsAddedError, Sources
 from eventfold.projections.projection import Projection
 from eventfold.schemas.errors import INTERRUPTED, EventfoldError, NotFoundError
 from eventfold.schemas.record import Place
@@ -73,6 +74,7 @@ class Job:
         self.stop = stop
         self.store = SliceStore(runtime.redis)
         self.generations = Generations(runtime.redis, runtime.names.prefix)
+        self.sources = Sources(projection, runtime.names)
         self.topics = Topics(runtime.kafka)
         self.meter = Meter(time.monotonic())
 
@@ -85,8 +87,7 @@ class Job:
     @cached_property
     def partitions(self) -> dict[str, int]:
         """Of each topic, with the prefix."""
-        sources = [self.runtime.names.topic(topic) for topic in self.projection.topics]
-        return {name: info.partitions for name, info in self.topics.describe(sources).items()}
+        return self.sources.partitions(self.topics)
 
     @property
     def places(self) -> list[Place]:
@@ -103,12 +104,17 @@ class Job:
         return found[0]
 
     def needed_live(self) -> Build:
-        """The live generation; NotFoundError when there is none."""
+        """The live generation; NotFoundError when there is none, PartitionsAddedError when it lacks partitions."""
         live = self.live()
         if live is None:
             raise NotFoundError(
                 f"the read model {self.projection.name!r} was never built: start it with "
                 f"`eventfold run projector {self.projection.name}`, or build it with `eventfold replay {self.projection.name}`"
+            )
+        if self.sources.lacks(live.generation, self.partitions):
+            raise PartitionsAddedError(
+                f"the live generation {live.id} of {self.projection.name!r} does not have the partitions that were added to "
+                "its topics: its projector takes them as it runs, and `eventfold replay` builds a generation that has them"
             )
         return live
 
@@ -127,8 +133,9 @@ class Job:
         self.generations.sweep(self.projection.name, self.store, int(time.time() * 1000))
 
     def goal(self, live: Build | None) -> dict[Place, int]:
-        """Where to fold to: where the live generation is now; where there is none, the end of the log."""
-        return self.ends() if live is None else self.offsets(live.generation)
+        """Where to fold to: where the live generation is now; where that has no such slice, the end of the log."""
+        now = {} if live is None else self.offsets(live.generation)
+        return now if now.keys() >= {*self.places} else {**self.ends(), **now}
 
     def begin(self, state: str, first: Targets, last: Targets, expires: int | None = None) -> Build:
         """Enter a new generation and its slices."""

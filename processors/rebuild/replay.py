@@ -97,6 +97,9 @@ class Replay:
             if may_park(self._job.projection.on_failure):
                 check_topics(self._job.runtime.kafka, self._job.runtime.names, list(self._job.partitions))
             live = self._job.live()
+            if live is not None:
+                # What it may take is taken by the new generation; else no fold of this log can be right.
+                self._job.sources.lacks(live.generation, self._job.partitions)
             self._refuse_wish(live)
             self._job.sweep()
             build = self._build()
@@ -179,6 +182,11 @@ class Replay:
                     f"the replay {build.id} was begun by version {build.generation.version} of {name!r}, this is version "
                     f"{job.projection.version}: drop it with `eventfold replay {name} --abort`"
                 )
+            if build.generation.partitions != job.partitions:
+                raise UsageError(
+                    f"the replay {build.id} was begun when the topics of {name!r} had other partitions: drop it with "
+                    f"`eventfold replay {name} --abort`, and begin anew"
+                )
             job.prepare(build)
             job.display.say(f"going on with {build.id}")
             return build
@@ -226,6 +234,7 @@ class Replay:
     def _compare(self, live: Build, build: Build, builder: Builder) -> None:
         job = self._job
         job.display.say("comparing with the live generation")
+        there = job.offsets(live.generation)
         comparing = Comparing(
             job.projection,
             live,
@@ -236,7 +245,7 @@ class Replay:
             stopped=job.stopped,
         )
         self._comparing = comparing
-        for place in job.places:
+        for place in [place for place in job.places if place in there]:
             comparing.slice(place, read=False)
 
     def _pass_by(self, builder: Builder, live: Build | None) -> None:
@@ -245,11 +254,12 @@ class Replay:
         if live is None:
             return
         before, ends = job.offsets(live.generation), job.ends()
-        if all(before[place] >= ends[place] for place in job.places):
+        places = [place for place in job.places if place in before]
+        if all(before[place] >= ends[place] for place in places):
             return
         job.stop.wait(_STILL_S)
         after = job.offsets(live.generation)
-        still = {place: ends[place] for place in job.places if before[place] == after[place] < ends[place]}
+        still = {place: ends[place] for place in places if before[place] == after[place] < ends[place]}
         if still:
             job.advance(builder, {**builder.offsets(), **still})
 

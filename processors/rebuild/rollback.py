@@ -6,6 +6,7 @@ import time
 
 from eventfold.processors.rebuild.job import Job
 from eventfold.processors.rebuild.switching import NotYet, Switched, switch
+from eventfold.processors.sources import PartitionsAddedError, added
 from eventfold.schemas.errors import EventfoldError, NotFoundError
 from eventfold.schemas.record import Place
 from eventfold.store.builds import KEPT, Build
@@ -27,6 +28,11 @@ def rollback(job: Job, *, keep_ms: int, stale: bool) -> tuple[Build, Switched]:
         if not kept:
             raise NotFoundError(f"no generation of {job.projection.name!r} is kept: there is nothing to go back to")
         to = kept[-1]
+        if lacking := added(to.generation.partitions, live.generation.partitions):
+            raise PartitionsAddedError(
+                f"partitions were added to {', '.join(lacking)} since the generation {to.id} was live, and it has none of "
+                "them: there is nothing to go back to"
+            )
         _refuse_torn(job, to)
 
         def reach(offsets: dict[Place, int], left_s: float) -> None:
@@ -53,7 +59,8 @@ def _behind(job: Job, to: Build, offsets: dict[Place, int], wait_s: float) -> in
     deadline = time.monotonic() + wait_s
     while True:
         mine = job.offsets(to.generation)
-        left = sum(max(0, offset - mine[place]) for place, offset in offsets.items())
+        # Of a topic that it does not fold there is nothing to wait for.
+        left = sum(max(0, offset - mine[place]) for place, offset in offsets.items() if place in mine)
         if not left or time.monotonic() > deadline:
             return left
         time.sleep(_LOOK_S)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import struct
 import uuid
-from collections.abc import Iterator, Sequence
-from io import BytesIO
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fastavro
 import pytest
 from confluent_kafka.admin import NewTopic
 from confluent_kafka.schema_registry import SchemaRegistryClient, record_subject_name_strategy
@@ -19,90 +16,18 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 
 from tests.support import log
 from tests.support.deadline import eventually
-from tests.support.parcels import install_parcels, python_path
+from tests.support.orders import ORDERED, PARTITIONS, SOURCE, fields, install, ordered, write
 from tests.support.sandbox import OpenSandbox, Sandbox
-
-PARTITIONS = 3
-ORDERED = {
-    "type": "record",
-    "namespace": "orders",
-    "name": "Ordered",
-    "doc": "An order of the old shop.",
-    "fields": [{"name": "item", "type": "string", "doc": "What."}, {"name": "count", "type": "int", "doc": "How many."}],
-}
-_SOURCE = '''
-"""`orders`: what the old shop writes, under the key of a long, with the type in a header."""
-
-import struct
-
-from eventfold import Bare, Foreign, Param, Park, Projection, Table, sum_fields
-
-MENDED = False
-
-orders = Projection(
-    name="orders",
-    version=1,
-    topics=("orders.legacy",),
-    foreign=(
-        Foreign(
-            topic="orders.legacy",
-            bare=Bare("orders.Ordered", 1),
-            key=lambda key: f"O-{struct.unpack('>q', key)[0]}",
-            only=lambda record: record.value() is not None,
-        ),
-    ),
-    tables=(Table(name="orders"), Table(name="items", merge=sum_fields)),
-    on_failure=Park(),
-)
-
-
-@orders.on("orders.Ordered", reads=("item", "count"))
-def ordered(row, event):
-    if not MENDED and event.data["item"] == "nothing":
-        raise ValueError("there is no such item")
-    return {"id": event.key, "item": event.data["item"], "orders": 1 + (row or {}).get("orders", 0)}
-
-
-@orders.on("orders.Ordered", table="items", key=lambda event: event.data["item"], reads=("item", "count"))
-def counted(row, event):
-    return sum_fields(row or {}, {"count": event.data["count"]})
-
-
-def order(reader, id):
-    """One order."""
-    return reader.get("orders", id)
-
-
-orders.answers(order, params=[Param(name="id", positional=True, aggregate=True)])
-
-projections = [orders]
-'''
-
-
-def _fields() -> list[dict[str, object]]:
-    return list(ORDERED["fields"])  # type: ignore[call-overload, no-any-return]
-
-
-def _install(folder: Path, *, mended: bool = False, source: str = _SOURCE, aliases: Sequence[str] = ()) -> str:
-    def edit(parcels: Path) -> None:
-        (points,) = parcels.glob("*.dist-info/entry_points.txt")
-        points.write_text(points.read_text().replace("sightings = ", "orders = "))
-        (parcels / "sightings" / "projections.py").write_text(source.replace("MENDED = False", f"MENDED = {mended}"))
-        events = parcels / "sightings" / "schemas" / "events"
-        (events / "BirdSeen.v1.avsc").unlink()
-        (events / "Ordered.v1.avsc").write_text(json.dumps({**ORDERED, "aliases": list(aliases)}))
-
-    return python_path(install_parcels(folder, edit))
 
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return _install(tmp_path_factory.mktemp("orders"))
+    return install(tmp_path_factory.mktemp("orders"))
 
 
 @pytest.fixture(scope="module")
 def mended(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return _install(tmp_path_factory.mktemp("mended"), mended=True)
+    return install(tmp_path_factory.mktemp("mended"), mended=True)
 
 
 @pytest.fixture
@@ -111,19 +36,6 @@ def shop(open_sandbox: OpenSandbox, broken: str) -> Iterator[Sandbox]:
         new = NewTopic(sandbox.topic("orders.legacy"), num_partitions=PARTITIONS, replication_factor=1)
         sandbox.admin.create_topics([new])[new.topic].result(30)
         yield sandbox
-
-
-def write(sandbox: Sandbox, number: int, value: bytes | None, partition: int | None = None) -> None:
-    """As the old shop does: a long as the key, and a partitioner of its own."""
-    key, partition = struct.pack(">q", number), number % PARTITIONS if partition is None else partition
-    sandbox.producer.produce(sandbox.topic("orders.legacy"), key=key, value=value, partition=partition)
-    assert sandbox.producer.flush(30) == 0
-
-
-def ordered(item: str, count: int = 1) -> bytes:
-    body = BytesIO()
-    fastavro.schemaless_writer(body, fastavro.parse_schema(dict(ORDERED)), {"item": item, "count": count})
-    return body.getvalue()
 
 
 def parked(sandbox: Sandbox) -> dict[str, int]:
@@ -232,9 +144,9 @@ def test_a_topic_in_confluents_format_whose_record_has_a_name_of_its_owners(
     open_sandbox: OpenSandbox, tmp_path: Path, registry_url: str
 ) -> None:
     name = f"com.acme.t{uuid.uuid4().hex[:8]}.Order"
-    path = _install(tmp_path, aliases=[name], source=_SOURCE.replace('bare=Bare("orders.Ordered", 1),', ""))
+    path = install(tmp_path, aliases=[name], source=SOURCE.replace('bare=Bare("orders.Ordered", 1),', ""))
     more = {"name": "note", "type": ["null", "string"], "default": None, "doc": "Theirs."}
-    theirs = {**ORDERED, "namespace": name.rpartition(".")[0], "name": "Order", "fields": [more, *_fields()]}
+    theirs = {**ORDERED, "namespace": name.rpartition(".")[0], "name": "Order", "fields": [more, *fields()]}
     settings = {"PYTHONPATH": path, "EVENTFOLD_DOMAINS": "orders", "SCHEMA_REGISTRY_URL": registry_url}
     with (
         open_sandbox(partitions=PARTITIONS, **settings) as sandbox,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 from redis import Redis
 
-from eventfold.schemas.errors import EventfoldError, NotFoundError
+from eventfold.schemas.errors import NotFoundError
 from eventfold.store.builds import BUILDING, KEPT, LIVE, Build, Generation, chosen, new_build
 from eventfold.store.commits import Changes, Commit
 from eventfold.store.generations import Generations, OtherVersionError, TooLateError
@@ -72,10 +72,28 @@ def test_another_version_is_refused(generations: Generations) -> None:
         generations.ensure("flights", 2, PARTITIONS, PARTS)
 
 
-def test_another_number_of_partitions_is_refused(generations: Generations) -> None:
-    generations.ensure("flights", 1, PARTITIONS, PARTS)
-    with pytest.raises(EventfoldError, match="never change in place"):
-        generations.ensure("flights", 1, {"flights.events": 4}, PARTS)
+def test_the_live_one_may_be_given_more_partitions(corner: Sandbox, generations: Generations) -> None:
+    more = {"flights.events": 5}
+    before = generations.ensure("flights", 1, PARTITIONS, PARTS)
+    (known,) = generations.all("flights")
+    generations.widen(before, more)
+    after = generations.ensure("flights", 1, more, PARTS)
+    assert (after.id, after.partitions) == (before.id, more)
+    assert [build.generation for build in generations.all("flights")] == [after]
+    # As it was known before, it is neither dropped, nor switched away from, nor given others.
+    assert not generations.drop(known, SliceStore(corner.redis))
+    assert not generations.switch(known, begun(generations), now=1, keep_ms=1)
+    generations.widen(before, {"flights.events": 4})
+    assert generations.live("flights") == after
+
+
+def test_one_that_is_live_no_more_is_not_given_more_partitions(generations: Generations) -> None:
+    before = generations.ensure("flights", 1, PARTITIONS, PARTS)
+    (known,) = generations.all("flights")
+    assert generations.switch(known, to := begun(generations), now=1, keep_ms=1_000)
+    generations.widen(before, {"flights.events": 5})
+    assert generations.live("flights") == to.generation
+    assert {build.generation.partitions["flights.events"] for build in generations.all("flights")} == {3}
 
 
 def test_an_id_is_not_used_again_after_redis_forgot_it(corner: Sandbox, generations: Generations) -> None:

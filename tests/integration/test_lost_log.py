@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from confluent_kafka.admin import NewPartitions
 
-from eventfold.kafka.topics import Topics
 from tests.support import commands, flights, log
 from tests.support.deadline import eventually
 from tests.support.sandbox import Sandbox
@@ -140,22 +138,3 @@ def test_a_topic_made_anew_under_a_handler_that_runs(sandbox: Sandbox) -> None:
     assert "made again" in handler.log
     silent = eventually(lambda: [s for s in sandbox.status() if not s["alive"]], "status shows that it is gone")
     assert [s["role"] for s in silent] == ["handler"]
-
-
-@pytest.mark.parametrize("emptied", [False, True])
-def test_more_partitions_would_make_a_second_writer(sandbox: Sandbox, emptied: bool) -> None:
-    """Half of the keys hash to other partitions then, where nobody knows of their events."""
-    handler = sandbox.handler()
-    for number in NUMBERS:
-        assert commands.schedule(sandbox, number).accepted
-    assert handler.stop() == 0
-    names = ("commands", "events", "refusals", "dead-letters")
-    more = [NewPartitions(sandbox.topic(f"flights.{name}"), 4) for name in names]
-    for future in sandbox.admin.create_partitions(more).values():
-        future.result(30)
-    topics = Topics(sandbox.installation.kafka)
-    grown = [sandbox.topic(f"flights.{name}") for name in names]
-    eventually(lambda: {t.partitions for t in topics.describe(grown).values()} == {4}, "the topics have grown")
-    if emptied:
-        sandbox.redis.flushdb()
-    assert "number of partitions" in restart(sandbox) if emptied else "never change in place" in restart(sandbox)

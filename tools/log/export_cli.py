@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from eventfold.kafka.domain_topics import settings_of
+from eventfold.kafka.domain_topics import keyed_topics, settings_of
 from eventfold.kafka.range_reader import RangeReader
 from eventfold.kafka.topics import Topics
 from eventfold.processors.runtime import Runtime
@@ -104,7 +104,7 @@ def import_log(
         for each in exports:
             each.refuse_other_ids(runtime.codec())
     counts = {each.topic: each.check() for each in exports}
-    restore = Restore(runtime.kafka, topics)
+    restore = Restore(runtime.kafka, topics, keyed_topics(runtime.names, runtime.domain_names))
     existing = topics.existing([name for _, name in targets])
     for info in existing.values():
         restore.refuse_used(info, partitions)

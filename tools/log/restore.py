@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -33,13 +33,16 @@ class Restore:
     """Restores topics of one Kafka.
 
     To a topic with as many partitions as the exported one each record goes to its old one. To another number it goes where its
-    key belongs (schemas.partitioner), one without a key by its old partition. A partition's order is kept, and records of
-    different ones are merged by their timestamps.
+    key belongs (schemas.partitioner), one without a key by its old partition; so do, to any number, the records of the topics
+    whose keys have one partition each, to which partitions may have been added since. A partition's order is kept, and records
+    of different ones are merged by their timestamps.
     """
 
-    def __init__(self, kafka: KafkaSettings, topics: Topics) -> None:
+    def __init__(self, kafka: KafkaSettings, topics: Topics, by_key: Collection[str]) -> None:
+        """by_key: the topics whose keys have one partition each."""
         self._kafka = kafka
         self._topics = topics
+        self._by_key = frozenset(by_key)
 
     def refuse_used(self, topic: TopicInfo, partitions: int | None = None) -> None:
         """UsageError when a topic has, or ever had, a record, or is not of so many partitions."""
@@ -65,10 +68,11 @@ class Restore:
         if partitions != saved.partitions and len(saved.files) < saved.partitions:
             raise UsageError(f"only part of {saved.topic} is there, which {topic} with its {partitions} partitions cannot take")
         written: Counter[int] = Counter()
+        as_it_was = partitions == saved.partitions and topic not in self._by_key
         with self._times_kept(topic) as kept, _whole(topic):
             publisher = Publisher(self._kafka, queue=100_000, linger_ms=20, largest=LARGEST_RECORD)
             for old, record in saved.records():
-                new = old if partitions == saved.partitions else _place(record.key, old, partitions)
+                new = old if as_it_was else _place(record.key, old, partitions)
                 time_ = max(record.timestamp, 0) if kept else 0
                 publisher.send(topic, record.key, record.value, [*record.headers], None, new, time_)
                 written[new] += 1

@@ -90,7 +90,8 @@ class Feed:
 
     def _look(self) -> None:
         live = self._generations.live(self._projection.name)
-        if live is None or self._generation is None or live.id != self._generation.id:
+        # One that was given more partitions has more slices.
+        if live is None or live != self._generation:
             self._begin(live)
             return
         more = True
