@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from eventfold.kafka.clients import made
 from eventfold.kafka.errors import Kind, kind_of, said
 from eventfold.kafka.settings import KafkaSettings
 from eventfold.schemas.envelope import Headers
@@ -39,7 +40,9 @@ class Publisher:
     """
 
     def __init__(self, settings: KafkaSettings, queue: int = 20_000, linger_ms: float = 5, largest: int | None = None) -> None:
-        self._producer = Producer(
+        self._producer = made(
+            Producer,
+            settings,
             settings.producer(
                 **{
                     "queue.buffering.max.messages": queue,
@@ -47,7 +50,7 @@ class Publisher:
                     "topic.metadata.propagation.max.ms": UNKNOWN_TOPIC_MS,
                     **({} if largest is None else {"message.max.bytes": largest}),
                 }
-            )
+            ),
         )
         self._bootstrap = settings.bootstrap
         self._failed: KafkaError | None = None

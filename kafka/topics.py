@@ -21,9 +21,10 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from eventfold.kafka.errors import Kind, kind_of, no_leader, no_topic, said, timed_out
+from eventfold.kafka.clients import made
+from eventfold.kafka.errors import Kind, kind_of, no_leader, no_topic, outlook, timed_out, told
 from eventfold.kafka.settings import KafkaSettings
-from eventfold.schemas.errors import EventfoldError, NotFoundError, Transient
+from eventfold.schemas.errors import EventfoldError, NotFoundError, Outlook, Transient
 from eventfold.schemas.record import Place
 
 _TIMEOUT_S = 15
@@ -52,7 +53,7 @@ class Topics:
     def __init__(self, settings: KafkaSettings, timeout_s: float = _TIMEOUT_S) -> None:
         self._settings = settings
         self._timeout_s = timeout_s
-        self._admin = AdminClient(settings.client())
+        self._admin = made(AdminClient, settings, settings.client())
 
     def describe(self, names: Sequence[str]) -> dict[str, TopicInfo]:
         """Each topic; NotFoundError names the first that does not exist."""
@@ -194,10 +195,12 @@ class Topics:
         except KafkaException as error:
             raise self._cannot("reach the cluster", error) from error
 
-    def _cannot(self, what: str, error: KafkaException) -> Transient:
+    def _cannot(self, what: str, error: KafkaException) -> EventfoldError:
+        """Transient, unless the error lasts."""
         # A client that asked with a leader's old epoch, after a broker's restart, would ask so for ever.
-        self._admin = AdminClient(self._settings.client())
-        return Transient(f"Kafka at {self._settings.bootstrap}: cannot {what}: {said(error)}")
+        self._admin = made(AdminClient, self._settings, self._settings.client())
+        kind = EventfoldError if outlook(error) is Outlook.LASTS else Transient
+        return kind(f"Kafka at {self._settings.bootstrap}: cannot {what}: {told(error)}")
 
 
 def _result(future: Future[Any]) -> Any:
