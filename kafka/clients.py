@@ -23,5 +23,5 @@ def made(client: Callable[..., T], settings: KafkaSettings, config: Mapping[str,
         named = [variable_of(name) for name in settings.properties if name in words]
         raise UsageError(
             f"{', '.join(named) or 'the variables KAFKA_...'}: {words}. Any KAFKA_<PROPERTY> is for librdkafka: correct it or "
-            "unset it; what Kubernetes says of a Service in this way is left out with `enableServiceLinks: false` in the pod's spec"
+            "unset it. Kubernetes leaves out what it says of Services with `enableServiceLinks: false` in the pod's spec"
         ) from error

@@ -63,6 +63,12 @@ def outlook(fault: RedisError) -> Outlook:
     return Outlook.UNKNOWN
 
 
+def is_away(fault: Exception) -> bool:
+    """Whether Redis did not answer."""
+    away = isinstance(fault, RedisConnectionError | RedisTimeoutError)
+    return away and not isinstance(fault, AuthenticationError | AuthorizationError | BusyLoadingError)
+
+
 def told(fault: RedisError, redis: Redis) -> str:
     """What Redis says, for a person: about which user and command, and what to do.
 

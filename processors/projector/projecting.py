@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import structlog
 
@@ -15,14 +16,14 @@ from eventfold.kafka.consumer import BatchConsumer
 from eventfold.kafka.topics import Topics
 from eventfold.processors.daemon import Daemon
 from eventfold.processors.dead_letters.notices import Notices, check_topics
-from eventfold.processors.patience import TRANSIENT, patiently
+from eventfold.processors.patience import FAULTS, outlook, patiently, raise_lasting
 from eventfold.processors.projector.following import Followed, Kept, Live, RetiredError
 from eventfold.processors.projector.projector import Projector
 from eventfold.processors.projector.reading import Reading
 from eventfold.processors.runtime import Runtime
 from eventfold.projections.projection import Projection
 from eventfold.schemas.codec import Codec
-from eventfold.schemas.errors import EventfoldError, UsageError
+from eventfold.schemas.errors import EventfoldError, Outlook, UsageError
 from eventfold.schemas.failure import may_park
 from eventfold.schemas.record import Place
 from eventfold.store.builds import KEPT, Build
@@ -68,7 +69,7 @@ class Projecting:
                 follow = Live(projection, self._generations, lambda topics=topics: self._partitions(topics))  # type: ignore[misc]
                 try:
                     # Asked before the group is joined: a member of another version would take partitions and not fold them.
-                    patiently(follow.generation, self._stop)
+                    patiently(follow.generation, self._stop, self._waits(heartbeat))
                     self._run(follow, topics, runtime.names.projection_group(projection.name), heartbeat, self._stop)
                 except OtherVersionError as other:
                     self._log.warning("waits", version=projection.version, why=str(other))
@@ -80,6 +81,7 @@ class Projecting:
             try:
                 due = self._due()
             except RedisError as fault:
+                raise_lasting(fault)
                 log.warning("trying again", fault=repr(fault))
                 continue
             if due is not None:
@@ -104,12 +106,13 @@ class Projecting:
             self._run(follow, topics, group, Quiet(), ended)
         except RetiredError:
             self._log.info("no longer kept", generation=build.id)
-        except TRANSIENT as fault:
-            # It is taken up again soon.
-            self._log.warning("trying again", generation=build.id, fault=repr(fault))
-        except EventfoldError as error:
-            self._log.error("a kept generation is not fed", generation=build.id, error=str(error))
-            ended.wait()
+        except (*FAULTS, EventfoldError) as fault:
+            if outlook(fault) is Outlook.LASTS:
+                self._log.error("a kept generation is not fed", generation=build.id, error=self._daemon.told(fault))
+                ended.wait()
+            else:
+                # It is taken up again soon.
+                self._log.warning("trying again", generation=build.id, fault=repr(fault))
         finally:
             ended.set()
             watcher.join()
@@ -123,11 +126,14 @@ class Projecting:
                     ended.set()
             except RedisError as fault:
                 log.warning("trying again", fault=repr(fault))
+                # What lasts ends the daemon where it looks next.
+                if self._stop.is_set() or outlook(fault) is Outlook.LASTS:
+                    ended.set()
 
     def _run(self, follow: Followed, topics: Topics, group: str, pulse: Pulse, stop: threading.Event) -> None:
         """One projector, from its first partitions until `stop` is set."""
         runtime = self._runtime
-        partitions = patiently(lambda: self._partitions(topics), stop)
+        partitions = patiently(lambda: self._partitions(topics), stop, self._waits(pulse))
 
         def projector(consumer: BatchConsumer) -> Projector:
             return Projector(
@@ -155,13 +161,19 @@ class Projecting:
 
     def _wait(self, heartbeat: Heartbeat, why: str) -> None:
         """Until the live generation is of this version, or there is none."""
-        status = {"projection": self._projection.name, "partitions": {}, "stalled": {}, "waits": why}
         while not self._stop.is_set():
-            heartbeat.beat(0, lambda: status)
-            live = patiently(lambda: self._generations.live(self._projection.name), self._stop)
+            heartbeat.beat(0, lambda: self._idle(waits=why))
+            live = patiently(lambda: self._generations.live(self._projection.name), self._stop, self._waits(heartbeat, why))
             if live is None or live.version == self._projection.version:
                 return
             self._stop.wait(_LOOK_S / 2)
+
+    def _idle(self, **more: str) -> dict[str, Any]:
+        return {"projection": self._projection.name, "partitions": {}, "stalled": {}, **more}
+
+    def _waits(self, pulse: Pulse, why: str = "") -> Callable[[Exception], None]:
+        """Tells what it waits for while it has no partitions."""
+        return lambda fault: pulse.beat(0, lambda: self._idle(waits=why, trouble=self._daemon.told(fault)))
 
 
 def _places(partitions: Mapping[str, int], pinned: Sequence[int]) -> list[Place]:

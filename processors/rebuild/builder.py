@@ -14,7 +14,7 @@ from eventfold.kafka.topics import Topics
 from eventfold.processors.attempts import Attempts
 from eventfold.processors.dead_letters.notices import Notices
 from eventfold.processors.open_slice import begun, changed
-from eventfold.processors.patience import TRANSIENT, patiently
+from eventfold.processors.patience import FAULTS, patiently, raise_lasting
 from eventfold.processors.projector.folding import Folding
 from eventfold.processors.projector.reading import Reading
 from eventfold.processors.projector.writer import Write
@@ -142,7 +142,8 @@ class Builder:
                     raise TimedOutError(
                         f"Kafka brings nothing for {_SILENT_S:g} s, though the log goes on: {self._left(targets)}"
                     )
-            except TRANSIENT as fault:
+            except FAULTS as fault:
+                raise_lasting(fault)
                 log.warning("going on from what is stored", fault=repr(fault))
                 patiently(self._start_over, self._stop)
             look()

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from eventfold.processors.dead_letters.notices import check_topics
-from eventfold.processors.patience import TRANSIENT, patiently
+from eventfold.processors.patience import FAULTS, patiently, raise_lasting
 from eventfold.processors.rebuild.builder import Builder, GoneError
 from eventfold.processors.rebuild.compare import Comparing, Comparison
 from eventfold.processors.rebuild.job import Job
@@ -119,7 +119,8 @@ class Replay:
             while True:
                 try:
                     return self._finish(live, build, builder, how)
-                except TRANSIENT as fault:
+                except FAULTS as fault:
+                    raise_lasting(fault)
                     self._faults += 1
                     if self._faults > _MOST_FAULTS or job.stop.is_set():
                         raise
