@@ -173,8 +173,10 @@ def outlook(fault: KafkaError | KafkaException) -> Outlook:
 def told(fault: KafkaError | KafkaException) -> str:
     """What Kafka says, for a person, and what to do about it where that is known."""
     words, code = said(fault), _error(fault).code()
-    if code not in _WAYS_ON:
+    if code == KafkaError._FATAL:
+        # Its own code is that of all fatal errors.
         code = next((known for known in _WAYS_ON if KafkaError(known).str() in words), code)
+        words = KafkaError(code).str() if code in _WAYS_ON else words
     return f"{words}: {_WAYS_ON[code]}" if code in _WAYS_ON else words
 
 

@@ -11,7 +11,7 @@ import structlog
 
 from eventfold.kafka import errors as of_kafka
 from eventfold.kafka.errors import KafkaException
-from eventfold.schemas.errors import EventfoldError, Outlook, Transient, UnavailableError
+from eventfold.schemas.errors import EventfoldError, Outlook, Transient, UnavailableError, spoken
 from eventfold.store import errors as of_redis
 from eventfold.store.connection import Redis, RedisError
 
@@ -40,7 +40,7 @@ def told(fault: BaseException, redis: Redis) -> str:
         return of_redis.told(fault, redis)
     if isinstance(fault, KafkaException):
         return f"Kafka says: {of_kafka.told(fault)}"
-    return str(fault) if isinstance(fault, EventfoldError) else f"{type(fault).__name__}: {fault}"
+    return str(fault) if isinstance(fault, EventfoldError) else spoken(fault)
 
 
 def raise_lasting(fault: Exception) -> None:
@@ -64,7 +64,7 @@ def patiently(call: Callable[[], T], stop: threading.Event, waits: Callable[[Exc
             endless = waits is not None and outlook(fault) is Outlook.PASSES
             if stop.is_set() or (not endless and time.monotonic() > deadline):
                 raise
-            log.warning("trying again", fault=repr(fault))
+            log.warning("trying again", fault=spoken(fault))
             if waits is not None:
                 waits(fault)
             stop.wait(pause_s)
@@ -78,4 +78,4 @@ def until_stopped(run: Callable[[], None], stop: threading.Event) -> None:
     except FAULTS as fault:
         if not stop.is_set() or outlook(fault) is Outlook.LASTS:
             raise
-        log.warning("stopped in the midst of a fault", fault=repr(fault))
+        log.warning("stopped in the midst of a fault", fault=spoken(fault))

@@ -44,6 +44,11 @@ class TimedOutError(EventfoldError):
     exit_code = UNKNOWN
 
 
+def spoken(fault: BaseException) -> str:
+    """A fault as log lines have it: its kind and its words. Some clients' `repr` has no words."""
+    return f"{type(fault).__name__}: {fault}"
+
+
 class Transient(EventfoldError):
     """What passes or can be mended by loading again: Kafka that does not answer, memory that is out of date."""
 

@@ -43,9 +43,10 @@ _PASSES = (
     RedisTimeoutError,
     TryAgainError,
 )
-# What has no class of its own. Before Redis 7 the error of a command amid a script is quoted in another one.
+# What has no class of its own. Before Redis 7 the error of a command amid a script is quoted in another one. WRONGTYPE is neither:
+# a slice whose key holds something else is folded anew, if that can be seen before it is read.
 _LASTS_SAID = re.compile(
-    r"WRONGTYPE |NOPROTO |unknown command|wrong number of arguments|DB index is out of range"
+    r"NOPROTO |unknown command|wrong number of arguments|DB index is out of range"
     r"|The user executing the script can't run this command|-NOPERM "
 )
 _PASSES_SAID = re.compile(r"MISCONF |NOREPLICAS |BUSY |UNKILLABLE |-(?:OOM|READONLY|LOADING|MASTERDOWN) ")

@@ -23,7 +23,7 @@ from eventfold.processors.projector.reading import Reading
 from eventfold.processors.runtime import Runtime
 from eventfold.projections.projection import Projection
 from eventfold.schemas.codec import Codec
-from eventfold.schemas.errors import EventfoldError, Outlook, UsageError
+from eventfold.schemas.errors import EventfoldError, Outlook, UsageError, spoken
 from eventfold.schemas.failure import may_park
 from eventfold.schemas.record import Place
 from eventfold.store.builds import KEPT, Build
@@ -82,7 +82,7 @@ class Projecting:
                 due = self._due()
             except RedisError as fault:
                 raise_lasting(fault)
-                log.warning("trying again", fault=repr(fault))
+                log.warning("trying again", fault=spoken(fault))
                 continue
             if due is not None:
                 self._keep(due)
@@ -112,7 +112,7 @@ class Projecting:
                 ended.wait()
             else:
                 # It is taken up again soon.
-                self._log.warning("trying again", generation=build.id, fault=repr(fault))
+                self._log.warning("trying again", generation=build.id, fault=spoken(fault))
         finally:
             ended.set()
             watcher.join()
@@ -125,7 +125,7 @@ class Projecting:
                 if self._stop.is_set() or due is None or due.id != build.id:
                     ended.set()
             except RedisError as fault:
-                log.warning("trying again", fault=repr(fault))
+                log.warning("trying again", fault=spoken(fault))
                 # What lasts ends the daemon where it looks next.
                 if self._stop.is_set() or outlook(fault) is Outlook.LASTS:
                     ended.set()

@@ -24,7 +24,7 @@ from eventfold.processors.stalls import Stalls
 from eventfold.processors.watch import Watch
 from eventfold.projections.fold import FoldError
 from eventfold.projections.projection import Projection
-from eventfold.schemas.errors import DecodeError, Transient
+from eventfold.schemas.errors import DecodeError, Transient, spoken
 from eventfold.schemas.record import Place, Record
 from eventfold.store.builds import Generation
 from eventfold.store.holds import HOLD_MS
@@ -151,7 +151,7 @@ class Projector:
         return written
 
     def give_up(self, fault: Exception) -> None:
-        self._log.warning("going on from what is stored", fault=repr(fault))
+        self._log.warning("going on from what is stored", fault=spoken(fault))
 
     def _settle(self) -> int:
         """Wait for the write under way and tell the group; Overtaken when another writer was there."""

@@ -15,6 +15,7 @@ from eventfold.processors.patience import FAULTS, raise_lasting
 from eventfold.processors.reactor.emitting import Cause, Emitted, Emitter
 from eventfold.processors.reactor.timers import due_text, index_name, timers_name
 from eventfold.producers.process_manager import Deadline, ProcessManager
+from eventfold.schemas.errors import spoken
 from eventfold.schemas.event import Event
 from eventfold.schemas.record import Place
 from eventfold.store.builds import Generation
@@ -79,7 +80,7 @@ class Deadlines:
             except (*FAULTS, PublishError) as fault:
                 if not isinstance(fault, PublishError):
                     raise_lasting(fault)
-                log.warning("deadlines are looked at again", process_manager=self._manager.name, fault=repr(fault))
+                log.warning("deadlines are looked at again", process_manager=self._manager.name, fault=spoken(fault))
                 self._publisher = None
 
     def look(self, now_ms: int) -> None:

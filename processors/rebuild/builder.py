@@ -20,7 +20,7 @@ from eventfold.processors.projector.reading import Reading
 from eventfold.processors.projector.writer import Write
 from eventfold.projections.fold import FoldError
 from eventfold.projections.projection import Projection
-from eventfold.schemas.errors import DecodeError, EventfoldError, TimedOutError, Transient
+from eventfold.schemas.errors import DecodeError, EventfoldError, TimedOutError, Transient, spoken
 from eventfold.schemas.record import Place, Record
 from eventfold.store.builds import Build
 from eventfold.store.generations import Generations
@@ -144,7 +144,7 @@ class Builder:
                     )
             except FAULTS as fault:
                 raise_lasting(fault)
-                log.warning("going on from what is stored", fault=repr(fault))
+                log.warning("going on from what is stored", fault=spoken(fault))
                 patiently(self._start_over, self._stop)
             look()
 

@@ -15,7 +15,7 @@ from eventfold.processors.rebuild.builder import Builder, GoneError
 from eventfold.processors.rebuild.compare import Comparing, Comparison
 from eventfold.processors.rebuild.job import Job
 from eventfold.processors.rebuild.switching import NotYet, Switched, switch
-from eventfold.schemas.errors import EventfoldError, NotFoundError, UsageError
+from eventfold.schemas.errors import EventfoldError, NotFoundError, UsageError, spoken
 from eventfold.schemas.failure import may_park
 from eventfold.schemas.record import Place
 from eventfold.store.builds import BUILDING, Build
@@ -124,7 +124,7 @@ class Replay:
                     self._faults += 1
                     if self._faults > _MOST_FAULTS or job.stop.is_set():
                         raise
-                    log.warning("going on from what is stored", fault=repr(fault))
+                    log.warning("going on from what is stored", fault=spoken(fault))
                     job.stop.wait(_STILL_S)
                     live = patiently(job.live, job.stop)
 
