@@ -24,7 +24,7 @@ from confluent_kafka.admin import (
 from eventfold.kafka.clients import made
 from eventfold.kafka.errors import Kind, kind_of, no_leader, no_topic, outlook, timed_out, told
 from eventfold.kafka.settings import KafkaSettings
-from eventfold.schemas.errors import EventfoldError, NotFoundError, Outlook, Transient
+from eventfold.schemas.errors import EventfoldError, NoAnswer, NotFoundError, Outlook, Transient
 from eventfold.schemas.record import Place
 
 _TIMEOUT_S = 15
@@ -196,10 +196,10 @@ class Topics:
             raise self._cannot("reach the cluster", error) from error
 
     def _cannot(self, what: str, error: KafkaException) -> EventfoldError:
-        """Transient, unless the error lasts."""
+        """NoAnswer, unless the error lasts."""
         # A client that asked with a leader's old epoch, after a broker's restart, would ask so for ever.
         self._admin = made(AdminClient, self._settings, self._settings.client())
-        kind = EventfoldError if outlook(error) is Outlook.LASTS else Transient
+        kind = EventfoldError if outlook(error) is Outlook.LASTS else NoAnswer
         return kind(f"Kafka at {self._settings.bootstrap}: cannot {what}: {told(error)}")
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from eventfold.processors.patience import outlook, raise_lasting
-from eventfold.schemas.errors import Outlook, Transient
+from eventfold.schemas.errors import NoAnswer, Outlook, Transient
 
 MOST_UNKNOWN = 30
 """So often a fault comes, with two minutes of pauses between, of which nobody knows whether it passes."""
@@ -16,7 +16,10 @@ _CALM_S = 10.0
 
 
 class Trouble:
-    """Counts faults until work is done again, or none came for ten seconds; the second in a row is told to those who look."""
+    """Counts faults until work is done again, or none came for ten seconds.
+
+    Those who look are told of what a server has to do with at once, and of what another writer did when it comes again.
+    """
 
     def __init__(self, told: Callable[[Exception], str]) -> None:
         """told: the sentence about a fault."""
@@ -32,18 +35,18 @@ class Trouble:
         Raises one that lasts, and one of which nobody knows whether it passes, once it came too often.
         """
         raise_lasting(fault)
-        self._note(fault)
+        ours = isinstance(fault, Transient) and not isinstance(fault, NoAnswer)
+        self._note(fault, 1 if ours else 2)
         if outlook(fault) is Outlook.UNKNOWN:
             self._unknown += 1
             if self._unknown > MOST_UNKNOWN:
                 raise fault
         # What another writer did is seen at once when all is read again.
-        return 0 if isinstance(fault, Transient) else min(_PAUSE_S * 2.0 ** (self._count - 1), _LONGEST_PAUSE_S)
+        return 0 if ours else min(_PAUSE_S * 2.0 ** (self._count - 2), _LONGEST_PAUSE_S)
 
     def waits(self, fault: Exception) -> None:
         """It is being waited for that this one passes."""
-        self._note(fault)
-        self._count = max(self._count, 2)
+        self._note(fault, 2)
 
     def passed(self, done: int) -> None:
         """A turn went well, in which so much was done."""
@@ -54,6 +57,6 @@ class Trouble:
         """What it waits for, as `trouble`, if for anything."""
         return {"trouble": self._said} if self._count > 1 else {}
 
-    def _note(self, fault: Exception) -> None:
-        self._count += 1
+    def _note(self, fault: Exception, least: int) -> None:
+        self._count = max(self._count + 1, least)
         self._last, self._said = time.monotonic(), self._told(fault)

@@ -118,6 +118,7 @@ class Worker:
                 except FAULTS as fault:
                     pause_s = self._trouble.came(fault)
                     processor.give_up(fault)
+                    self._say(fault)
                     self._stop.wait(pause_s)
                     patiently(processor.start_over, self._stop, self._waits)
                 self._pulse.beat(done, self._status)
@@ -136,6 +137,9 @@ class Worker:
 
     def _waits(self, fault: Exception) -> None:
         self._trouble.waits(fault)
+        self._say(fault)
+
+    def _say(self, fault: Exception) -> None:
         # A Redis that does not answer would not take it either, and who is told to stop would wait for that once more.
         if not is_away(fault):
             self._pulse.beat(0, self._status)

@@ -53,6 +53,10 @@ class Transient(EventfoldError):
     """What passes or can be mended by loading again: Kafka that does not answer, memory that is out of date."""
 
 
+class NoAnswer(Transient):
+    """A server does not answer, or cannot now, and is asked again."""
+
+
 class UnavailableError(EventfoldError):
     """A service does not answer, or cannot now; asking again later may help."""
 

@@ -43,8 +43,8 @@ _PASSES = (
     RedisTimeoutError,
     TryAgainError,
 )
-# What has no class of its own. Before Redis 7 the error of a command amid a script is quoted in another one. WRONGTYPE is neither:
-# a slice whose key holds something else is folded anew, if that can be seen before it is read.
+# What has no class of its own. Before Redis 7 the error of a command amid a script is quoted in another one. WRONGTYPE is in
+# neither: a slice whose key holds something else is torn, and folded anew once that is seen.
 _LASTS_SAID = re.compile(
     r"NOPROTO |unknown command|wrong number of arguments|DB index is out of range"
     r"|The user executing the script can't run this command|-NOPERM "
