@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from eventfold.kafka.clients import made
-from eventfold.kafka.errors import Kind, kind_of, said
+from eventfold.kafka.errors import Kind, kind_of, said, told
 from eventfold.kafka.settings import KafkaSettings
 from eventfold.schemas.envelope import Headers
 from eventfold.schemas.errors import UNKNOWN, EventfoldError, NotFoundError
@@ -120,8 +120,8 @@ def not_taken(failed: KafkaError) -> EventfoldError:
     kind = kind_of(failed)
     if kind in (Kind.TOPIC_MISSING, Kind.TOPIC_UNKNOWN):
         return NotFoundError("a topic to write to does not exist: make it with `eventfold topics create`")
-    error = NotSentError if kind in (Kind.TOO_LARGE, Kind.TOPIC_DENIED) else PublishError
-    return error(f"Kafka did not take a record: {said(failed)}")
+    error = NotSentError if kind in (Kind.DENIED, Kind.TOO_LARGE, Kind.TOPIC_DENIED) else PublishError
+    return error(f"Kafka did not take a record: {told(failed)}")
 
 
 @contextmanager

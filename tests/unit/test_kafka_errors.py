@@ -8,12 +8,12 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from eventfold.kafka.consumer import Trouble, by_partition, go_on
-from eventfold.kafka.errors import Kind, kind_of, said
+from eventfold.kafka.errors import Kind, kind_of, outlook, said, told
 from eventfold.kafka.publisher import NotSentError, PublishError, not_taken
 from eventfold.kafka.range_reader import _Passing
 from eventfold.kafka.settings import KafkaSettings
 from eventfold.kafka.transactions import Fenced, Rejected, Transactions
-from eventfold.schemas.errors import EventfoldError, LogError, NotFoundError
+from eventfold.schemas.errors import EventfoldError, LogError, NotFoundError, Outlook
 
 KINDS = {
     Kind.PARTITION_END: {KafkaError._PARTITION_EOF},
@@ -108,7 +108,7 @@ MADE = {
     Kind.TOPIC_EXISTS: (GOES_ON, EventfoldError, PublishError, KafkaException),
     Kind.ENDED: (EventfoldError, EventfoldError, PublishError, Fenced),
     Kind.TOPIC_DENIED: (EventfoldError, EventfoldError, NotSentError, Rejected),
-    Kind.DENIED: (EventfoldError, EventfoldError, PublishError, Rejected),
+    Kind.DENIED: (EventfoldError, EventfoldError, NotSentError, Rejected),
     Kind.TOO_LARGE: (GOES_ON, EventfoldError, NotSentError, Rejected),
     Kind.INVALID: (GOES_ON, EventfoldError, PublishError, Rejected),
     Kind.LASTS: (EventfoldError, EventfoldError, PublishError, KafkaException),
@@ -129,6 +129,36 @@ def test_what_is_made_of_an_error(kind: Kind) -> None:
         )
         assert tuple(map(type, faults)) == MADE[kind], error.name()
         assert all(said(error) in str(fault) for fault in faults if type(fault) in (EventfoldError, PublishError, Rejected))
+
+
+LASTS = (Kind.ENDED, Kind.TOPIC_DENIED, Kind.DENIED, Kind.LASTS)
+
+
+def test_whether_it_passes() -> None:
+    for kind in Kind:
+        expected = Outlook.LASTS if kind in LASTS else Outlook.PASSES if kind is Kind.PASSES else Outlook.UNKNOWN
+        for code in KINDS.get(kind, {KafkaError.UNKNOWN}):
+            assert outlook(KafkaError(code)) is outlook(KafkaException(KafkaError(code))) is expected, KafkaError(code).name()
+
+
+@pytest.mark.parametrize(
+    ("code", "way"),
+    [
+        (KafkaError.GROUP_ID_NOT_FOUND, "the same EVENTFOLD_GROUP_PROTOCOL"),
+        (KafkaError.INCONSISTENT_GROUP_PROTOCOL, "the same EVENTFOLD_GROUP_PROTOCOL"),
+        (KafkaError.UNSUPPORTED_VERSION, "EVENTFOLD_GROUP_PROTOCOL=classic"),
+        (KafkaError.UNRELEASED_INSTANCE_ID, "KAFKA_GROUP_INSTANCE_ID"),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, "Read and Describe on its groups"),
+        (KafkaError.GROUP_MAX_SIZE_REACHED, "group.max.size"),
+    ],
+)
+def test_what_lasts_says_what_to_do_also_as_a_fatal_error_of_the_client(code: int, way: str) -> None:
+    words = KafkaError(code).str()
+    fatal = KafkaError(KafkaError._FATAL, f"Fatal error: {words}: ConsumerGroupHeartbeat fatal error: {words}")
+    for error in (KafkaError(code), fatal):
+        text = told(error)
+        assert text.startswith(f"{words}: ") and way in text and text.count(words) == 1
+    assert told(KafkaError(KafkaError._TRANSPORT, "broker 1 is down")) == "broker 1 is down"
 
 
 def read(trouble: Trouble, error: KafkaError) -> Exception | None:
