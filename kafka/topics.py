@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -53,7 +53,8 @@ class Topics:
     def __init__(self, settings: KafkaSettings, timeout_s: float = _TIMEOUT_S) -> None:
         self._settings = settings
         self._timeout_s = timeout_s
-        self._admin = made(AdminClient, settings, settings.client())
+        self._heard: KafkaError | None = None
+        self._admin = self._new_client()
 
     def describe(self, names: Sequence[str]) -> dict[str, TopicInfo]:
         """Each topic; NotFoundError names the first that does not exist."""
@@ -197,10 +198,24 @@ class Topics:
 
     def _cannot(self, what: str, error: KafkaException) -> EventfoldError:
         """NoAnswer, unless the error lasts."""
+        # The exception of a question that was not answered does not tell why there is no connection.
+        self._admin.poll(0)
+        heard, self._heard = self._heard, None
+        lasts = Outlook.LASTS in (outlook(error), heard and outlook(heard))
         # A client that asked with a leader's old epoch, after a broker's restart, would ask so for ever.
-        self._admin = made(AdminClient, self._settings, self._settings.client())
-        kind = EventfoldError if outlook(error) is Outlook.LASTS else NoAnswer
-        return kind(f"Kafka at {self._settings.bootstrap}: cannot {what}: {told(error)}")
+        self._admin = self._new_client()
+        cause = f" ({told(heard)})" if heard is not None and kind_of(error) is Kind.PASSES else ""
+        return (EventfoldError if lasts else NoAnswer)(
+            f"Kafka at {self._settings.bootstrap}: cannot {what}: {told(error)}{cause}"
+        )
+
+    def _new_client(self) -> AdminClient:
+        return made(AdminClient, self._settings, self._settings.client(error_cb=self._hear))
+
+    def _hear(self, error: KafkaError) -> None:
+        """What the client says of its connections; that all are gone says less than the error before it."""
+        if self._heard is None or error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self._heard = error
 
 
 def _result(future: Future[Any]) -> Any:

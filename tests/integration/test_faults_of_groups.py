@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import orjson
 import pytest
 
 from tests.support.deadline import eventually
 from tests.support.sandbox import OpenSandbox, Sandbox
 
 _JOIN_GROUP = 11
+BEAT = {"role": "projector", "pid": 1, "host": "h", "partitions": {}, "events": 0, "events_per_s": 0, "projection": "flights"}
 
 
 @contextmanager
@@ -63,3 +66,13 @@ def test_partitions_that_nobody_has_though_daemons_run_are_named(open_sandbox: O
         assert f"flights: {says}" in sandbox.run("status").stderr
         report = json.loads(sandbox.run("doctor", "--json").stdout)
         assert [(f["what"], f["state"]) for f in report if f["finding"].startswith(says)] == [("flights", "wrong")]
+
+
+def test_why_a_broker_does_not_let_one_in_is_told(sandbox: Sandbox) -> None:
+    """A broker without SASL refuses like one that does not know the password."""
+    sasl = {"SECURITY_PROTOCOL": "SASL_PLAINTEXT", "SASL_MECHANISM": "PLAIN", "SASL_USERNAME": "a", "SASL_PASSWORD": "s3cret"}
+    # A question that no broker answers takes 15 s; that of `status` takes 3.
+    sandbox.redis.hset(f"{sandbox.prefix}eventfold:daemons", "x", orjson.dumps(BEAT | {"beat": time.time()}))
+    done = sandbox.run("status", environ={f"KAFKA_{name}": value for name, value in sasl.items()})
+    assert "SASL PLAIN mechanism handshake failed" in done.stderr
+    assert "look at KAFKA_SECURITY_PROTOCOL and the KAFKA_SASL_ settings" in done.stderr and "s3cret" not in done.stderr
