@@ -53,9 +53,7 @@ class Refused(Dying):
 def test_a_client_that_is_not_let_in_says_so_and_is_not_asked_again() -> None:
     topics = Topics(KafkaSettings.from_environ({"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9"}))
     topics._admin = Refused(topics)  # type: ignore[assignment]
-    with pytest.raises(
-        EventfoldError, match=r"cannot read the ends.*wrong password: look at .*KAFKA_SASL_"
-    ) as raised:
+    with pytest.raises(EventfoldError, match=r"cannot read the ends.*wrong password: look at .*KAFKA_SASL_") as raised:
         topics.ends([("flights.events", 0)], committed=False)
     assert not isinstance(raised.value, Transient)
 
