@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -28,6 +29,8 @@ from eventfold.schemas.errors import EventfoldError, NoAnswer, NotFoundError, Ou
 from eventfold.schemas.record import Place
 
 _TIMEOUT_S = 15
+# What the client says in lines of its own is in the sentence of the error.
+_UNHEARD = logging.Logger("unheard", logging.CRITICAL + 1)
 _LEADERS_S = 0.1
 _SETTLED_S = 60
 _PAUSE_S = 0.05
@@ -210,7 +213,7 @@ class Topics:
         )
 
     def _new_client(self) -> AdminClient:
-        return made(AdminClient, self._settings, self._settings.client(error_cb=self._hear))
+        return made(AdminClient, self._settings, self._settings.client(error_cb=self._hear, logger=_UNHEARD))
 
     def _hear(self, error: KafkaError) -> None:
         """What the client says of its connections; that all are gone says less than the error before it."""
