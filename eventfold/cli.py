@@ -10,13 +10,14 @@ from functools import lru_cache
 import click
 
 from eventfold.installation import Installation
-from eventfold.kafka.errors import KafkaException, said
+from eventfold.kafka.errors import KafkaException, told
 from eventfold.kafka.settings import LIBRDKAFKA, KafkaSettings
 from eventfold.listed import COMMANDS, Listed
 from eventfold.producers import handed
 from eventfold.schemas import plugins
 from eventfold.schemas.errors import DONE, FAILED, INTERRUPTED, USAGE, EventfoldError, UsageError
 from eventfold.store.connection import RedisError, RedisSettings
+from eventfold.store.errors import told as redis_told
 
 
 class FrontDoor(click.Group):
@@ -84,9 +85,9 @@ def main() -> None:
     except EventfoldError as error:
         _fail(str(error), error.exit_code)
     except KafkaException as error:
-        _fail(f"Kafka at {KafkaSettings.from_environ(os.environ).bootstrap}: {said(error)}", FAILED)
+        _fail(f"Kafka at {KafkaSettings.from_environ(os.environ).bootstrap}: {told(error)}", FAILED)
     except RedisError as error:
-        _fail(f"Redis at {RedisSettings.from_environ(os.environ).shown}: {error}", FAILED)
+        _fail(redis_told(error, RedisSettings.from_environ(os.environ).connect()), FAILED)
     except UnicodeEncodeError as error:
         _fail(f"{error.object!r} is not Unicode text", USAGE)
     except BrokenPipeError:

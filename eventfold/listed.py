@@ -110,7 +110,11 @@ COMMANDS = (
         "web.serve_cli:serve",
         "Serve queries and commands over HTTP, or one SIDE of the two, and the page; until SIGTERM or Ctrl-C.",
     ),
-    Listed("status", "tools.run_cli:status", "Show each daemon by its last sign of life."),
+    Listed(
+        "status",
+        "tools.status_cli:status",
+        "Show each daemon by its last sign of life; on stderr what stands in its way, and which partitions nobody has.",
+    ),
     Listed(
         "tail",
         "tools.log.tail_cli:tail",

@@ -9,15 +9,15 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from eventfold.kafka.errors import Kind, kind_of, no_topic, said
+from eventfold.kafka.clients import made
+from eventfold.kafka.errors import Kind, kind_of, no_topic, outlook, said, told
 from eventfold.kafka.settings import KafkaSettings
-from eventfold.schemas.errors import EventfoldError, LogError
+from eventfold.schemas.errors import EventfoldError, LogError, Outlook
 from eventfold.schemas.record import Place
 
 PREFETCH_KB = 8_192
@@ -68,13 +68,15 @@ class BatchConsumer:
                 "session.timeout.ms": 6000,
                 "heartbeat.interval.ms": 1000,
             }
-        self._consumer = Consumer(settings.consumer(group, **config))
-        self._trouble = partial(go_on, group)
+        self._consumer = made(Consumer, settings, settings.consumer(group, **config))
+        self._group = group
         self._starts = starts
         self._gone = gone
         self._owned: set[Place] = set()
         self.changes = 0
         """How often partitions came or went; a batch across a change was not read under one metadata."""
+        self.trouble = ""
+        """What Kafka said last of why it brings nothing; empty since partitions came."""
         self._fault: Exception | None = None
         self._closing = False
         self._subscribed = False
@@ -105,7 +107,11 @@ class BatchConsumer:
         if self._fault is not None:
             fault, self._fault = self._fault, None
             raise fault
-        return by_partition(messages, self._owned, self._trouble)
+        return by_partition(messages, self._owned, self._note)
+
+    def _note(self, message: Message, error: KafkaError) -> None:
+        go_on(self._group, message, error)
+        self.trouble = said(error)
 
     def seek(self, starts: Mapping[Place, int]) -> None:
         """Go on from these offsets, also where reading was paused; what was fetched before is dropped."""
@@ -191,6 +197,7 @@ class BatchConsumer:
             consumer.incremental_assign([])
             return
         self.changes += 1
+        self.trouble = ""
         self._owned.update(places)
         consumer.incremental_assign([TopicPartition(*place, starts[place]) for place in places])
 
@@ -245,8 +252,8 @@ def go_on(group: str, message: Message, error: KafkaError) -> None:
         )
     if kind in (Kind.TOPIC_MISSING, Kind.TOPIC_UNKNOWN):
         raise LogError(no_topic(message.topic()))
-    if kind in (Kind.DENIED, Kind.ENDED, Kind.LASTS, Kind.TOPIC_DENIED):
-        raise EventfoldError(f"group {group!r}: Kafka says: {said(error)}")
+    if outlook(error) is Outlook.LASTS:
+        raise EventfoldError(f"group {group!r}: Kafka says: {told(error)}")
     log.warning("kafka says", group=group, error=said(error))
 
 

@@ -7,6 +7,7 @@ from types import TracebackType
 
 from confluent_kafka import Consumer, TopicPartition
 
+from eventfold.kafka.clients import made
 from eventfold.kafka.settings import KafkaSettings
 from eventfold.schemas.record import Place
 
@@ -17,7 +18,7 @@ class GroupOffsets:
     """One group's offsets, as often as they are asked for; used with `with`."""
 
     def __init__(self, settings: KafkaSettings, group: str) -> None:
-        self._consumer = Consumer(settings.client(**{"group.id": group, "enable.auto.commit": False}))
+        self._consumer = made(Consumer, settings, settings.client(**{"group.id": group, "enable.auto.commit": False}))
 
     def __enter__(self) -> GroupOffsets:
         return self

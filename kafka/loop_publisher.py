@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from eventfold.kafka.clients import made
 from eventfold.kafka.errors import said
 from eventfold.kafka.publisher import UNKNOWN_TOPIC_MS, Delivered, NotSentError, PublishError, not_taken, position_of
 from eventfold.kafka.settings import KafkaSettings
@@ -29,14 +30,16 @@ class LoopPublisher:
 
     def __init__(self, settings: KafkaSettings, wait: Callable[[Awaitable[Position]], Position]) -> None:
         self._wait = wait
-        self._producer = Producer(
+        self._producer = made(
+            Producer,
+            settings,
             settings.producer(
                 **{
                     "queue.buffering.max.messages": _QUEUE,
                     "linger.ms": 0,
                     "topic.metadata.propagation.max.ms": UNKNOWN_TOPIC_MS,
                 }
-            )
+            ),
         )
         self._bootstrap = settings.bootstrap
         self._closed = threading.Event()

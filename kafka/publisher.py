@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from eventfold.kafka.errors import Kind, kind_of, said
+from eventfold.kafka.clients import made
+from eventfold.kafka.errors import Kind, kind_of, said, told
 from eventfold.kafka.settings import KafkaSettings
 from eventfold.schemas.envelope import Headers
 from eventfold.schemas.errors import UNKNOWN, EventfoldError, NotFoundError
@@ -39,7 +40,9 @@ class Publisher:
     """
 
     def __init__(self, settings: KafkaSettings, queue: int = 20_000, linger_ms: float = 5, largest: int | None = None) -> None:
-        self._producer = Producer(
+        self._producer = made(
+            Producer,
+            settings,
             settings.producer(
                 **{
                     "queue.buffering.max.messages": queue,
@@ -47,7 +50,7 @@ class Publisher:
                     "topic.metadata.propagation.max.ms": UNKNOWN_TOPIC_MS,
                     **({} if largest is None else {"message.max.bytes": largest}),
                 }
-            )
+            ),
         )
         self._bootstrap = settings.bootstrap
         self._failed: KafkaError | None = None
@@ -117,8 +120,8 @@ def not_taken(failed: KafkaError) -> EventfoldError:
     kind = kind_of(failed)
     if kind in (Kind.TOPIC_MISSING, Kind.TOPIC_UNKNOWN):
         return NotFoundError("a topic to write to does not exist: make it with `eventfold topics create`")
-    error = NotSentError if kind in (Kind.TOO_LARGE, Kind.TOPIC_DENIED) else PublishError
-    return error(f"Kafka did not take a record: {said(failed)}")
+    error = NotSentError if kind in (Kind.DENIED, Kind.TOO_LARGE, Kind.TOPIC_DENIED) else PublishError
+    return error(f"Kafka did not take a record: {told(failed)}")
 
 
 @contextmanager

@@ -14,8 +14,9 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from eventfold.kafka.clients import made
 from eventfold.kafka.consumer import Batch, Trouble, by_partition, go_on, polled
-from eventfold.kafka.errors import Kind, kind_of, no_topic, said
+from eventfold.kafka.errors import Kind, kind_of, no_topic, said, told
 from eventfold.kafka.settings import KafkaSettings
 from eventfold.schemas.errors import EventfoldError, LogError, NotFoundError
 from eventfold.schemas.record import Place
@@ -136,7 +137,7 @@ class RangeReader:
 
     @contextmanager
     def _consumer(self, **more: Any) -> Iterator[Consumer]:
-        consumer = Consumer(self._settings.consumer(self._group, **self._ahead, **more))
+        consumer = made(Consumer, self._settings, self._settings.consumer(self._group, **self._ahead, **more))
         try:
             yield consumer
         finally:
@@ -159,7 +160,7 @@ class _Passing:
         if kind in (Kind.TOPIC_MISSING, Kind.TOPIC_UNKNOWN):
             raise NotFoundError(no_topic(message.topic()))
         if kind is not Kind.PASSES:
-            raise EventfoldError(f"Kafka says: {said(error)}")
+            raise EventfoldError(f"Kafka says: {told(error)}")
         self.said = f": {said(error)}"
 
 

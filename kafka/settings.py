@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,9 @@ _NOT_OURS = {
     "CFG_FILE", "CLUSTERS", "DEBUG", "GC_LOG_OPTS", "HEAP_OPTS", "HOME", "JMX_OPTS", "JMX_PORT",
     "JVM_PERFORMANCE_OPTS", "LOG4J_OPTS", "LOG_DIR", "MODE", "OPTS", "PORT", "VERSION",
 }  # fmt: skip
+# What Kubernetes puts into each container for a Service whose name begins with `kafka`: of one that is called `kafka-ui`,
+# KAFKA_UI_SERVICE_HOST, KAFKA_UI_SERVICE_PORT_HTTP, KAFKA_UI_PORT=tcp://10.0.0.1:80, KAFKA_UI_PORT_80_TCP_ADDR and the like.
+_SERVICE_LINK = re.compile(r"(?:^|_)(?:SERVICE_(?:HOST|PORT(?:_\w+)?)|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +26,7 @@ class KafkaSettings:
 
     bootstrap: `KAFKA_BOOTSTRAP_SERVERS`, by default 127.0.0.1:9092.
     prefix: `EVENTFOLD_TOPIC_PREFIX`, put before every topic, group and transactional id.
-    properties: any other `KAFKA_<PROPERTY>`, for librdkafka as `<property>` with dots.
+    properties: any other `KAFKA_<PROPERTY>`, for librdkafka as `<property>` with dots; not what Kubernetes says of Services.
     """
 
     bootstrap: str = "127.0.0.1:9092"
@@ -34,7 +38,7 @@ class KafkaSettings:
         properties = {
             name[len(_PREFIX) :].lower().replace("_", "."): value
             for name, value in environ.items()
-            if name.startswith(_PREFIX) and not _foreign(name[len(_PREFIX) :])
+            if name.startswith(_PREFIX) and not _foreign(name[len(_PREFIX) :], value)
         }
         bootstrap = properties.pop("bootstrap.servers", "") or "127.0.0.1:9092"
         return cls(bootstrap=bootstrap, prefix=environ.get("EVENTFOLD_TOPIC_PREFIX", ""), properties=properties)
@@ -77,6 +81,10 @@ class KafkaSettings:
         )
 
 
-def _foreign(name: str) -> bool:
-    # In Kubernetes a Service called `kafka` brings KAFKA_SERVICE_HOST, KAFKA_PORT_9092_TCP and the like.
-    return name in _NOT_OURS or name.startswith(("SERVICE_", "PORT_"))
+def variable_of(property_: str) -> str:
+    """The variable that sets a property of librdkafka."""
+    return _PREFIX + property_.upper().replace(".", "_")
+
+
+def _foreign(name: str, value: str) -> bool:
+    return name in _NOT_OURS or _SERVICE_LINK.search(name) is not None or (name.endswith("PORT") and "://" in value)

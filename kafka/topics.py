@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -9,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -21,12 +22,15 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from eventfold.kafka.errors import Kind, kind_of, no_leader, no_topic, said, timed_out
+from eventfold.kafka.clients import made
+from eventfold.kafka.errors import Kind, kind_of, no_leader, no_topic, outlook, timed_out, told
 from eventfold.kafka.settings import KafkaSettings
-from eventfold.schemas.errors import EventfoldError, NotFoundError, Transient
+from eventfold.schemas.errors import EventfoldError, NoAnswer, NotFoundError, Outlook, Transient
 from eventfold.schemas.record import Place
 
 _TIMEOUT_S = 15
+# What the client says in lines of its own is in the sentence of the error.
+_UNHEARD = logging.Logger("unheard", logging.CRITICAL + 1)
 _LEADERS_S = 0.1
 _SETTLED_S = 60
 _PAUSE_S = 0.05
@@ -52,7 +56,8 @@ class Topics:
     def __init__(self, settings: KafkaSettings, timeout_s: float = _TIMEOUT_S) -> None:
         self._settings = settings
         self._timeout_s = timeout_s
-        self._admin = AdminClient(settings.client())
+        self._heard: KafkaError | None = None
+        self._admin = self._new_client()
 
     def describe(self, names: Sequence[str]) -> dict[str, TopicInfo]:
         """Each topic; NotFoundError names the first that does not exist."""
@@ -194,10 +199,26 @@ class Topics:
         except KafkaException as error:
             raise self._cannot("reach the cluster", error) from error
 
-    def _cannot(self, what: str, error: KafkaException) -> Transient:
+    def _cannot(self, what: str, error: KafkaException) -> EventfoldError:
+        """NoAnswer, unless the error lasts."""
+        # The exception of a question that was not answered does not tell why there is no connection.
+        self._admin.poll(0)
+        heard, self._heard = self._heard, None
+        lasts = Outlook.LASTS in (outlook(error), heard and outlook(heard))
         # A client that asked with a leader's old epoch, after a broker's restart, would ask so for ever.
-        self._admin = AdminClient(self._settings.client())
-        return Transient(f"Kafka at {self._settings.bootstrap}: cannot {what}: {said(error)}")
+        self._admin = self._new_client()
+        cause = f" ({told(heard)})" if heard is not None and kind_of(error) is Kind.PASSES else ""
+        return (EventfoldError if lasts else NoAnswer)(
+            f"Kafka at {self._settings.bootstrap}: cannot {what}: {told(error)}{cause}"
+        )
+
+    def _new_client(self) -> AdminClient:
+        return made(AdminClient, self._settings, self._settings.client(error_cb=self._hear, logger=_UNHEARD))
+
+    def _hear(self, error: KafkaError) -> None:
+        """What the client says of its connections; that all are gone says less than the error before it."""
+        if self._heard is None or error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self._heard = error
 
 
 def _result(future: Future[Any]) -> Any:

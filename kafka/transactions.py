@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from eventfold.kafka.clients import made
 from eventfold.kafka.domain_topics import LARGEST_RECORD
 from eventfold.kafka.errors import Kind, kind_of, said
 from eventfold.kafka.settings import KafkaSettings
@@ -92,7 +93,9 @@ class Transactions:
 
     def open(self) -> None:
         """Start a producer; fences every other one of the same id."""
-        producer = Producer(
+        producer = made(
+            Producer,
+            self._settings,
             self._settings.producer(
                 **{
                     "transactional.id": self._id,
@@ -100,7 +103,7 @@ class Transactions:
                     "queue.buffering.max.messages": 200_000,
                     "message.max.bytes": LARGEST_RECORD,
                 }
-            )
+            ),
         )
         self._checked(producer.init_transactions, _TIMEOUT_S)
         self._producer = producer

@@ -3,15 +3,46 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 from structlog.typing import FilteringBoundLogger
 
 from eventfold.kafka.consumer import BatchConsumer, Gone, Starts
+from eventfold.processors.patience import told
 from eventfold.processors.runtime import Runtime
 from eventfold.processors.worker import Processor, Worker
-from eventfold.store.heartbeats import Heartbeat, Pulse
+from eventfold.store.connection import RedisError
+from eventfold.store.heartbeats import Heartbeat, Pulse, ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a daemon works for.
+
+    role: `handler`, `projector` or `process-manager`. kind: `domain`, `projection` or `process_manager`, which is called `of`.
+    name: under which it gives signs of life, together with the instance.
+    """
+
+    role: str
+    kind: str
+    of: str
+    name: str
+
+
+@contextmanager
+def ended_by_fault(runtime: Runtime, works: Sequence[Work]) -> Iterator[None]:
+    """A fault that ends the block ends these daemons: their last sign of life says so, and why."""
+    try:
+        yield
+    except Exception as fault:
+        why = told(fault, runtime.redis)
+        with suppress(RedisError):
+            for work in works:
+                name = f"{work.name}@{runtime.instance}"
+                ended(runtime.redis, runtime.names.prefix, name, work.role, {work.kind: work.of}, why)
+        raise
 
 
 class Daemon:
@@ -30,7 +61,7 @@ class Daemon:
 
     @contextmanager
     def alive(self) -> Iterator[Heartbeat]:
-        """Its sign of life; a daemon that ends by a fault leaves the last one behind, for others to notice."""
+        """Its sign of life, which is gone when it ends as it should; see also `ended_by_fault`."""
         runtime = self._runtime
         heartbeat = Heartbeat(runtime.redis, runtime.names.prefix, f"{self._name}@{runtime.instance}", self._role)
         yield heartbeat
@@ -56,4 +87,8 @@ class Daemon:
             join(consumer)
             self._log.info(f"{self._spoken} runs", group=group, instance=runtime.instance)
 
-        Worker(processor, open_consumer=opened, pulse=pulse, stop=stop).run(joined)
+        Worker(processor, open_consumer=opened, pulse=pulse, told=self.told, stop=stop).run(joined)
+
+    def told(self, fault: Exception) -> str:
+        """The sentence about a fault."""
+        return told(fault, self._runtime.redis)

@@ -8,8 +8,10 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from eventfold.kafka.consumer import Batch, BatchConsumer, Gone, Starts
-from eventfold.processors.patience import TRANSIENT, patiently, until_stopped
+from eventfold.processors.patience import FAULTS, patiently, until_stopped
+from eventfold.processors.trouble import Trouble
 from eventfold.schemas.record import Place
+from eventfold.store.errors import is_away
 from eventfold.store.heartbeats import Pulse
 
 OpenConsumer = Callable[[Starts, Gone], BatchConsumer]
@@ -52,7 +54,7 @@ class Processor(Protocol):
         ...
 
     def give_up(self, fault: Exception) -> None:
-        """Before `start_over`: log the fault; raises it when it came too often."""
+        """Before `start_over`: log the fault."""
         ...
 
     def start_over(self) -> None:
@@ -68,8 +70,9 @@ class Worker:
     """One member of a consumer group, or the owner of partitions that were named.
 
     Each turn, in this order: (1) take the group's metadata, (2) poll, in which partitions come and go, (3) process the batch,
-    (4) look, if a second has passed, (5) give a sign of life. After a fault that passes in 3 or 4 the processor starts over,
-    patiently. Every other fault ends the worker, and so does one of the poll.
+    (4) look, if a second has passed, (5) give a sign of life, which says what it waits for, if for anything. After a fault in
+    3 or 4 that may pass the processor starts over, patiently: for as long as it takes, where it is known to pass. Every other
+    fault ends the worker, and so does one of the poll.
     """
 
     def __init__(
@@ -78,11 +81,13 @@ class Worker:
         *,
         open_consumer: OpenConsumer,
         pulse: Pulse,
+        told: Callable[[Exception], str],
         stop: threading.Event,
     ) -> None:
-        """processor: makes it, around the consumer that brings its records."""
+        """processor: makes it, around the consumer that brings its records. told: the sentence about a fault."""
         self._pulse = pulse
         self._stop = stop
+        self._trouble = Trouble(told)
         self._consumer = open_consumer(self._assigned, self._revoked)
         try:
             self._processor = processor(self._consumer)
@@ -109,10 +114,14 @@ class Worker:
                 batch = consumer.poll(processor.batch, processor.wait_s)
                 try:
                     done = self._turn(batch, metadata if consumer.changes == changes else None)
-                except TRANSIENT as fault:
+                    self._trouble.passed(done)
+                except FAULTS as fault:
+                    pause_s = self._trouble.came(fault)
                     processor.give_up(fault)
-                    patiently(processor.start_over, self._stop)
-                self._pulse.beat(done, processor.status)
+                    self._say(fault)
+                    self._stop.wait(pause_s)
+                    patiently(processor.start_over, self._stop, self._waits)
+                self._pulse.beat(done, self._status)
 
     def _turn(self, batch: Batch, metadata: Any | None) -> int:
         done = self._processor.process(batch, metadata)
@@ -121,7 +130,21 @@ class Worker:
         return done
 
     def _assigned(self, places: list[Place]) -> Mapping[Place, int]:
-        return patiently(lambda: self._processor.assigned(places), self._stop)
+        return patiently(lambda: self._processor.assigned(places), self._stop, self._waits)
 
     def _revoked(self, places: list[Place]) -> None:
         self._processor.revoked(places)
+
+    def _waits(self, fault: Exception) -> None:
+        self._trouble.waits(fault)
+        self._say(fault)
+
+    def _say(self, fault: Exception) -> None:
+        # A Redis that does not answer would not take it either, and who is told to stop would wait for that once more.
+        if not is_away(fault):
+            self._pulse.beat(0, self._status)
+
+    def _status(self) -> dict[str, Any]:
+        consumer = self._consumer
+        deaf = {"trouble": f"Kafka says: {consumer.trouble}"} if consumer.trouble and not consumer.owned else {}
+        return {**self._processor.status(), **deaf, **self._trouble.status()}

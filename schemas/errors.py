@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from enum import Enum, auto
+
 DONE = 0
 FAILED = 1
 USAGE = 2
 UNKNOWN = 3
 INTERRUPTED = 130
+
+
+class Outlook(Enum):
+    """Whether waiting mends a fault."""
+
+    PASSES = auto()
+    """A server that is away, starts, moves, or has no room: what cannot be done now can be done once it is well again."""
+    LASTS = auto()
+    """Only a person mends it: a right, a password, a setting."""
+    UNKNOWN = auto()
+    """Nobody has said which."""
 
 
 class EventfoldError(Exception):
@@ -31,8 +44,17 @@ class TimedOutError(EventfoldError):
     exit_code = UNKNOWN
 
 
+def spoken(fault: BaseException) -> str:
+    """A fault as log lines have it: its kind and its words. Some clients' `repr` has no words."""
+    return f"{type(fault).__name__}: {fault}"
+
+
 class Transient(EventfoldError):
     """What passes or can be mended by loading again: Kafka that does not answer, memory that is out of date."""
+
+
+class NoAnswer(Transient):
+    """A server does not answer, or cannot now, and is asked again."""
 
 
 class UnavailableError(EventfoldError):

@@ -15,7 +15,8 @@ import structlog
 from redis import Redis
 from redis.exceptions import RedisError
 
-from eventfold.schemas.errors import EventfoldError
+from eventfold.schemas.errors import EventfoldError, Outlook, spoken
+from eventfold.store.errors import outlook, told
 
 _KEPT_MS = 15_000
 _EVERY_S = 3.0
@@ -44,6 +45,7 @@ class Claim:
         self._words = taken
         self._host = socket.gethostname()
         self._mine = orjson.dumps({"host": self._host, "pid": os.getpid(), "token": secrets.token_hex(8)})
+        self._redis = redis
         self._script = redis.register_script(_SET)
         self.lost = ""
 
@@ -61,7 +63,11 @@ class Claim:
             try:
                 held = self._set()
             except RedisError as fault:
-                log.warning("the claim cannot be renewed", claim=self._key, fault=repr(fault))
+                log.warning("the claim cannot be renewed", claim=self._key, fault=spoken(fault))
+                if outlook(fault) is Outlook.LASTS:
+                    self.lost = f"the claim {self._key} cannot be renewed: {told(fault, self._redis)}"
+                    stop.set()
+                    return
                 continue
             if held is not None:
                 self.lost = self._taken(held)
@@ -70,7 +76,7 @@ class Claim:
         try:
             self._set(kept_ms=1)
         except RedisError as fault:
-            log.warning("the claim is left to expire", claim=self._key, fault=repr(fault))
+            log.warning("the claim is left to expire", claim=self._key, fault=spoken(fault))
 
     def _set(self, over: bytes = b"", kept_ms: int = _KEPT_MS) -> bytes | None:
         held: bytes | None = self._script(keys=[self._key], args=[self._mine, over, kept_ms])

@@ -26,12 +26,6 @@ class RedisSettings:
     def from_environ(cls, environ: Mapping[str, str]) -> RedisSettings:
         return cls(url=environ.get("REDIS_URL") or "redis://127.0.0.1:6379/0")
 
-    @property
-    def shown(self) -> str:
-        """The address without user and password."""
-        scheme, _, rest = self.url.partition("://")
-        return f"{scheme}://{rest.rpartition('@')[2]}"
-
     def connect(self) -> Redis:
         """A client; it connects with the first command."""
         try:

@@ -10,11 +10,18 @@ from typing import Any, Protocol
 
 import orjson
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 EVERY_S = 1.0
 SILENT_S = 5.0
+# A try of what a daemon waits for may take so long.
+_SILENT_IN_TROUBLE_S = 60.0
 _FORGOTTEN_S = 24 * 3600
+# A Redis that is full takes the sign of life of who waits for that to pass; before Redis 7 it does not.
+_WRITE_WHEN_FULL = """#!lua flags=allow-oom
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+"""
+_OF_THE_LIVING = ("stalled", "retrying", "waits", "trouble")
 
 
 class Pulse(Protocol):
@@ -77,7 +84,7 @@ class Heartbeat:
             **status(),
         }
         try:
-            self._redis.hset(self._key, self._name, orjson.dumps(body))
+            _write(self._redis, self._key, self._name, body)
         except RedisError:
             self._last = 0.0
 
@@ -87,6 +94,23 @@ class Heartbeat:
             self._redis.hdel(self._key, self._name)
         except RedisError:
             return
+
+
+def ended(redis: Redis, prefix: str, name: str, role: str, about: Mapping[str, str], why: str) -> None:
+    """Leave behind that a daemon of this process ended by a fault, and why, beside what it said last.
+
+    about: which `domain`, `projection` or `process_manager` it worked for. Where another process lives under its name, that
+    one's sign of life stays. RedisError when it cannot be written.
+    """
+    stored: bytes | None = redis.hget(_key(prefix), name)  # type: ignore[assignment]
+    last: dict[str, Any] = {} if stored is None else orjson.loads(stored)
+    me = {"pid": os.getpid(), "host": socket.gethostname()}
+    if not last.items() >= me.items():
+        if last and _lives(last, time.time()):
+            return
+        last = {"started": time.time(), "events": 0}
+    now = {"role": role, **about, **me, "beat": time.time(), "events_per_s": 0.0, "partitions": {}, "ended": why}
+    _write(redis, _key(prefix), name, {key: of for key, of in last.items() if key not in _OF_THE_LIVING} | now)
 
 
 def daemons(redis: Redis, prefix: str) -> dict[str, dict[str, Any]]:
@@ -99,7 +123,7 @@ def daemons(redis: Redis, prefix: str) -> dict[str, dict[str, Any]]:
         if age > _FORGOTTEN_S:
             redis.hdel(_key(prefix), name)
             continue
-        found[name.decode()] = {**body, "age_s": round(age, 1), "alive": age < SILENT_S}
+        found[name.decode()] = {**body, "age_s": round(age, 1), "alive": _lives(body, now)}
     return found
 
 
@@ -112,17 +136,43 @@ def feeding(found: Mapping[str, Mapping[str, Any]], projection: str) -> list[Map
 def state(body: Mapping[str, Any]) -> str:
     """What a daemon does by its last sign of life, in a few words."""
     if not body["alive"]:
-        return "silent"
+        return "ended by itself" if "ended" in body else "silent"
     parked = sum(body.get("parked", {}).values())
     what = [
         *(f"stands still: {place}" for place in body.get("stalled", {})),
         *(f"tries again: {place}" for place in body.get("retrying", {})),
     ]
+    if body.get("trouble"):
+        what.append("waits for what passes")
     if not what:
         what.append("waits: the live generation is of another version" if body.get("waits") else "runs")
     if parked:
         what.append(f"{parked} keys parked" if parked > 1 else "1 key parked")
     return ", ".join(what)
+
+
+def why(body: Mapping[str, Any]) -> str | None:
+    """Why a daemon ended, or is silent, or what it waits for, in a sentence; None of one that works."""
+    where = f"pid {body['pid']} on {body['host']}"
+    if "ended" in body:
+        return f"ended by itself {body['age_s']:g} s ago ({where}): {body['ended']}"
+    if not body["alive"]:
+        return f"silent for {body['age_s']:g} s: {where} was killed, or it hangs"
+    return f"waits: {body['trouble']}" if body.get("trouble") else None
+
+
+def _lives(body: Mapping[str, Any], now: float) -> bool:
+    """Whether a sign of life is recent, and not the last one."""
+    limit = _SILENT_IN_TROUBLE_S if body.get("trouble") else SILENT_S
+    return "ended" not in body and now - body["beat"] < limit
+
+
+def _write(redis: Redis, key: str, name: str, body: Mapping[str, Any]) -> None:
+    written = orjson.dumps(body)
+    try:
+        redis.hset(key, name, written)
+    except OutOfMemoryError:
+        redis.eval(_WRITE_WHEN_FULL, 1, key, name, written)
 
 
 def _stored(redis: Redis, prefix: str) -> dict[bytes, bytes]:

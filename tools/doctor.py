@@ -6,29 +6,35 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import click
 
-from eventfold.kafka.errors import KafkaException, said
+from eventfold.kafka.errors import KafkaException, told
 from eventfold.kafka.schema_registry import TRANSITIVE, Registry
 from eventfold.kafka.topics import Topics
 from eventfold.processors.runtime import Runtime
 from eventfold.schemas.errors import FAILED, EventfoldError
 from eventfold.store.connection import RedisError
-from eventfold.store.heartbeats import daemons
+from eventfold.store.errors import is_away, is_full
+from eventfold.store.errors import told as redis_told
+from eventfold.store.heartbeats import daemons, why
 from eventfold.store.server import Server
 from eventfold.store.slice_store import SliceStore
 from eventfold.tools.added_partitions import added_partitions
 from eventfold.tools.retention import faults, foreign_faults
 from eventfold.tools.run_cli import json_option, pass_runtime
 from eventfold.tools.show import show
+from eventfold.tools.unowned import members, sentence, unowned, works
 
 OK, NOTE, WRONG = "ok", "note", "wrong"
 OLDEST_JAVA = 17
+# A rebalance, and a sign of life after it, take less.
+_TAKEN_S = 4.0
+_PAUSE_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ def examine(runtime: Runtime) -> Iterator[Finding]:
         for name in sorted({of.topic for projection in runtime.projections.values() for of in projection.foreign}):
             yield from _foreign(runtime, runtime.names.topic(name))
         yield from _each("partitions", lambda: added_partitions(runtime), "as many as were folded")
-    yield from _daemons(runtime)
+    yield from _daemons(runtime, kafka.state == OK)
     yield from _local_stack()
 
 
@@ -77,9 +83,9 @@ def _checked(what: str, look: Callable[[], str]) -> Finding:
     except EventfoldError as error:
         return Finding(what, WRONG, str(error))
     except KafkaException as error:
-        return Finding(what, WRONG, said(error))
+        return Finding(what, WRONG, told(error))
     except RedisError as error:
-        return Finding(what, WRONG, f"{error}; `make up` starts a local one, REDIS_URL names another")
+        return Finding(what, WRONG, f"Redis: {error}")
     except TimeoutError:
         return Finding(what, WRONG, "no answer in time")
 
@@ -107,8 +113,15 @@ def _registry(runtime: Runtime, registry: Registry) -> str:
 
 
 def _redis(runtime: Runtime) -> str:
-    server = Server.asked(runtime.redis)
-    SliceStore(runtime.redis).refuse_eviction()
+    try:
+        server = Server.asked(runtime.redis)
+        SliceStore(runtime.redis).refuse_eviction()
+        full = is_full(runtime.redis)
+    except RedisError as error:
+        start = "; `make up` starts a local one, REDIS_URL names another" if is_away(error) else ""
+        raise EventfoldError(f"{redis_told(error, runtime.redis)}{start}") from error
+    if full is not None:
+        raise EventfoldError(f"it is full, {full}: nothing is written until it has room; raise maxmemory, or drop generations")
     if int(server.version.split(".")[0]) < 6:
         raise EventfoldError(f"Redis {server.version} is too old: 6 or newer is needed")
     saved = "AOF on" if server.appends else "AOF off: after a crash everything is folded anew"
@@ -138,30 +151,43 @@ def _each(what: str, look: Callable[[], list[str]], fine: str) -> Iterator[Findi
     yield from [Finding(found.what, WRONG, text) for text in wrong] or [found]
 
 
-def _daemons(runtime: Runtime) -> Iterator[Finding]:
+def _daemons(runtime: Runtime, kafka_answers: bool) -> Iterator[Finding]:
     try:
         found = daemons(runtime.redis, runtime.names.prefix)
     except RedisError:
         return
-    alive = {_what(body) for body in found.values() if body["alive"]}
-    wanted = [*runtime.projections, *(f"{name}.handler" for name in runtime.domains)]
-    wanted += [f"{name}.process-manager" for name in runtime.process_managers]
-    absent = [name for name in wanted if name not in alive]
+    wanted = works(runtime)
+    absent = [work for work in wanted if not members(work, found)]
     text = f"not running: {', '.join(absent)}; start them with `eventfold run all`" if absent else f"all {len(wanted)} run"
     yield Finding("daemons", NOTE if absent else OK, text)
     for name, body in found.items():
-        if not body["alive"]:
-            silent = f"silent for {body['age_s']:g} s: pid {body['pid']} on {body['host']} was killed, or it hangs"
-            yield Finding(name, WRONG, f"{silent}; start it again under the same name")
+        said = why(body)
+        if said is not None:
+            yield Finding(name, WRONG, said if body["alive"] else f"{said}; start it again under the same name")
         for place, error in body.get("stalled", {}).items():
             yield Finding(name, WRONG, f"{place} stands still: {error}")
+    if kafka_answers and found:
+        yield from _unowned(runtime)
 
 
-def _what(body: dict[str, Any]) -> str:
-    """What a daemon works on, as its kind is called."""
-    if "process_manager" in body:
-        return f"{body['process_manager']}.process-manager"
-    return body.get("projection") or f"{body.get('domain')}.handler"
+def _unowned(runtime: Runtime) -> Iterator[Finding]:
+    """Partitions that nobody has, unless they are only on their way to somebody."""
+    topics, deadline = Topics(runtime.kafka), time.monotonic() + _TAKEN_S
+    while True:
+        found = daemons(runtime.redis, runtime.names.prefix)
+        try:
+            left = unowned(runtime, topics, found)
+        except EventfoldError as error:
+            yield Finding("partitions", WRONG, str(error))
+            return
+        if not any(members(work, found) for work in left) or time.monotonic() > deadline:
+            break
+        time.sleep(_PAUSE_S)
+    for work, places in left.items():
+        runs = members(work, found)
+        # One that waits by itself says so; one that does not run may not be wanted.
+        wrong = any(not found[name].get("waits") for name in runs)
+        yield Finding(work, WRONG if wrong else NOTE, sentence(work, places, found))
 
 
 def _local_stack() -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from eventfold.schemas.record import Place
 from eventfold.store.connection import Redis
 from eventfold.store.generations import Generations
 from eventfold.store.slice_store import SliceStore
+from eventfold.tools.unowned import works
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +39,11 @@ def lags(runtime: Runtime) -> list[Lag]:
     """
     topics = Topics(runtime.kafka)
     stands = _projections(runtime, topics, runtime.redis)
-    for name in runtime.domains:
-        group, sources = runtime.names.handler_group(name), [runtime.names.commands(name)]
-        stands |= _group(runtime, topics, f"{name}.handler", group, sources)
-    for name, manager in runtime.process_managers.items():
-        sources = [runtime.names.events(domain) for domain in manager.domains]
-        sources += [runtime.names.refusals(domain) for domain in manager.domains if domain in runtime.domains]
-        stands |= _group(runtime, topics, f"{name}.process-manager", runtime.names.process_manager_group(name), sources)
+    groups = {f"{name}.handler": runtime.names.handler_group(name) for name in runtime.domains}
+    groups |= {f"{name}.process-manager": runtime.names.process_manager_group(name) for name in runtime.process_managers}
+    sources = works(runtime)
+    for work, group in groups.items():
+        stands |= _group(runtime, topics, work, group, sources[work])
     ends = topics.ends({place for _, place in stands}, committed=True)
     behind = {(place, offset) for (_, place), offset in stands.items() if offset < ends[place]}
     with_records = _with_records(runtime, topics, behind)

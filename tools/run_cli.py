@@ -1,4 +1,4 @@
-"""The commands of this room: run, lag, status, topics."""
+"""The commands run, lag, topics."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from eventfold.processors.runtime import Runtime
 from eventfold.processors.supervisor import supervise
 from eventfold.producers.handed import RUNTIME, handed
 from eventfold.schemas.errors import UsageError
-from eventfold.store.heartbeats import daemons, state
 from eventfold.tools.lag import lags
 from eventfold.tools.logs import configure
 from eventfold.tools.show import show
@@ -85,32 +84,6 @@ def lag(runtime: Runtime, as_json: bool) -> None:
         for r in lags(runtime)
     ]
     show(rows, as_json)
-
-
-@click.command()
-@json_option
-@pass_runtime
-def status(runtime: Runtime, as_json: bool) -> None:
-    """Show each daemon by its last sign of life."""
-    found = daemons(runtime.redis, runtime.names.prefix)
-    if as_json:
-        show([{"name": name, **body} for name, body in found.items()], True)
-        return
-    rows: list[dict[str, Any]] = []
-    for name, body in found.items():
-        rows.append(
-            {
-                "name": name,
-                "role": body["role"],
-                "state": state(body),
-                "seen_s_ago": body["age_s"],
-                "pid": body["pid"],
-                "partitions": len(body["partitions"]),
-                "events": body["events"],
-                "events_per_s": body["events_per_s"],
-            }
-        )
-    show(rows, False, empty="no daemon has given a sign of life: start them with `eventfold run all`")
 
 
 @click.group()

@@ -38,12 +38,12 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         numeric = all(isinstance(row.get(column), int | float | None) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", no_wrap=True)
+        table.add_column(column, justify="right" if numeric else "left", no_wrap=column != columns[-1])
     for row in rows:
         # Not as text with markup: a row may hold anything.
         table.add_row(*(Text(_text(row.get(column))) for column in columns))
-    # Through a pipe nothing is cut to a terminal's width.
-    Console(width=None if sys.stdout.isatty() else 400).print(table)
+    # Through a pipe nothing is cut to a terminal's width, and on one the last column is broken into lines.
+    Console(width=None if sys.stdout.isatty() else 4_000).print(table)
 
 
 def _text(value: Any) -> str:

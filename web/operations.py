@@ -11,7 +11,7 @@ from typing import Any
 from eventfold.kafka.topics import Topics
 from eventfold.processors.runtime import Runtime
 from eventfold.projections.projection import Projection
-from eventfold.schemas.errors import Transient
+from eventfold.schemas.errors import EventfoldError
 from eventfold.schemas.record import Place
 from eventfold.schemas.times import iso
 from eventfold.store.builds import BUILDING, Build, Generation
@@ -81,7 +81,7 @@ class Operations:
                 # Topics that are not there yet are about to be made.
                 self._places_at = time.monotonic() if self._places else -_TOPICS_S
             return self._topics.ends(self._places, committed=True), None
-        except Transient as fault:
+        except EventfoldError as fault:
             self._places_at = -_TOPICS_S
             return {}, str(fault)
 

@@ -10,8 +10,17 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from eventfold.schemas.errors import EventfoldError, NotFoundError, ParkedError, TimedOutError, UnavailableError, UsageError
+from eventfold.schemas.errors import (
+    EventfoldError,
+    NotFoundError,
+    Outlook,
+    ParkedError,
+    TimedOutError,
+    UnavailableError,
+    UsageError,
+)
 from eventfold.store.connection import RedisError
+from eventfold.store.errors import outlook
 from eventfold.store.slices import TornError
 from eventfold.web.oauth.denied import DeniedError
 
@@ -77,6 +86,8 @@ def of_error(error: Exception) -> Problem:
         return error.problem
     if isinstance(error, DeniedError):
         return _of_denied(error)
+    if isinstance(error, RedisError) and outlook(error) is Outlook.LASTS:
+        return Problem(status=500, kind="fault", detail="Redis refuses what it is asked, and waiting does not mend that")
     for kind, problem in _KINDS.items():
         if isinstance(error, kind):
             return problem(str(error))

@@ -45,6 +45,8 @@ class Notices:
                 self._publisher.send(topic, key, value, headers, partition=letter.origin.partition)
             self._publisher.flush()
         except PublishError as error:
+            # One that gave up takes no record any more.
+            self.__dict__.pop("_publisher", None)
             raise Transient(f"a dead letter was not acknowledged: {error}") from error
 
 

@@ -25,6 +25,7 @@ from eventfold.processors.places import by_name
 from eventfold.processors.watch import Watch
 from eventfold.producers.domain import Domain
 from eventfold.schemas.codec import Codec
+from eventfold.schemas.errors import spoken
 from eventfold.schemas.names import Names
 from eventfold.schemas.record import Place, ProducerRecord, Record
 from eventfold.store.commits import Commit
@@ -240,7 +241,7 @@ class Handler:
     # -- starting over -----------------------------------------------------------------------------------------------
 
     def give_up(self, fault: Exception) -> None:
-        self._log.warning("batch given up, handing over anew", fault=repr(fault))
+        self._log.warning("batch given up, handing over anew", fault=spoken(fault))
 
     def start_over(self) -> None:
         """Throw away the producer and all that is held, and take every partition over anew."""

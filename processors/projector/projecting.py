@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import structlog
 
@@ -15,7 +16,7 @@ from eventfold.kafka.consumer import BatchConsumer
 from eventfold.kafka.topics import Topics
 from eventfold.processors.daemon import Daemon
 from eventfold.processors.dead_letters.notices import Notices, check_topics
-from eventfold.processors.patience import TRANSIENT, patiently
+from eventfold.processors.patience import FAULTS, outlook, patiently, raise_lasting
 from eventfold.processors.projector.following import Followed, Kept, Live, RetiredError
 from eventfold.processors.projector.projector import Projector
 from eventfold.processors.projector.reading import Reading
@@ -23,7 +24,7 @@ from eventfold.processors.runtime import Runtime
 from eventfold.processors.sources import Sources
 from eventfold.projections.projection import Projection
 from eventfold.schemas.codec import Codec
-from eventfold.schemas.errors import EventfoldError, UsageError
+from eventfold.schemas.errors import EventfoldError, Outlook, UsageError, spoken
 from eventfold.schemas.failure import may_park
 from eventfold.schemas.record import Place
 from eventfold.store.builds import KEPT, Build
@@ -69,7 +70,7 @@ class Projecting:
                 follow = Live(projection, self._generations, self._sources, topics, self._check_letters)
                 try:
                     # Asked before the group is joined: a member of another version would take partitions and not fold them.
-                    patiently(follow.generation, self._stop)
+                    patiently(follow.generation, self._stop, self._waits(heartbeat))
                     self._run(follow, topics, runtime.names.projection_group(projection.name), heartbeat, self._stop)
                 except OtherVersionError as other:
                     self._log.warning("waits", version=projection.version, why=str(other))
@@ -81,7 +82,8 @@ class Projecting:
             try:
                 due = self._due()
             except RedisError as fault:
-                log.warning("trying again", fault=repr(fault))
+                raise_lasting(fault)
+                log.warning("trying again", fault=spoken(fault))
                 continue
             if due is not None:
                 self._keep(due)
@@ -106,12 +108,13 @@ class Projecting:
             self._run(follow, topics, group, Quiet(), ended)
         except RetiredError:
             self._log.info("no longer kept", generation=build.id)
-        except TRANSIENT as fault:
-            # It is taken up again soon.
-            self._log.warning("trying again", generation=build.id, fault=repr(fault))
-        except EventfoldError as error:
-            self._log.error("a kept generation is not fed", generation=build.id, error=str(error))
-            ended.wait()
+        except (*FAULTS, EventfoldError) as fault:
+            if outlook(fault) is Outlook.LASTS:
+                self._log.error("a kept generation is not fed", generation=build.id, error=self._daemon.told(fault))
+                ended.wait()
+            else:
+                # It is taken up again soon.
+                self._log.warning("trying again", generation=build.id, fault=spoken(fault))
         finally:
             ended.set()
             watcher.join()
@@ -124,12 +127,15 @@ class Projecting:
                 if self._stop.is_set() or due is None or due.id != build.id:
                     ended.set()
             except RedisError as fault:
-                log.warning("trying again", fault=repr(fault))
+                log.warning("trying again", fault=spoken(fault))
+                # What lasts ends the daemon where it looks next.
+                if self._stop.is_set() or outlook(fault) is Outlook.LASTS:
+                    ended.set()
 
     def _run(self, follow: Followed, topics: Topics, group: str, pulse: Pulse, stop: threading.Event) -> None:
         """One projector, from its first partitions until `stop` is set."""
         runtime = self._runtime
-        partitions = patiently(lambda: self._sources.partitions(topics), stop)
+        partitions = patiently(lambda: self._sources.partitions(topics), stop, self._waits(pulse))
 
         def projector(consumer: BatchConsumer) -> Projector:
             return Projector(
@@ -157,13 +163,19 @@ class Projecting:
 
     def _wait(self, heartbeat: Heartbeat, why: str) -> None:
         """Until the live generation is of this version, or there is none."""
-        status = {"projection": self._projection.name, "partitions": {}, "stalled": {}, "waits": why}
         while not self._stop.is_set():
-            heartbeat.beat(0, lambda: status)
-            live = patiently(lambda: self._generations.live(self._projection.name), self._stop)
+            heartbeat.beat(0, lambda: self._idle(waits=why))
+            live = patiently(lambda: self._generations.live(self._projection.name), self._stop, self._waits(heartbeat, why))
             if live is None or live.version == self._projection.version:
                 return
             self._stop.wait(_LOOK_S / 2)
+
+    def _idle(self, **more: str) -> dict[str, Any]:
+        return {"projection": self._projection.name, "partitions": {}, "stalled": {}, **more}
+
+    def _waits(self, pulse: Pulse, why: str = "") -> Callable[[Exception], None]:
+        """Tells what it waits for while it has no partitions."""
+        return lambda fault: pulse.beat(0, lambda: self._idle(waits=why, trouble=self._daemon.told(fault)))
 
 
 def _places(partitions: Mapping[str, int], pinned: Sequence[int]) -> list[Place]:

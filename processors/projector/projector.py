@@ -25,7 +25,7 @@ from eventfold.processors.stalls import Stalls
 from eventfold.processors.watch import Watch
 from eventfold.projections.fold import FoldError
 from eventfold.projections.projection import Projection
-from eventfold.schemas.errors import DecodeError, Transient
+from eventfold.schemas.errors import DecodeError, Transient, spoken
 from eventfold.schemas.record import Place, Record
 from eventfold.store.builds import Generation
 from eventfold.store.holds import HOLD_MS
@@ -35,8 +35,6 @@ from eventfold.store.slices import Progress
 BATCH = 5_000
 HELD_ROWS = 2_048
 _WAIT_S = 0.25
-_LONGEST_PAUSE_S = 5.0
-_MOST_UNWRITTEN = 30
 _HELD_LOOK_S = 0.01
 
 log = structlog.get_logger("projector")
@@ -81,7 +79,6 @@ class Projector:
         self._stalls = Stalls(projection.on_failure, self._log)
         self._watch = Watch(store, topics)
         self._generation: Generation | None = None
-        self._unwritten = 0
         self._folded_of: Counter[Place] = Counter()
         self._refused_at: float | None = None
 
@@ -157,14 +154,7 @@ class Projector:
         return written
 
     def give_up(self, fault: Exception) -> None:
-        """A Redis that can be read but not written (it is full) passes or does not; until then, do not turn in a circle."""
-        self._log.warning("going on from what is stored", fault=repr(fault))
-        if isinstance(fault, Overtaken):
-            return
-        self._unwritten += 1
-        if self._unwritten > _MOST_UNWRITTEN:
-            raise fault
-        self._stop.wait(min(_WAIT_S * 2 ** (self._unwritten - 1), _LONGEST_PAUSE_S))
+        self._log.warning("going on from what is stored", fault=spoken(fault))
 
     def _settle(self) -> int:
         """Wait for the write under way and tell the group; Overtaken when another writer was there."""
@@ -174,7 +164,6 @@ class Projector:
             self._refused_at = self._refused_at or time.monotonic()
             raise Overtaken(f"another writer was there first: {named(written.refused)}")
         if written.offsets:
-            self._unwritten = 0
             self._stalls.passed(written.offsets)
             if self._refused_at is not None:
                 waited_ms, self._refused_at = round((time.monotonic() - self._refused_at) * 1000), None

@@ -11,10 +11,11 @@ import structlog
 
 from eventfold.kafka.publisher import Publisher, PublishError
 from eventfold.kafka.topics import Topics
-from eventfold.processors.patience import TRANSIENT
+from eventfold.processors.patience import FAULTS, raise_lasting
 from eventfold.processors.reactor.emitting import Cause, Emitted, Emitter
 from eventfold.processors.reactor.timers import due_text, index_name, timers_name
 from eventfold.producers.process_manager import Deadline, ProcessManager
+from eventfold.schemas.errors import spoken
 from eventfold.schemas.event import Event
 from eventfold.schemas.record import Place
 from eventfold.store.builds import Generation
@@ -76,8 +77,10 @@ class Deadlines:
         while not self._stop.wait(_LOOK_S):
             try:
                 self.look(time.time_ns() // 1_000_000)
-            except (*TRANSIENT, PublishError) as fault:
-                log.warning("deadlines are looked at again", process_manager=self._manager.name, fault=repr(fault))
+            except (*FAULTS, PublishError) as fault:
+                if not isinstance(fault, PublishError):
+                    raise_lasting(fault)
+                log.warning("deadlines are looked at again", process_manager=self._manager.name, fault=spoken(fault))
                 self._publisher = None
 
     def look(self, now_ms: int) -> None:
@@ -138,7 +141,7 @@ class Deadlines:
                 assert record.value is not None
                 self._publisher = self._publisher or self._open_publisher()
                 self._publisher.send(place[0], str(record.key), record.value, record.headers)
-        except (*TRANSIENT, PublishError):
+        except (*FAULTS, PublishError):
             raise
         except Exception as error:
             what = f"the deadline {deadline.name!r} of {key!r} cannot fire: {type(error).__name__}: {error}"

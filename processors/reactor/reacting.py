@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from eventfold.processors.open_slice import place_of
-from eventfold.processors.patience import TRANSIENT
+from eventfold.processors.patience import FAULTS
 from eventfold.processors.reactor.emitting import Emitted, Emitter, cause_of
 from eventfold.producers.process_manager import COMMANDS_LIVE_MS, ProcessManager, Refused
 from eventfold.schemas.catalog import Catalog
@@ -53,7 +53,7 @@ class Reactions:
         try:
             until = record.timestamp()[1] + COMMANDS_LIVE_MS if expires is None else expires
             return self._refusal(record, until) if record.topic() in self._refusals else self._event(record, until)
-        except (*TRANSIENT, NotFoundError):
+        except (*FAULTS, NotFoundError):
             # A Kafka that is away, a topic that is missing: not this record's fault.
             raise
         except DecodeError as error:

@@ -22,6 +22,7 @@ from eventfold.processors.reactor.reacting import ReactionError, Reactions
 from eventfold.processors.reactor.resuming import Resuming, Stand
 from eventfold.processors.stalls import Stalls
 from eventfold.producers.process_manager import COMMANDS_LIVE_MS, ProcessManager
+from eventfold.schemas.errors import spoken
 from eventfold.schemas.record import Place, ProducerRecord, Record
 
 BATCH = 2_000
@@ -213,7 +214,7 @@ class Reactor:
         return 0
 
     def give_up(self, fault: Exception) -> None:
-        self._log.warning("batch given up, going on anew", fault=repr(fault))
+        self._log.warning("batch given up, going on anew", fault=spoken(fault))
 
     def start_over(self) -> None:
         """Throw away the producer and all that is held, and take every partition up anew."""

@@ -14,13 +14,13 @@ from eventfold.kafka.topics import Topics
 from eventfold.processors.attempts import Attempts
 from eventfold.processors.dead_letters.notices import Notices
 from eventfold.processors.open_slice import begun, changed
-from eventfold.processors.patience import TRANSIENT, patiently
+from eventfold.processors.patience import FAULTS, patiently, raise_lasting
 from eventfold.processors.projector.folding import Folding
 from eventfold.processors.projector.reading import Reading
 from eventfold.processors.projector.writer import Write
 from eventfold.projections.fold import FoldError
 from eventfold.projections.projection import Projection
-from eventfold.schemas.errors import DecodeError, EventfoldError, TimedOutError, Transient
+from eventfold.schemas.errors import DecodeError, EventfoldError, TimedOutError, Transient, spoken
 from eventfold.schemas.record import Place, Record
 from eventfold.store.builds import Build
 from eventfold.store.generations import Generations
@@ -142,8 +142,9 @@ class Builder:
                     raise TimedOutError(
                         f"Kafka brings nothing for {_SILENT_S:g} s, though the log goes on: {self._left(targets)}"
                     )
-            except TRANSIENT as fault:
-                log.warning("going on from what is stored", fault=repr(fault))
+            except FAULTS as fault:
+                raise_lasting(fault)
+                log.warning("going on from what is stored", fault=spoken(fault))
                 patiently(self._start_over, self._stop)
             look()
 

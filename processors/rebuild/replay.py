@@ -10,12 +10,12 @@ from typing import Any
 import structlog
 
 from eventfold.processors.dead_letters.notices import check_topics
-from eventfold.processors.patience import TRANSIENT, patiently
+from eventfold.processors.patience import FAULTS, patiently, raise_lasting
 from eventfold.processors.rebuild.builder import Builder, GoneError
 from eventfold.processors.rebuild.compare import Comparing, Comparison
 from eventfold.processors.rebuild.job import Job
 from eventfold.processors.rebuild.switching import NotYet, Switched, switch
-from eventfold.schemas.errors import EventfoldError, NotFoundError, UsageError
+from eventfold.schemas.errors import EventfoldError, NotFoundError, UsageError, spoken
 from eventfold.schemas.failure import may_park
 from eventfold.schemas.record import Place
 from eventfold.store.builds import BUILDING, Build
@@ -122,11 +122,12 @@ class Replay:
             while True:
                 try:
                     return self._finish(live, build, builder, how)
-                except TRANSIENT as fault:
+                except FAULTS as fault:
+                    raise_lasting(fault)
                     self._faults += 1
                     if self._faults > _MOST_FAULTS or job.stop.is_set():
                         raise
-                    log.warning("going on from what is stored", fault=repr(fault))
+                    log.warning("going on from what is stored", fault=spoken(fault))
                     job.stop.wait(_STILL_S)
                     live = patiently(job.live, job.stop)
 

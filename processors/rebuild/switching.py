@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from eventfold.schemas.errors import EventfoldError, Transient
+from eventfold.schemas.errors import EventfoldError, Transient, spoken
 from eventfold.schemas.record import Place
 from eventfold.store.builds import Build
 from eventfold.store.connection import RedisError
@@ -93,4 +93,4 @@ def _release(generations: Generations, store: SliceStore, live: Build) -> None:
             for slice_ in slices:
                 store.drop(slice_, live.parts)
     except RedisError as fault:
-        log.warning("the hold is left to end by itself", fault=repr(fault))
+        log.warning("the hold is left to end by itself", fault=spoken(fault))

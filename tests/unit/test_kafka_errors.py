@@ -8,12 +8,12 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from eventfold.kafka.consumer import Trouble, by_partition, go_on
-from eventfold.kafka.errors import Kind, kind_of, said
+from eventfold.kafka.errors import Kind, kind_of, outlook, said, told
 from eventfold.kafka.publisher import NotSentError, PublishError, not_taken
 from eventfold.kafka.range_reader import _Passing
 from eventfold.kafka.settings import KafkaSettings
 from eventfold.kafka.transactions import Fenced, Rejected, Transactions
-from eventfold.schemas.errors import EventfoldError, LogError, NotFoundError
+from eventfold.schemas.errors import EventfoldError, LogError, NotFoundError, Outlook
 
 KINDS = {
     Kind.PARTITION_END: {KafkaError._PARTITION_EOF},
@@ -37,13 +37,57 @@ KINDS = {
     },
     Kind.LASTS: {
         KafkaError.FENCED_INSTANCE_ID,
+        KafkaError.GROUP_ID_NOT_FOUND,
+        KafkaError.GROUP_MAX_SIZE_REACHED,
+        KafkaError.ILLEGAL_SASL_STATE,
         KafkaError.INCONSISTENT_GROUP_PROTOCOL,
         KafkaError.INVALID_GROUP_ID,
+        KafkaError.INVALID_SESSION_TIMEOUT,
+        KafkaError.INVALID_TRANSACTION_TIMEOUT,
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+        KafkaError.SECURITY_DISABLED,
+        KafkaError.TOPIC_EXCEPTION,
+        KafkaError.UNRELEASED_INSTANCE_ID,
+        KafkaError.UNSUPPORTED_ASSIGNOR,
+        KafkaError.UNSUPPORTED_SASL_MECHANISM,
         KafkaError.UNSUPPORTED_VERSION,
         KafkaError._AUTHENTICATION,
         KafkaError._MAX_POLL_EXCEEDED,
+        KafkaError._UNSUPPORTED_FEATURE,
     },
-    Kind.PASSES: {KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TIMED_OUT, KafkaError._TRANSPORT},
+    Kind.PASSES: {
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.CONCURRENT_TRANSACTIONS,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.FENCED_MEMBER_EPOCH,
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.KAFKA_STORAGE_ERROR,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.NOT_CONTROLLER,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.NOT_ENOUGH_REPLICAS,
+        KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.STALE_MEMBER_EPOCH,
+        KafkaError.THROTTLING_QUOTA_EXCEEDED,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.UNSTABLE_OFFSET_COMMIT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._MSG_TIMED_OUT,
+        KafkaError._RESOLVE,
+        KafkaError._TIMED_OUT,
+        KafkaError._TIMED_OUT_QUEUE,
+        KafkaError._TRANSPORT,
+        KafkaError._WAIT_COORD,
+    },
 }
 CODES = {name: code for name in dir(KafkaError) if isinstance(code := getattr(KafkaError, name), int)}
 
@@ -64,7 +108,7 @@ MADE = {
     Kind.TOPIC_EXISTS: (GOES_ON, EventfoldError, PublishError, KafkaException),
     Kind.ENDED: (EventfoldError, EventfoldError, PublishError, Fenced),
     Kind.TOPIC_DENIED: (EventfoldError, EventfoldError, NotSentError, Rejected),
-    Kind.DENIED: (EventfoldError, EventfoldError, PublishError, Rejected),
+    Kind.DENIED: (EventfoldError, EventfoldError, NotSentError, Rejected),
     Kind.TOO_LARGE: (GOES_ON, EventfoldError, NotSentError, Rejected),
     Kind.INVALID: (GOES_ON, EventfoldError, PublishError, Rejected),
     Kind.LASTS: (EventfoldError, EventfoldError, PublishError, KafkaException),
@@ -85,6 +129,36 @@ def test_what_is_made_of_an_error(kind: Kind) -> None:
         )
         assert tuple(map(type, faults)) == MADE[kind], error.name()
         assert all(said(error) in str(fault) for fault in faults if type(fault) in (EventfoldError, PublishError, Rejected))
+
+
+LASTS = (Kind.ENDED, Kind.TOPIC_DENIED, Kind.DENIED, Kind.LASTS)
+
+
+def test_whether_it_passes() -> None:
+    for kind in Kind:
+        expected = Outlook.LASTS if kind in LASTS else Outlook.PASSES if kind is Kind.PASSES else Outlook.UNKNOWN
+        for code in KINDS.get(kind, {KafkaError.UNKNOWN}):
+            assert outlook(KafkaError(code)) is outlook(KafkaException(KafkaError(code))) is expected, KafkaError(code).name()
+
+
+@pytest.mark.parametrize(
+    ("code", "way"),
+    [
+        (KafkaError.GROUP_ID_NOT_FOUND, "the same EVENTFOLD_GROUP_PROTOCOL"),
+        (KafkaError.INCONSISTENT_GROUP_PROTOCOL, "the same EVENTFOLD_GROUP_PROTOCOL"),
+        (KafkaError.UNSUPPORTED_VERSION, "EVENTFOLD_GROUP_PROTOCOL=classic"),
+        (KafkaError.UNRELEASED_INSTANCE_ID, "KAFKA_GROUP_INSTANCE_ID"),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, "Read and Describe on its groups"),
+        (KafkaError.GROUP_MAX_SIZE_REACHED, "group.max.size"),
+    ],
+)
+def test_what_lasts_says_what_to_do_also_as_a_fatal_error_of_the_client(code: int, way: str) -> None:
+    words = KafkaError(code).str()
+    fatal = KafkaError(KafkaError._FATAL, f"Fatal error: {words}: ConsumerGroupHeartbeat fatal error: {words}")
+    for error in (KafkaError(code), fatal):
+        text = told(error)
+        assert text.startswith(f"{words}: ") and way in text and text.count(words) == 1
+    assert told(KafkaError(KafkaError._TRANSPORT, "broker 1 is down")) == "broker 1 is down"
 
 
 def read(trouble: Trouble, error: KafkaError) -> Exception | None:

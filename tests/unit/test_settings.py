@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
+import pytest
+from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient
+from redis import RedisError
+
+from eventfold.kafka.clients import made
 from eventfold.kafka.settings import KafkaSettings
 from eventfold.schemas.errors import UsageError
 from eventfold.store.connection import RedisSettings
+from eventfold.store.errors import told
 
 
 def test_the_defaults_are_the_local_stack() -> None:
@@ -39,6 +46,31 @@ def test_what_kafkas_own_scripts_read_is_left_alone(name: str) -> None:
     assert KafkaSettings.from_environ({name: "x"}).properties == {}
 
 
+@pytest.mark.parametrize("service", ["KAFKA", "KAFKA_UI", "KAFKA_KAFKA_BOOTSTRAP"])
+def test_what_kubernetes_says_of_services_is_left_alone(service: str) -> None:
+    links = {
+        f"{service}_SERVICE_HOST": "10.0.0.1",
+        f"{service}_SERVICE_PORT": "9092",
+        f"{service}_SERVICE_PORT_TCP_CLIENTS": "9092",
+        f"{service}_PORT": "tcp://10.0.0.1:9092",
+        f"{service}_PORT_9092_TCP": "tcp://10.0.0.1:9092",
+        f"{service}_PORT_9092_TCP_PROTO": "tcp",
+        f"{service}_PORT_9092_TCP_PORT": "9092",
+        f"{service}_PORT_9092_TCP_ADDR": "10.0.0.1",
+    }
+    kerberos = {"KAFKA_SASL_KERBEROS_SERVICE_NAME": "kafka"}
+    assert KafkaSettings.from_environ(links | kerberos).properties == {"sasl.kerberos.service.name": "kafka"}
+
+
+@pytest.mark.parametrize("client", [AdminClient, Consumer, Producer])
+def test_a_variable_that_the_client_does_not_take_is_named_without_a_secret(client: Any) -> None:
+    for name, value in {"KAFKA_NO_SUCH_THING": "x", "KAFKA_SECURITY_PROTOCOL": "none"}.items():
+        settings = KafkaSettings.from_environ({name: value, "KAFKA_SASL_PASSWORD": "s3cret"})
+        with pytest.raises(UsageError, match=f"^{name}: ") as raised:
+            made(client, settings, settings.client(**({} if client is not Consumer else {"group.id": "g"})))
+        assert "s3cret" not in str(raised.value)
+
+
 def test_a_producer_is_idempotent_and_partitions_like_java() -> None:
     config = KafkaSettings().producer(**{"linger.ms": 5})
     assert config["enable.idempotence"] is True
@@ -52,5 +84,6 @@ def test_a_redis_address_that_is_none_is_a_usage_error() -> None:
         RedisSettings.from_environ({"REDIS_URL": "http://example"}).connect()
 
 
-def test_a_redis_address_is_shown_without_its_password() -> None:
-    assert RedisSettings(url="rediss://me:s3cret@redis.example:6380/1").shown == "rediss://redis.example:6380/1"
+def test_a_fault_of_redis_names_its_address_without_the_password() -> None:
+    redis = RedisSettings(url="rediss://me:s3cret@redis.example:6380/1").connect()
+    assert told(RedisError("away"), redis) == "Redis at redis.example:6380: away"

@@ -14,7 +14,7 @@ from confluent_kafka.admin import ListOffsetsResultInfo
 
 from eventfold.kafka.settings import KafkaSettings
 from eventfold.kafka.topics import Topics
-from eventfold.schemas.errors import Transient
+from eventfold.schemas.errors import EventfoldError, Transient
 
 
 class Dying:
@@ -27,6 +27,9 @@ class Dying:
             found[place].set_result(ListOffsetsResultInfo(OFFSET_INVALID, -1, -1))
         return found
 
+    def poll(self, timeout_s: float) -> None:
+        pass
+
 
 def test_an_end_that_is_not_known_is_asked_for_again_and_not_taken_for_a_log_that_was_cut_short() -> None:
     topics = Topics(KafkaSettings.from_environ({"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9"}))
@@ -34,6 +37,25 @@ def test_an_end_that_is_not_known_is_asked_for_again_and_not_taken_for_a_log_tha
     with pytest.raises(Transient, match="cannot read the ends of the log"):
         topics.ends([("flights.events", 0)], committed=False)
     assert not isinstance(topics._admin, Dying), "a client that asked of a leader that is gone is made anew"
+
+
+class Refused(Dying):
+    """Kafka's admin client, which nobody answers since it was not let in."""
+
+    def __init__(self, topics: Topics) -> None:
+        self._topics = topics
+
+    def poll(self, timeout_s: float) -> None:
+        self._topics._hear(KafkaError(KafkaError._AUTHENTICATION, "wrong password"))
+        self._topics._hear(KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down"))
+
+
+def test_a_client_that_is_not_let_in_says_so_and_is_not_asked_again() -> None:
+    topics = Topics(KafkaSettings.from_environ({"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9"}))
+    topics._admin = Refused(topics)  # type: ignore[assignment]
+    with pytest.raises(EventfoldError, match=r"cannot read the ends.*wrong password: look at .*KAFKA_SASL_") as raised:
+        topics.ends([("flights.events", 0)], committed=False)
+    assert not isinstance(raised.value, Transient)
 
 
 class Replaced:

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Message as Record
+from redis.exceptions import NoPermissionError, OutOfMemoryError
 
 from eventfold.kafka.consumer import Batch, Gone, Starts
-from eventfold.processors import patience
+from eventfold.processors import patience, trouble
 from eventfold.processors.worker import Worker
 from eventfold.schemas.errors import LogError, Transient
 from eventfold.schemas.record import Place
@@ -26,6 +28,8 @@ class Log:
         self._starts, self._gone, self._polled = starts, gone, polled
         self.offset = self.changes = 0
         self.closed = False
+        self.trouble = ""
+        self.owned = frozenset({PLACE})
 
     def join(self) -> None:
         self.seek(self._starts([PLACE]))
@@ -113,12 +117,15 @@ class Pulse:
 
     def __init__(self) -> None:
         self.beats: list[tuple[int, int]] = []
+        self.troubles: list[str] = []
 
     def due(self) -> bool:
         return len(self.beats) % 3 == 2
 
     def beat(self, events: int, status: Callable[[], dict[str, Any]]) -> None:
-        self.beats.append((events, status()["stored"]))
+        said = status()
+        self.beats.append((events, said["stored"]))
+        self.troubles.append(said.get("trouble", ""))
 
 
 class Life:
@@ -130,7 +137,7 @@ class Life:
         self.stop = threading.Event()
         self.pulse = Pulse()
         self._polls, self._reads = polls or {}, reads or {}
-        self._worker = Worker(self._copy, open_consumer=self._open, pulse=self.pulse, stop=self.stop)
+        self._worker = Worker(self._copy, open_consumer=self._open, pulse=self.pulse, told=str, stop=self.stop)
 
     def run(self) -> None:
         self._worker.run(lambda _: self.log.join())
@@ -146,6 +153,11 @@ class Life:
     def _happens(self, what: dict[int, Callable[[Life], None]], offset: int) -> None:
         if happening := what.pop(offset, None):
             happening(self)
+
+
+def strange(text: str) -> KafkaException:
+    """A fault of which nobody has said whether it passes."""
+    return KafkaException(KafkaError(KafkaError.UNKNOWN, text))
 
 
 def stops(life: Life) -> None:
@@ -164,7 +176,7 @@ def fails(*faults: Exception) -> Callable[[Life], None]:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "_PAUSE_S", 0)
+    monkeypatch.setattr(patience, "_PAUSE_S", (0, 0))
 
 
 def test_a_stop_ends_it_after_the_batch_at_hand() -> None:
@@ -182,7 +194,8 @@ def test_after_a_fault_that_passes_it_starts_over_until_that_works_and_goes_on()
     assert life.copy.stored == [0, 1, 2]
     started_over = ["gave up: away", "assigned", "assigned", "assigned"]
     assert life.copy.told == ["assigned", "opened", *started_over, "looked at 2", "finished", "closed"]
-    assert life.pulse.beats == [(1, 1), (0, 1), (11, 2), (1, 3)]
+    assert life.pulse.beats == [(1, 1), (0, 1), (0, 1), (0, 1), (0, 1), (11, 2), (1, 3)]
+    assert life.pulse.troubles == ["", "", "still away", "not yet", "not yet", "", ""]
 
 
 def test_any_other_fault_ends_it_with_nothing_more_done() -> None:
@@ -196,11 +209,48 @@ def test_any_other_fault_ends_it_with_nothing_more_done() -> None:
 
 def test_a_fault_that_outlasts_its_patience_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "PATIENCE_S", -1)
-    life = Life(reads={1: fails(Transient("away"), Transient("still away"), Transient("not yet"))})
-    with pytest.raises(Transient, match="still away"):
+    life = Life(reads={1: fails(Transient("away"), strange("still away"), strange("not yet"))})
+    with pytest.raises(KafkaException, match="still away"):
         life.run()
     assert life.copy.told == ["assigned", "opened", "gave up: away", "assigned", "closed"]
     assert life.log.closed
+
+
+def test_what_is_known_to_pass_is_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "PATIENCE_S", -1)
+    full = [OutOfMemoryError(f"full {n}") for n in range(9)]
+    life = Life(reads={1: fails(Transient("away"), *full), 2: stops})
+    life.run()
+    assert life.copy.stored == [0, 1, 2]
+    assert life.pulse.troubles == ["", "", *map(str, full), "full 8", "", ""]
+
+
+@pytest.mark.parametrize(
+    "fault", [NoPermissionError("not you"), KafkaException(KafkaError(KafkaError.INVALID_GROUP_ID, "not you"))]
+)
+def test_what_lasts_ends_it_at_once(fault: Exception) -> None:
+    life = Life(reads={1: fails(fault)})
+    with pytest.raises(type(fault), match="not you"):
+        life.run()
+    assert life.copy.told == ["assigned", "opened", "closed"]
+    life = Life(reads={1: fails(Transient("away"), fault)})
+    with pytest.raises(type(fault), match="not you"):
+        life.run()
+    assert life.copy.told == ["assigned", "opened", "gave up: away", "assigned", "closed"]
+
+
+def test_what_nobody_knows_ends_it_when_it_comes_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trouble, "_PAUSE_S", 0)
+
+    def again(life: Life) -> None:
+        life._reads[1] = again
+        raise strange("no such thing")
+
+    life = Life(reads={1: again})
+    with pytest.raises(KafkaException, match="no such thing"):
+        life.run()
+    assert life.copy.stored == [0]
+    assert life.copy.told.count("gave up: " + str(strange("no such thing"))) == trouble.MOST_UNKNOWN
 
 
 def test_a_fault_while_it_stops_is_no_failure() -> None:

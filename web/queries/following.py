@@ -12,6 +12,7 @@ import structlog
 
 from eventfold.projections.projection import Projection
 from eventfold.projections.query import Answered
+from eventfold.schemas.errors import spoken
 from eventfold.store.builds import Generation
 from eventfold.store.change_stream import Changed, ChangeStreams, changed, is_id
 from eventfold.store.generations import Generations
@@ -84,7 +85,7 @@ class Feed:
                 self._looked.set()
             except Exception as fault:
                 # Whoever follows hears nothing meanwhile, and goes on from where it was.
-                log.warning("the changes of a read model cannot be read", projection=self._projection.name, fault=repr(fault))
+                log.warning("the changes of a read model cannot be read", projection=self._projection.name, fault=spoken(fault))
                 await asyncio.sleep(1)
             await asyncio.sleep(EVERY_S)
 
