@@ -237,7 +237,7 @@ def test_a_ledger_whose_aggregates_were_evicted_decides_nothing(store: SliceStor
     of = Commit(slice=slice_, before=Progress(), after=Progress(offset=8), changes=changes)
     assert store.commit([of]) == [True]
     ledger = StoredLedger(redis, slice_, refusals)
-    assert ledger.read(["a"], ["id"], (of.stamp, "")).aggregates == [{"version": 3, "state": {}}]
+    assert ledger.read(["a"], ["id"], (of.stamp, "")).aggregates == [b'{"version":3,"state":{}}']
     redis.unlink(slice_.key(AGGREGATES))
     found = ledger.read(["a"], ["id"], (of.stamp, ""))
     assert found.moved == [slice_]
