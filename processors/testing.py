@@ -80,7 +80,11 @@ class Given:
             raise AssertionError(
                 f"{event.type} starts no deadline {name!r}: its {deadline.due!r} is {event.data[deadline.due]!r}"
             )
-        return self._reacted(f"the deadline {name!r}", deadline.fires, Event(event.type, event.key, row["data"]))
+        # Without a codec it is not known how what a row holds is restored: then it is what it was.
+        data = {field: event.data[field] for field in row["data"]}
+        if self.codec is not None:
+            data = self.codec.restored(event.type, row["data"])
+        return self._reacted(f"the deadline {name!r}", deadline.fires, Event(event.type, event.key, data))
 
     def _reacted(self, to: str, react: Callable[[Any], Sequence[Emit]], happened: Any) -> Reacted:
         try:

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from eventfold.schemas.catalog import Catalog, MessageSchema
 from eventfold.schemas.errors import DecodeError, EventfoldError, UsageError
+from eventfold.schemas.forms.kept import restored
 from eventfold.schemas.framing import BRANCH, LONG, MARKER, SHORT, Framing, SingleObject
-from eventfold.schemas.json_form.form import JsonForm
 from eventfold.schemas.message import Message
 from eventfold.schemas.parsed import Parsed, fingerprint, parse
 from eventfold.schemas.pattern import Patterns
@@ -52,9 +52,8 @@ class Codec:
             self._versions[type_] = [parse(message) for message in catalog.versions(type_)]
         # What others call a type, whose schemas a registry gives.
         self._aliases = {alias: type_ for type_, versions in self._versions.items() for alias in _aliases(versions[-1])}
-        self._writers = {type_: Writer(versions[-1]) for type_, versions in self._versions.items()}
-        # Made when they are needed: daemons show and read no JSON.
-        self._forms: dict[str, JsonForm] = {}
+        # Made when they are needed: nobody writes all types.
+        self._writers: dict[str, Writer] = {}
         self._headers: dict[str, bytes] = {}
         self._written = {header: self._known(header, message) for header, message in self._framing.known().items()}
         self._patterns = Patterns()
@@ -88,27 +87,37 @@ class Codec:
     def encode(self, type_: str, data: Mapping[str, Any]) -> bytes:
         """The bytes of a message in the newest version of its type.
 
-        UsageError when the catalog has no such type, or naming the field that does not fit it: another type, an int
-        beyond 32 bits, a time or date beyond the years 1 to 9999, a decimal with more digits than its precision.
+        data: Python's own values, as docs/schemas.md has them in a table: what it takes, `decode` gives back as an equal value,
+        but that a float has 32 bits, and a time no digits beyond its unit. UsageError when the catalog has no such type;
+        WrongDataError, which is one, has all wrong fields as `faults`.
         """
         header = self._headers.get(type_)
         if header is None:
             header = self._headers[type_] = self._framing.header(self.catalog.newest(type_))
-        return self._writers[type_].write(header, data)
+        return self._writer(type_).write(header, data)
+
+    def check(self, type_: str, data: Mapping[str, Any]) -> None:
+        """Errors as `encode`, which writes what passes."""
+        self._writer(type_).form.take(data)
 
     def from_json(self, type_: str, data: Any) -> dict[str, Any]:
-        """What came as JSON, checked, as the data that `encode` takes.
+        """What came as JSON, checked, as the data that `encode` takes and `decode` gives back.
 
         Times and dates (RFC 3339), decimals (`100.00`) and bytes (a character a byte) are text in JSON; a time or a date may
-        also be the int that a message holds. In a union the first branch that fits has the value, as a pair of name and value
-        where `encode` could choose another one. What it takes, `encode` writes; `schemas.json_schema` says what that is.
+        also be the int that a message holds. In a union the first branch that fits has the value. What it takes, `encode`
+        writes; `schemas.json_schema` says what that is.
         UsageError when the catalog has no such type; WrongDataError, which is one, has all wrong fields as `faults`.
         """
-        return self._form(type_).read(data)
+        return self._writer(type_).form.read(data)
+
+    def restored(self, type_: str, kept: Mapping[str, Any]) -> dict[str, Any]:
+        """Data as it was read, of what `schemas.forms.kept.kept` made of it for a row; it may have only some of the fields."""
+        found: dict[str, Any] = restored(self._writer(type_).form.root, kept)
+        return found
 
     def to_json(self, type_: str, data: Mapping[str, Any]) -> dict[str, Any]:
         """The inverse of `from_json`, as `shown` has it. UsageError when the catalog has no such type."""
-        return self._form(type_).show(data)
+        return self._writer(type_).form.show(data)
 
     def decode(self, value: bytes | None) -> Message:
         """The message in `value`, in the form of the newest version of its type, whichever version it was written in.
@@ -191,11 +200,12 @@ class Codec:
 
         return decode
 
-    def _form(self, type_: str) -> JsonForm:
-        form = self._forms.get(type_)
-        if form is None:
-            form = self._forms[type_] = JsonForm(self.catalog.newest(type_))
-        return form
+    def _writer(self, type_: str) -> Writer:
+        writer = self._writers.get(type_)
+        if writer is None:
+            self.catalog.newest(type_)  # UsageError for a type that there is not
+            writer = self._writers[type_] = Writer(self._versions[type_][-1])
+        return writer
 
     def _find(self, value: bytes | None) -> _Written:
         """What the header of a value says; of one that is met for the first time the framing is asked."""

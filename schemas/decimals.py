@@ -1,18 +1,21 @@
-"""Avro's decimals on bytes as ints of the unscaled value: with a scale of 2, 12.50 is 1250.
+"""Avro's decimals as Python's, exact: bytes or a fixed of the unscaled value, which is 1250 of 12.50 with a scale of 2.
 
-The bytes are two's complement, the highest byte first, and as few as the number needs (Avro specification, "Decimal", and
-Java's BigInteger.toByteArray); more of them, or none, which is 0, are read all the same.
+The bytes are two's complement, the highest byte first, and on `bytes` as few as the number needs (Avro specification,
+"Decimal", and Java's BigInteger.toByteArray); more of them, or none, which is 0, are read all the same.
 """
 
 from __future__ import annotations
 
 import re
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import NamedTuple
 
 from eventfold.schemas.errors import UsageError
 
 # Possessive: of a megabyte of digits before something else no shorter match is looked for.
 _TEXT = re.compile(r"(-?)([0-9]++)(?:\.([0-9]++))?")
+EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+"""Moves the point of any number without rounding; the default context rounds to 28 digits."""
 
 
 class DecimalType(NamedTuple):
@@ -33,17 +36,41 @@ class DecimalType(NamedTuple):
             raise UsageError(f"{_short(text)} is not a decimal number; write it as 100.00")
         sign, whole, rest = match[1], match[2].lstrip("0"), match[3] or ""
         if len(rest.rstrip("0")) > self.scale:
-            raise UsageError(f"{_short(text)} has more than {self.scale} decimals")
+            raise self._too_fine(text)
         if len(whole) > self.precision - self.scale:
-            raise UsageError(f"{_short(text)} has more than {self.precision - self.scale} digits before the point")
+            raise self._too_large(text)
         number = int((whole + rest[: self.scale].ljust(self.scale, "0")) or "0")
         return -number if sign else number
+
+    def unscaled(self, number: Decimal) -> int:
+        """The unscaled value of a number; UsageError for one that is not finite, or that does not fit exactly."""
+        if not number.is_finite():
+            raise UsageError(f"{number} is not a decimal number")
+        if not number:
+            return 0
+        if number.adjusted() >= self.precision - self.scale:
+            raise self._too_large(str(number))
+        scaled = EXACT.scaleb(number, self.scale)
+        unscaled = int(scaled)
+        if unscaled != scaled:
+            raise self._too_fine(str(number))
+        return unscaled
+
+    def number(self, unscaled: int) -> Decimal:
+        """The number that an unscaled value stands for, with as many digits behind the point as the scale says."""
+        return EXACT.scaleb(Decimal(unscaled), -self.scale)
 
     def text(self, unscaled: int) -> str:
         """The inverse of `parse`, always with all decimals: `-12.50`."""
         digits = str(abs(unscaled)).rjust(self.scale + 1, "0")
         cut = len(digits) - self.scale
         return f"{'-' if unscaled < 0 else ''}{digits[:cut]}{'.' if self.scale else ''}{digits[cut:]}"
+
+    def _too_fine(self, text: str) -> UsageError:
+        return UsageError(f"{_short(text)} has more than {self.scale} decimals")
+
+    def _too_large(self, text: str) -> UsageError:
+        return UsageError(f"{_short(text)} has more than {self.precision - self.scale} digits before the point")
 
 
 def to_bytes(unscaled: int) -> bytes:
@@ -52,7 +79,7 @@ def to_bytes(unscaled: int) -> bytes:
 
 
 def from_bytes(encoded: bytes) -> int:
-    """The number in any bytes."""
+    """The unscaled value in any bytes."""
     return int.from_bytes(encoded, "big", signed=True)
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from eventfold.schemas.decimals import from_bytes
 from eventfold.schemas.errors import EventfoldError
+from eventfold.schemas.logical import DECIMAL, decimal_of
 
 # What the JSON of a default is.
 _JSON: dict[str, tuple[type, ...]] = {
@@ -63,7 +65,9 @@ def value_of(schema: Any, default: Any, named: Mapping[str, Any]) -> Any:
         raise ValueError(default)
     match kind:
         case "bytes" | "fixed":
-            return default.encode("latin-1")
+            encoded = default.encode("latin-1")
+            is_ours = isinstance(schema, Mapping) and schema.get("logicalType") == DECIMAL
+            return decimal_of(schema).number(from_bytes(encoded)) if is_ours else encoded
         case "float" | "double":
             return float(default)
         case "array":

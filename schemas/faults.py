@@ -1,11 +1,14 @@
-"""What is wrong with data that came as JSON, field by field, in sentences that can be sent back."""
+"""What is wrong with data of a message, field by field, in sentences that can be sent back."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, time
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from eventfold.schemas.errors import UsageError
 
@@ -28,10 +31,18 @@ class Fault:
 
 
 class Faults:
-    """Collects faults, at most `MOST` of them."""
+    """Collects faults, at most `MOST` of them.
 
-    def __init__(self) -> None:
+    as_written: whether values pass that can be read and that no writer may write any more (see `schemas.forms.form.Form.take`).
+    """
+
+    def __init__(self, *, as_written: bool = False) -> None:
+        self.as_written = as_written
         self.found: list[Fault] = []
+
+    def fresh(self) -> Faults:
+        """Others of the same kind, to try something."""
+        return Faults(as_written=self.as_written)
 
     def add(self, at: str, reason: str) -> None:
         if len(self.found) < MOST:
@@ -59,7 +70,7 @@ def under(at: str, name: object) -> str:
 
 
 def told(value: Any) -> str:
-    """A value of JSON in a few words, however large or deep it is."""
+    """A value of JSON or Python in a few words, however large or deep it is."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, str):
@@ -71,6 +82,9 @@ def told(value: Any) -> str:
         return repr(value) if math.isfinite(value) else "a number that is not finite"
     if isinstance(value, Mapping):
         return "an object"
+    if isinstance(value, Decimal | date | time | UUID | bytes):
+        text = repr(value[:_TEXT]) if isinstance(value, bytes) else str(value)
+        return f"the {type(value).__name__} {text[:_TEXT]}"
     return "a list" if isinstance(value, list) else f"a {type(value).__name__}"
 
 

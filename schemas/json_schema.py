@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from eventfold.schemas.catalog import MessageSchema
-from eventfold.schemas.json_form.form import JsonForm
+from eventfold.schemas.forms.form import Form
 
 
 def json_schema(message: MessageSchema, at: str = "#") -> dict[str, Any]:
@@ -18,4 +18,4 @@ def json_schema(message: MessageSchema, at: str = "#") -> dict[str, Any]:
     years 1 to 9999, half of a surrogate pair in text, a whole number from 2^53 on that has a point or an exponent.
     EventfoldError for what is no Avro schema.
     """
-    return JsonForm(message).schema(at)
+    return Form(message).schema(at)

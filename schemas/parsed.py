@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import fastavro.schema
@@ -14,7 +14,7 @@ from eventfold.schemas.catalog import MessageSchema
 from eventfold.schemas.decimals import DecimalType
 from eventfold.schemas.defaults import put_values
 from eventfold.schemas.errors import EventfoldError
-from eventfold.schemas.nested_decimals import bounded
+from eventfold.schemas.logical import decimal_of, is_decimal, remembering, typed, untyped
 
 WRONG = (fastavro.schema.SchemaParseException, fastavro.schema.UnknownType, KeyError, TypeError, AttributeError, ValueError)
 TIMES = ("timestamp-", "local-timestamp-", "time-", "date")
@@ -24,14 +24,16 @@ TIMES = ("timestamp-", "local-timestamp-", "time-", "date")
 class Parsed:
     """One version of a message, ready to read and write bodies by.
 
-    schema: what fastavro parsed; times and dates, and decimals on bytes that are the record's own fields, are in it what they
-    are made of, and a default is the value that it stands for, which may be shared (`shares`: one of them is a list or a
-    map). decimals: those own fields. logical: whether logical types are left in it, of which fastavro makes objects.
+    schema: by which bodies are written, all in Avro's underlying types. reading: by which they are read, with the decimals of
+    `schemas.logical`; remembering: the same, with branches that are remembered. logical: whether `reading` is any different
+    from `schema`. In all of them a default is the value that it stands for, which may be shared (`shares`: one of them is a
+    list or a map).
     """
 
     message: MessageSchema
     schema: Any
-    decimals: Mapping[str, DecimalType]
+    reading: Any
+    remembering: Any
     shares: bool
     logical: bool
 
@@ -41,21 +43,28 @@ class Parsed:
 
 def parse(message: MessageSchema) -> Parsed:
     """The schema of a message; EventfoldError names its file where it is none, or one that `schemas.bounds` refuses."""
-    named: dict[str, Any] = {}
     try:
         _check_lists(message.schema)
-        parse_schema(dict(message.schema), named_schemas={})
-        plain = _undecimal(underlying(message.schema))
-        logical = _untyped(plain, "") != plain
-        schema: Any = parse_schema(bounded(plain), named_schemas=named)
-        check_bounded(schema, named)
-        shares = bool(put_values(schema, named))
-        own = decimals(message.schema)
+        full: Any = parse_schema(dict(message.schema), named_schemas={})
+        plain, reading = untyped(full), typed(full)
+        known = remembering(reading)
+        logical = plain != reading
+        schema, shares = _with_values(plain)
+        read = _with_values(reading)[0] if logical else schema
+        remembers = read if known == reading else _with_values(known)[0]
     except WRONG as error:
         raise EventfoldError(f"{message.path}: not an Avro schema: {error}") from error
     except EventfoldError as error:
         raise EventfoldError(f"{message.path}: {error}") from None
-    return Parsed(message=message, schema=schema, decimals=own, shares=shares, logical=logical)
+    return Parsed(message=message, schema=schema, reading=read, remembering=remembers, shares=shares, logical=logical)
+
+
+def _with_values(schema: Any) -> tuple[Any, bool]:
+    """What fastavro parses, with defaults as values, and whether one of them is shared."""
+    named: dict[str, Any] = {}
+    parsed: Any = parse_schema(schema, named_schemas=named)
+    check_bounded(parsed, named)
+    return parsed, bool(put_values(parsed, named))
 
 
 def full_names(message: MessageSchema) -> Any:
@@ -108,47 +117,10 @@ def type_name(schema: Any) -> str:
 
 
 def decimals(schema: Mapping[str, Any]) -> dict[str, DecimalType]:
-    """The record's own fields that are decimals on bytes, alone or in a union."""
+    """The record's own fields that are decimals, alone or in a union."""
     found = {}
     for field in schema["fields"]:
         for branch in field["type"] if isinstance(field["type"], list) else [field["type"]]:
-            if _is_decimal(branch):
-                found[field["name"]] = DecimalType(branch["precision"], branch.get("scale", 0))
+            if is_decimal(branch):
+                found[field["name"]] = decimal_of(branch)
     return found
-
-
-def underlying(schema: Any) -> Any:
-    """The schema without time types: ints are read and written faster than datetimes, and rows made of them are JSON."""
-    return _untyped(schema, TIMES)
-
-
-def bare(parsed: Parsed) -> Parsed:
-    """The same version without any logical type."""
-    return parse(replace(parsed.message, schema=_untyped(parsed.message.schema, "")))
-
-
-def _untyped(schema: Any, logical: str | tuple[str, ...]) -> Any:
-    """The schema without the logical types whose names begin so."""
-    if isinstance(schema, Mapping):
-        left_out = ("logicalType",) if str(schema.get("logicalType", "")).startswith(logical) else ()
-        # A default may look like a schema and is none.
-        return {of: it if of == "default" else _untyped(it, logical) for of, it in schema.items() if of not in left_out}
-    if isinstance(schema, list):
-        return [_untyped(branch, logical) for branch in schema]
-    return schema
-
-
-def _is_decimal(schema: Any) -> bool:
-    """Whether it is a decimal on bytes; those of a fixed size are fastavro's Decimals."""
-    return isinstance(schema, Mapping) and schema.get("logicalType") == "decimal" and schema["type"] == "bytes"
-
-
-def _undecimal(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The record with bytes where its own fields are decimals."""
-
-    def plain(of: Any) -> Any:
-        if isinstance(of, list):
-            return [plain(branch) for branch in of]
-        return "bytes" if _is_decimal(of) else of
-
-    return {**schema, "fields": [{**field, "type": plain(field["type"])} for field in schema["fields"]]}

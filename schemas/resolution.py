@@ -7,7 +7,7 @@ gives is written and read back in the next one, so that it fits that version's s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from io import BytesIO
 from itertools import pairwise
@@ -16,9 +16,8 @@ from typing import Any
 from fastavro import schemaless_reader, schemaless_writer
 from fastavro.read import SchemaResolutionError
 
-from eventfold.schemas.decimals import from_bytes
 from eventfold.schemas.errors import DecodeError, EventfoldError, UsageError
-from eventfold.schemas.parsed import TIMES, Parsed, bare, kinds
+from eventfold.schemas.parsed import TIMES, Parsed, decimals, kinds
 from eventfold.schemas.upcasting import Upcaster
 from eventfold.schemas.writing import Writer
 
@@ -45,7 +44,7 @@ def reads(versions: Sequence[Parsed], upcasters: Mapping[int, Upcaster], leg: Le
             at = newer
     read, *rest = [(leg or resolved)(*ends) for ends in (*legs, (at, versions[-1]))]
     for (upcaster, to), resolve in zip(steps, rest, strict=True):
-        read = _upcast(read, upcaster, Writer(to), resolve)
+        read = _upcast(read, upcaster, Writer(to, as_written=True), resolve)
     return read
 
 
@@ -77,8 +76,8 @@ def resolved(written: Parsed, wanted: Parsed) -> Read:
         return _plain(written)
     _same_units(written, wanted)
     # fastavro applies the logical types of the writer's schema; those of the reader's are applied by one more round.
-    logical = written.logical or wanted.logical
-    writer, reader = (bare(written).schema, bare(wanted).schema) if logical else (written.schema, wanted.schema)
+    logical = wanted.logical
+    writer, reader = written.schema, wanted.schema
     names = [field["name"] for field in reader["fields"]]
 
     def read(value: bytes, start: int) -> dict[str, Any]:
@@ -99,7 +98,6 @@ def resolved(written: Parsed, wanted: Parsed) -> Read:
             raise _no_body(written, error) from error
         if wanted.shares:
             data = deepcopy(data)
-        _undecimal(data, wanted.decimals)
         return {name: data[name] for name in names}
 
     return read
@@ -109,11 +107,11 @@ def _again(data: Any, reader: Any, wanted: Parsed) -> Any:
     body = BytesIO()
     schemaless_writer(body, reader, data)
     body.seek(0)
-    return schemaless_reader(body, wanted.schema, None)
+    return schemaless_reader(body, wanted.reading, None)
 
 
 def _plain(written: Parsed) -> Read:
-    schema, decimals = written.schema, written.decimals
+    schema = written.remembering
 
     def read(value: bytes, start: int) -> dict[str, Any]:
         body = BytesIO(value)
@@ -124,18 +122,10 @@ def _plain(written: Parsed) -> Read:
             raise _no_body(written, error) from error
         if body.tell() != len(value):
             raise _too_long(written, value, body)
-        if decimals:
-            _undecimal(data, decimals)
         found: dict[str, Any] = data
         return found
 
     return read
-
-
-def _undecimal(data: dict[str, Any], decimals: Iterable[str]) -> None:
-    for name in decimals:
-        if data[name].__class__ is bytes:
-            data[name] = from_bytes(data[name])
 
 
 def _no_body(written: Parsed, error: BaseException) -> DecodeError:
@@ -162,4 +152,4 @@ def _same_units(written: Parsed, wanted: Parsed) -> None:
 def _units(parsed: Parsed) -> dict[str, str]:
     """The record's own fields whose numbers have a unit, and which."""
     units = {name: kind for name, kind in kinds(parsed.message.schema) if kind.startswith(TIMES)}
-    return units | {name: f"decimal with a scale of {of.scale}" for name, of in parsed.decimals.items()}
+    return units | {name: f"decimal with a scale of {of.scale}" for name, of in decimals(parsed.message.schema).items()}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 
 from eventfold.schemas.errors import UsageError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
-_MS = timedelta(milliseconds=1)
+_MS, _US = timedelta(milliseconds=1), timedelta(microseconds=1)
 FIRST_DAY, LAST_DAY = (end.toordinal() - _EPOCH_DAY for end in (date.min, date.max))
 FIRST_MS, LAST_MS = FIRST_DAY * 86_400_000, (LAST_DAY + 1) * 86_400_000 - 1
 
@@ -53,3 +53,31 @@ def day(text: str) -> int:
         return date.fromisoformat(text).toordinal() - _EPOCH_DAY
     except ValueError:
         raise UsageError(f"{text!r} is not a date; write it as 2013-02-08") from None
+
+
+def micros(moment: datetime) -> int:
+    """Microseconds since 1970 UTC of a moment; UsageError for one without a time zone."""
+    if moment.tzinfo is None:
+        raise UsageError(f"{str(moment)!r} has no time zone; give the datetime one, e.g. UTC")
+    return (moment - _EPOCH) // _US
+
+
+def local_micros(moment: datetime) -> int:
+    """Microseconds since 1970 of local time; UsageError for a moment that has a time zone."""
+    if moment.tzinfo is not None:
+        raise UsageError(f"{str(moment)!r} has a time zone, and a local time has none")
+    return (moment.replace(tzinfo=UTC) - _EPOCH) // _US
+
+
+def clock_micros(clock: time) -> int:
+    """Microseconds since midnight; UsageError for a time of day that has a time zone."""
+    if clock.tzinfo is not None:
+        raise UsageError(f"{str(clock)!r} has a time zone, and a time of day has none")
+    return ((clock.hour * 60 + clock.minute) * 60 + clock.second) * 1_000_000 + clock.microsecond
+
+
+def day_of(of: date) -> int:
+    """Days since 1970-01-01; UsageError for a time, which Python takes for a date too."""
+    if isinstance(of, datetime):
+        raise UsageError(f"{str(of)!r} is a time, not a date; give its date()")
+    return of.toordinal() - _EPOCH_DAY

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 import click
 
@@ -29,12 +30,14 @@ from eventfold.tools.retention import faults, foreign_faults
 from eventfold.tools.run_cli import json_option, pass_runtime
 from eventfold.tools.show import show
 from eventfold.tools.unowned import members, sentence, unowned, works
+from eventfold.tools.written_before import SAMPLE, found_in
 
 OK, NOTE, WRONG = "ok", "note", "wrong"
 OLDEST_JAVA = 17
 # A rebalance, and a sign of life after it, take less.
 _TAKEN_S = 4.0
 _PAUSE_S = 0.3
+_TOLD = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +50,18 @@ class Finding:
 
 
 @click.command()
+@click.option("--every-event", is_flag=True, help="Look at all events for what no writer may write, not at a sample.")
 @json_option
 @pass_runtime
-def doctor(runtime: Runtime, as_json: bool) -> None:
+def doctor(runtime: Runtime, every_event: bool, as_json: bool) -> None:
     """Check Python, Kafka, Redis, topics, schemas, daemons; exit code 1 when something is wrong."""
-    findings = list(examine(runtime))
+    findings = list(examine(runtime, every_event))
     show([{"what": f.what, "state": f.state, "finding": f.text} for f in findings], as_json)
     if any(f.state == WRONG for f in findings):
         sys.exit(FAILED)
 
 
-def examine(runtime: Runtime) -> Iterator[Finding]:
+def examine(runtime: Runtime, every_event: bool = False) -> Iterator[Finding]:
     """Every finding, in the order in which one would mend them."""
     yield Finding("python", OK if sys.version_info >= (3, 11) else WRONG, sys.version.split()[0])
     yield _checked("domains", lambda: ", ".join(runtime.domain_names) or _wrong("none is installed"))
@@ -73,6 +77,7 @@ def examine(runtime: Runtime) -> Iterator[Finding]:
         for name in sorted({of.topic for projection in runtime.projections.values() for of in projection.foreign}):
             yield from _foreign(runtime, runtime.names.topic(name))
         yield from _each("partitions", lambda: added_partitions(runtime), "as many as were folded")
+        yield from _events(runtime, every_event)
     yield from _daemons(runtime, kafka.state == OK)
     yield from _local_stack()
 
@@ -137,6 +142,22 @@ def _topics(runtime: Runtime, domain: str) -> Iterator[Finding]:
 
 def _foreign(runtime: Runtime, topic: str) -> Iterator[Finding]:
     yield from _each(f"foreign topic {topic}", lambda: foreign_faults(Topics(runtime.kafka), topic), "there, and kept for ever")
+
+
+def _events(runtime: Runtime, every: bool) -> Iterator[Finding]:
+    found: list[str] = []
+
+    def look() -> str:
+        found.extend(islice(found_in(runtime, runtime.domain_names, every), _TOLD + 1))
+        return "all can be written as they are read" + ("" if every else f" (of {SAMPLE} at each end of a partition)")
+
+    checked = _checked("events", look)
+    for text in found[:_TOLD]:
+        yield Finding("events", NOTE, f"{text}; it is read as it is, but no writer may write it any more")
+    if len(found) > _TOLD:
+        yield Finding("events", NOTE, f"there are more than these {_TOLD}")
+    if not found:
+        yield checked
 
 
 def _each(what: str, look: Callable[[], list[str]], fine: str) -> Iterator[Finding]:

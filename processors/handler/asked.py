@@ -9,7 +9,7 @@ from eventfold.producers.commands import NO_REPLY
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.envelope import as_mapping
 from eventfold.schemas.errors import DecodeError, UsageError
-from eventfold.schemas.ids import checked_id
+from eventfold.schemas.ids import checked_id, checked_key
 from eventfold.schemas.message import Message
 from eventfold.schemas.record import Record
 from eventfold.schemas.times import millis
@@ -46,7 +46,8 @@ def read(codec: Codec, types: Container[str], record: Record) -> Asked:
             if name not in headers:
                 raise DecodeError(f"the record has no {name} header")
         asked.id = checked_id(headers["ce_id"].decode())
-        if not asked.key or headers["ce_subject"].decode() != asked.key:
+        checked_key(asked.key)
+        if headers["ce_subject"].decode() != asked.key:
             raise DecodeError(f"key and ce_subject must be the same id: {asked.key!r}, {headers['ce_subject']!r}")
         millis(headers["ce_time"].decode())
         if "ce_expectedversion" in headers:

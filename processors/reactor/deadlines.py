@@ -15,6 +15,7 @@ from eventfold.processors.patience import FAULTS, raise_lasting
 from eventfold.processors.reactor.emitting import Cause, Emitted, Emitter
 from eventfold.processors.reactor.timers import due_text, index_name, timers_name
 from eventfold.producers.process_manager import Deadline, ProcessManager
+from eventfold.schemas.codec import Codec
 from eventfold.schemas.errors import spoken
 from eventfold.schemas.event import Event
 from eventfold.schemas.record import Place
@@ -47,6 +48,7 @@ class Deadlines:
         manager: ProcessManager,
         *,
         emitter: Emitter,
+        codec: Codec,
         publisher: Callable[[], Publisher],
         store: SliceStore,
         generations: Generations,
@@ -56,6 +58,7 @@ class Deadlines:
         self._manager = manager
         self._timers = timers_name(manager.name)
         self._emitter = emitter
+        self._codec = codec
         self._open_publisher = publisher
         self._publisher: Publisher | None = None
         self._store = store
@@ -160,7 +163,7 @@ class Deadlines:
             process=row["process"],
             traceparent=row["trace"] or None,
         )
-        emits = deadline.fires(Event(row["type"], key, row["data"]))
+        emits = deadline.fires(Event(row["type"], key, self._codec.restored(row["type"], row["data"])))
         return self._emitter.records(emits, cause, None, deadline.name)
 
     def _acknowledged(self, fired: list[_Timer]) -> None:

@@ -70,6 +70,7 @@ class Managing:
         deadlines = Deadlines(
             manager,
             emitter=self._emitter,
+            codec=self._codec,
             publisher=lambda: Publisher(runtime.kafka),
             store=SliceStore(runtime.redis),
             generations=Generations(runtime.redis, runtime.names.prefix),

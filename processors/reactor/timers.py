@@ -1,8 +1,8 @@
 """The deadlines of a process manager as a read model: which ones run, by when they are due.
 
 A table a deadline, a row a key: `due` (ms), and of the event that started it `id`, `correlation`, `process`, `trace`, `type`
-and `data`. An event that ends it deletes the row; one that starts it again replaces it. A pure fold: after a loss of
-Redis the log gives back what still runs.
+and `data` (as `schemas.forms.kept` has it). An event that ends it deletes the row; one that starts it again replaces it. A
+pure fold: after a loss of Redis the log gives back what still runs.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from eventfold.producers.process_manager import Deadline, ProcessManager
 from eventfold.projections.projection import Index, Projection, Table
 from eventfold.schemas.envelope import as_mapping
 from eventfold.schemas.event import Event
+from eventfold.schemas.forms.kept import kept
 from eventfold.store.rows import Row
 
 
@@ -73,7 +74,7 @@ def _started(manager: str, deadline: Deadline, row: Row | None, event: Event) ->
         "process": process if mine == manager and process else event.key,
         "trace": text("traceparent"),
         "type": event.type,
-        "data": event.data,
+        "data": kept(event.data),
     }
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import NewPartitions
 
+from eventfold.schemas.catalog import Catalog
+from eventfold.schemas.writing import written
 from tests.support import flights, log
 from tests.support.deadline import eventually
 from tests.support.sandbox import Sandbox
@@ -83,6 +86,21 @@ def test_partitions_that_differ(sandbox: Sandbox) -> None:
     (found,) = wrong(sandbox)
     assert "must have the same number of partitions" in found
     assert "'flights.dead-letters': 3" in found
+
+
+def test_an_event_that_no_writer_may_write_any_more(sandbox: Sandbox) -> None:
+    catalog = Catalog.installed(["flights"])
+    data = {**flights.scheduled(1), "flight_date": 2**31 - 1}
+    value = written(catalog, "flights.FlightScheduled", 1, data, as_written=True)
+    log.write(sandbox, "flights.events", "UA\n1", value, log.envelope("flights.FlightScheduled", "UA\n1"))
+    told = [finding for finding in findings(sandbox, 0) if finding["what"] == "events"]
+    assert [finding["state"] for finding in told] == ["note", "note"]
+    place = rf"{re.escape(sandbox.topic('flights.events'))}/\d+@0 key b'UA\\n1': "
+    key, field = (finding["finding"] for finding in told)
+    assert re.fullmatch(rf"{place}'UA\\n1' is not an aggregate's id: .*; it is read as it is, but no writer .*", key)
+    assert re.fullmatch(rf"{place}flights.FlightScheduled: the field 'flight_date' must lie between .*", field)
+    done = sandbox.run("doctor", "--json", "--every-event")
+    assert [finding for finding in json.loads(done.stdout) if finding["what"] == "events"] == told
 
 
 def test_a_silent_daemon(sandbox: Sandbox) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from accounts.money import units
 from eventfold.schemas.ids import derived_id
 from tests.faults.teller import UNIT
 from tests.support import log
@@ -59,11 +60,12 @@ def read_bank(sandbox: Sandbox) -> Bank:
 
 
 def _count(bank: Bank, key: str, name: str, data: Mapping[str, Any], record: log.Record) -> None:
-    amount = data.get("amount", 0)
+    amount = units(data["amount"]) if "amount" in data else 0
     if name in PAID_IN | PAID_OUT:
         bank.balances[key] += amount if name in PAID_IN else -amount
         assert bank.balances[key] >= 0, f"{key} is negative at {record.partition}@{record.offset}"
-        assert data["balance"] == bank.balances[key], f"{key} says {data['balance']} at {record.partition}@{record.offset}"
+        says = f"{key} says {data['balance']} at {record.partition}@{record.offset}"
+        assert units(data["balance"]) == bank.balances[key], says
     if name == "MoneyDeposited":
         bank.paid_in += amount
     elif name == "MoneyWithdrawn":

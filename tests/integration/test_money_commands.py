@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from accounts.money import number
 from eventfold import Client
 from eventfold.processors.lookup.loading import Loaded
 from eventfold.store.outcomes import Outcome
@@ -30,7 +31,7 @@ def submit(sandbox: Sandbox, verb: str, data: Mapping[str, Any], **more: Any) ->
 
 
 def units(count: int) -> dict[str, Any]:
-    return {"amount": count * UNIT, "currency": None}
+    return {"amount": number(count * UNIT), "currency": None}
 
 
 def opened(sandbox: Sandbox, count: int) -> None:
@@ -71,7 +72,7 @@ def test_each_of_many_changes_at_once_is_decided_on_the_balance_that_it_changes(
     opened(bank, 2 ** (clients * each))
 
     def halve(loaded: Loaded) -> tuple[str, Mapping[str, Any]]:
-        return "accounts.Withdraw", {"amount": balance(loaded) // 2, "currency": "EUR"}
+        return "accounts.Withdraw", {"amount": number(balance(loaded) // 2), "currency": "EUR"}
 
     def halve_often(client: Client) -> list[bool]:
         outcomes = [client.change("accounts", ACCOUNT, halve, attempts=100, timeout_s=30) for _ in range(each)]

@@ -6,7 +6,6 @@ import json
 import random
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -65,13 +64,6 @@ def serializer(client: SchemaRegistryClient, schema: MessageSchema) -> AvroSeria
     return AvroSerializer(client, json.dumps(schema.schema), conf=config)
 
 
-def as_theirs(codec: Codec, schema: MessageSchema, data: dict[str, Any]) -> dict[str, Any]:
-    """The data as their library has it: decimals are Decimals there."""
-    shown = codec.shown(codec.encode(schema.type, data)).data
-    decimals = {field["name"] for field in schema.schema["fields"] if "decimal" in str(field["type"])}
-    return {name: Decimal(shown[name]) if name in decimals and of is not None else of for name, of in data.items()}
-
-
 def as_ours(data: dict[str, Any]) -> dict[str, Any]:
     """Times and dates as what they are made of."""
 
@@ -95,14 +87,14 @@ def test_confluents_deserializer_reads_every_message_of_eventfold(
                 read(value, CONTEXT)
             continue
         found: Any = read(value, CONTEXT)
-        assert as_ours(found) == as_theirs(codec, schema, data), schema.type
+        assert as_ours(found) == data, schema.type
 
 
 def test_eventfold_reads_every_message_of_confluents_serializer(
     codec: Codec, client: SchemaRegistryClient, messages: list[tuple[MessageSchema, dict[str, Any]]]
 ) -> None:
     for schema, data in messages:
-        value = serializer(client, schema)(as_theirs(codec, schema, data), CONTEXT)
+        value = serializer(client, schema)(data, CONTEXT)
         assert value == codec.encode(schema.type, data)
         assert codec.decode(value) == (schema.type, data)
 

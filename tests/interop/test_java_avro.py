@@ -32,7 +32,7 @@ def as_json(schema: MessageSchema, data: dict[str, Any]) -> dict[str, Any]:
     def wrapped(name: str, of: Any) -> Any:
         value = data[name]
         if name in own and value is not None:
-            value = to_bytes(value).decode("latin-1")
+            value = to_bytes(own[name].unscaled(value)).decode("latin-1")
         if not isinstance(of, list) or value is None:
             return value
         branch = next(branch for branch in of if branch != "null")
@@ -45,7 +45,10 @@ def as_json(schema: MessageSchema, data: dict[str, Any]) -> dict[str, Any]:
 def from_json(schema: MessageSchema, found: dict[str, Any]) -> dict[str, Any]:
     data = {name: next(iter(of.values())) if isinstance(of, dict) else of for name, of in found.items()}
     own = decimals(schema.schema)
-    return {name: from_bytes(of.encode("latin-1")) if name in own and of is not None else of for name, of in data.items()}
+    return {
+        name: own[name].number(from_bytes(of.encode("latin-1"))) if name in own and of is not None else of
+        for name, of in data.items()
+    }
 
 
 @pytest.fixture(scope="module")

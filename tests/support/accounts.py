@@ -8,6 +8,7 @@ from typing import Any
 
 from confluent_kafka import Message as Record
 
+from accounts.money import number
 from eventfold.schemas.event import Event
 from eventfold.schemas.message import Message
 
@@ -20,13 +21,13 @@ event = command
 
 
 def moved(amount: int, balance: int) -> dict[str, Any]:
-    """What every event holds that moves money."""
-    return {"amount": amount, "currency": "EUR", "balance": balance}
+    """What every event holds that moves money, of so many ten-thousandths."""
+    return {"amount": number(amount), "currency": "EUR", "balance": number(balance)}
 
 
 def route() -> dict[str, Any]:
     """What every event of a transfer holds."""
-    return {"from_account": "a", "to_account": "b", "amount": 4_000}
+    return {"from_account": "a", "to_account": "b", "amount": number(4_000)}
 
 
 def as_events(key: str, *messages: Message) -> list[Event]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import uuid
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,9 @@ def sample(schema: Any, choice: random.Random) -> Any:  # noqa: C901
     kind = schema.get("logicalType", schema["type"]) if isinstance(schema, dict) else schema
     match kind:
         case "decimal":
-            return _decimal(schema["precision"], choice)
+            return _decimal(schema["precision"], schema.get("scale", 0), choice)
+        case "uuid":
+            return str(uuid.UUID(int=choice.getrandbits(128)))
         case "null":
             return None
         case "boolean":
@@ -39,8 +43,20 @@ def sample(schema: Any, choice: random.Random) -> Any:  # noqa: C901
     raise AssertionError(f"no samples of {schema}: add them")
 
 
-def _decimal(precision: int, choice: random.Random) -> int:
-    return choice.choice((1, -1)) * choice.randrange(10 ** choice.randint(1, precision))
+def _decimal(precision: int, scale: int, choice: random.Random) -> Decimal:
+    return exact(choice.choice((1, -1)) * choice.randrange(10 ** choice.randint(1, precision)), scale)
+
+
+def exact(unscaled: int, scale: int) -> Decimal:
+    """A decimal with all its digits, however many."""
+    return Decimal((unscaled < 0, tuple(map(int, str(abs(unscaled)))), -scale))
+
+
+def undecimal(data: Mapping[str, Any], scales: Mapping[str, int]) -> dict[str, Any]:
+    """The data with decimals of these scales in place of bytes."""
+    return {
+        name: exact(int.from_bytes(of, signed=True), scales[name]) if isinstance(of, bytes) else of for name, of in data.items()
+    }
 
 
 def catalog_of(folder: Path, files: Mapping[str, Sequence[Mapping[str, Any]]], upcasters: Sequence[Upcaster] = ()) -> Catalog:

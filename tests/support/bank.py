@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from accounts.domain import decider
+from accounts.money import units
 from accounts.transfer_process import transfers
 from eventfold.producers.decider import Refusal, State
 from eventfold.producers.process_manager import Emit, Refused
@@ -140,11 +141,11 @@ class Bank:
         for event in self.log:
             data = event.data
             if event.type in MONEY:
-                money[data["currency"]] += MONEY[event.type] * data["amount"]
+                money[data["currency"]] += MONEY[event.type] * units(data["amount"])
             if event.type in MOVES:
-                money[data["currency"]] -= MOVES[event.type] * data["amount"]
-                in_flight[data["transfer_id"]] += MOVES[event.type] * data["amount"]
-                amounts.setdefault(data["transfer_id"], data["amount"])
+                money[data["currency"]] -= MOVES[event.type] * units(data["amount"])
+                in_flight[data["transfer_id"]] += MOVES[event.type] * units(data["amount"])
+                amounts.setdefault(data["transfer_id"], units(data["amount"]))
             if event.type == "accounts.AccountClosed":
                 closed.add(event.key)
             assert event.key not in closed or "balance" not in data, f"{event} on a closed account"

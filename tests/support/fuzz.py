@@ -51,7 +51,7 @@ _KINDS: dict[str, tuple[Any, Any]] = {
         {"type": "fixed", "name": "Four", "size": 4, "logicalType": "decimal", "precision": 4, "scale": 2},
         Decimal("1.25"),
     ),
-    "Price": ({"type": "bytes", "logicalType": "decimal", "precision": 18, "scale": 4}, 12345),
+    "Price": ({"type": "bytes", "logicalType": "decimal", "precision": 18, "scale": 4}, Decimal("1.2345")),
     "Prices": (
         {"type": "array", "items": {"type": "bytes", "logicalType": "decimal", "precision": 18, "scale": 4}},
         [Decimal("1.5"), Decimal(-3)],

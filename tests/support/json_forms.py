@@ -23,6 +23,9 @@ _LEAVES: Mapping[str, Any] = {
     "timestamp": {"type": "long", "logicalType": "timestamp-millis"},
     "micros": {"type": "long", "logicalType": "timestamp-micros"},
     "time": {"type": "int", "logicalType": "time-millis"},
+    "nanos": {"type": "long", "logicalType": "timestamp-nanos"},
+    "clock": {"type": "long", "logicalType": "time-micros"},
+    "local": {"type": "long", "logicalType": "local-timestamp-millis"},
     "uuid": {"type": "string", "logicalType": "uuid"},
     "money": {"type": "bytes", "logicalType": "decimal", "precision": 18, "scale": 4},
     "share": {"type": "bytes", "logicalType": "decimal", "precision": 3, "scale": 3},
@@ -83,9 +86,6 @@ class _Made:
             # A union has a type once, but for those that have names.
             name = branch if isinstance(branch, str) else branch.get("name", branch["type"])
             found.setdefault(name.removeprefix("shop."), branch)
-        if "Two" in found:
-            # The codec takes the bytes of a fixed beside a decimal for one (eventfold.schemas.resolution).
-            found = {name: of for name, of in found.items() if name != "bytes"}
         return list(found.values())
 
     def _plain(self, kind: str, depth: int) -> Any:
@@ -145,7 +145,7 @@ def fitting(schema: Any, named: dict[str, Any] | None = None) -> st.SearchStrate
             return st.booleans()
         case "int":
             return st.integers(-(2**31), 2**31 - 1)
-        case "long":
+        case "long" | "timestamp-nanos" | "local-timestamp-millis":
             return st.integers(-(2**63), 2**63 - 1) | st.integers(-5, 5).map(float)
         case "float":
             return st.floats(width=32, allow_nan=False, allow_infinity=False) | st.integers(-5, 5)
@@ -168,6 +168,8 @@ def fitting(schema: Any, named: dict[str, Any] | None = None) -> st.SearchStrate
             return text | text.map(lambda of: of.replace("+00:00", "Z")) | st.integers(-62_135_596_800_000, 253_402_300_799_999)
         case "timestamp-micros":
             return st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999)
+        case "time-micros":
+            return st.integers(0, 86_399_999_999)
         case "time-millis":
             return st.integers(0, 86_399_999)
         case "uuid":

@@ -9,7 +9,7 @@ from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
 from accounts.domain import decider
-from accounts.money import LARGEST
+from accounts.money import LARGEST, number, units
 from eventfold.producers.decider import Refusal, State
 from eventfold.producers.testing import Given, given
 from eventfold.schemas.codec import Codec
@@ -22,8 +22,8 @@ DEBITED = event("AccountDebited", transfer_id="t", to_account="b", **moved(4_000
 CREDITED = event("AccountCredited", transfer_id="t", from_account="a", **moved(4_000, 4_000))
 CANCELLED = event("CreditCancelled", transfer_id="t")
 CLOSED = event("AccountClosed", currency="EUR")
-DEBIT = command("DebitAccount", transfer_id="t", to_account="b", amount=4_000)
-CREDIT = command("CreditAccount", transfer_id="t", from_account="a", amount=4_000, currency="EUR")
+DEBIT = command("DebitAccount", transfer_id="t", to_account="b", amount=number(4_000))
+CREDIT = command("CreditAccount", transfer_id="t", from_account="a", amount=number(4_000), currency="EUR")
 CANCEL = command("CancelCredit", transfer_id="t")
 REFUND = command("RefundDebit", transfer_id="t")
 
@@ -37,11 +37,11 @@ MADE_GOOD = event("TransferCompensated", **route(), currency="EUR")
 
 
 def deposit(amount: int, currency: str | None = None) -> Message:
-    return command("Deposit", amount=amount, currency=currency)
+    return command("Deposit", amount=number(amount), currency=currency)
 
 
 def withdraw(amount: int, currency: str | None = None) -> Message:
-    return command("Withdraw", amount=amount, currency=currency)
+    return command("Withdraw", amount=number(amount), currency=currency)
 
 
 def account(*events: Message) -> Given:
@@ -106,8 +106,8 @@ def test_a_credit_is_cancelled_wherever_it_was_to_go() -> None:
         ([OPENED, CLOSED], DEBIT, "closed"),
         ([OPENED], DEBIT, "overdraft"),
         ([OPENED, FULL, DEBITED], DEBIT, "already-debited"),
-        ([OPENED, FULL], command("DebitAccount", transfer_id="t", to_account="b", amount=0), "amount-not-positive"),
-        ([OPENED, FULL], command("DebitAccount", transfer_id="t", to_account="b", amount=1), "amount-too-fine"),
+        ([OPENED, FULL], command("DebitAccount", transfer_id="t", to_account="b", amount=number(0)), "amount-not-positive"),
+        ([OPENED, FULL], command("DebitAccount", transfer_id="t", to_account="b", amount=number(1)), "amount-too-fine"),
         ([], CREDIT, "not-open"),
         ([OPENED, CLOSED], CREDIT, "closed"),
         ([OPENED, CREDITED], CREDIT, "already-credited"),
@@ -227,11 +227,15 @@ def test_what_a_transfer_takes_in_each_state(what: str, status: str) -> None:
     [
         ([ASKED], command("RequestTransfer", **route(), deadline=7), "already-requested"),
         ([], command("RequestTransfer", **{**route(), "to_account": "a"}, deadline=7), "same-account"),
-        ([], command("RequestTransfer", **{**route(), "amount": 0}, deadline=7), "amount-not-positive"),
+        ([], command("RequestTransfer", **{**route(), "amount": number(0)}, deadline=7), "amount-not-positive"),
         ([], command("RequestTransfer", **{**route(), "from_account": ""}, deadline=7), "not-an-id"),
         ([], command("RequestTransfer", **{**route(), "to_account": "b\n"}, deadline=7), "not-an-id"),
-        ([OPENED, FULL], command("DebitAccount", transfer_id="", to_account="b", amount=100), "not-an-id"),
-        ([OPENED], command("CreditAccount", transfer_id="x" * 513, from_account="a", amount=100, currency="EUR"), "not-an-id"),
+        ([OPENED, FULL], command("DebitAccount", transfer_id="", to_account="b", amount=number(100)), "not-an-id"),
+        (
+            [OPENED],
+            command("CreditAccount", transfer_id="x" * 513, from_account="a", amount=number(100), currency="EUR"),
+            "not-an-id",
+        ),
         ([], command("CancelCredit", transfer_id="\0"), "not-an-id"),
         ([ASKED], deposit(100), "not-an-account"),
         ([ASKED], command("OpenAccount", owner="Ada", currency="EUR"), "not-an-account"),
@@ -255,9 +259,9 @@ commands = st.one_of(
     st.builds(lambda a, c: deposit(a, c), amounts, currencies | st.none()),
     st.builds(lambda a, c: withdraw(a, c), amounts, currencies | st.none()),
     st.just(command("CloseAccount")),
-    st.builds(lambda t, a: command("DebitAccount", transfer_id=t, to_account="b", amount=a), ids, amounts),
+    st.builds(lambda t, a: command("DebitAccount", transfer_id=t, to_account="b", amount=number(a)), ids, amounts),
     st.builds(
-        lambda t, a, c: command("CreditAccount", transfer_id=t, from_account="b", amount=a, currency=c),
+        lambda t, a, c: command("CreditAccount", transfer_id=t, from_account="b", amount=number(a), currency=c),
         ids,
         amounts,
         currencies,
@@ -306,8 +310,8 @@ def _check(before: dict[str, Any], made: Message) -> None:
         assert before["status"] == "open"
         assert data["currency"] == before["currency"]
         assert data["amount"] > 0
-        assert abs(data["balance"] - before["balance"]) == data["amount"]
+        assert abs(units(data["balance"]) - before["balance"]) == units(data["amount"])
     if made.type == "accounts.AccountClosed":
         assert before["balance"] == 0 and not before["debits"]
     if made.type == "accounts.AccountRefunded":
-        assert data["amount"] == before["debits"][data["transfer_id"]]
+        assert units(data["amount"]) == before["debits"][data["transfer_id"]]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from accounts.money import number
 from accounts.projections import accounts, projections, statements, totals, transfers
 from eventfold.projections.fold import FoldError
 from eventfold.projections.paging import PageGoneError
@@ -42,17 +43,17 @@ def log() -> list[Event]:
     choice, bank = random.Random(seed), Bank()
     for key in ("a", "b", "c", "d#1"):
         bank.ask("accounts.OpenAccount", key, owner="Ada", currency="JPY" if key == "c" else "EUR")
-        bank.ask("accounts.Deposit", key, amount=9 * UNIT, currency=None)
+        bank.ask("accounts.Deposit", key, amount=number(9 * UNIT), currency=None)
     for n in range(60):
         payer, payee = choice.sample(("a", "b", "c", "d#1", "x"), 2)
-        data = {"from_account": payer, "to_account": payee, "amount": choice.randint(1, 4) * UNIT, "deadline": DEADLINE}
+        data = {"from_account": payer, "to_account": payee, "amount": number(choice.randint(1, 4) * UNIT), "deadline": DEADLINE}
         bank.ask("accounts.RequestTransfer", f"t{n}", **data)
         bank.run(choice, choice.randrange(25))
         bank.fire(choice.randrange(100))
-        bank.ask("accounts.Withdraw", choice.choice("abc"), amount=UNIT, currency=None)
+        bank.ask("accounts.Withdraw", choice.choice("abc"), amount=number(UNIT), currency=None)
     bank.drain(choice)
     for key in ("a", "b"):
-        bank.ask("accounts.Withdraw", key, amount=bank.kind("account")[key]["balance"], currency=None)
+        bank.ask("accounts.Withdraw", key, amount=number(bank.kind("account")[key]["balance"]), currency=None)
         bank.ask("accounts.CloseAccount", key)
     return numbered(bank.log)
 
@@ -175,7 +176,7 @@ def test_an_event_without_a_version_has_no_place_in_a_statement() -> None:
 
 
 def test_a_transfer() -> None:
-    asked = event("TransferRequested", **{**route(), "amount": 15_000}, deadline=DEADLINE)
+    asked = event("TransferRequested", **{**route(), "amount": number(15_000)}, deadline=DEADLINE)
     debited = event("TransferDebited", **route(), currency="EUR", deadline=DEADLINE)
     row = ask(transfers, as_events("t", asked), id="t")
     assert row == {

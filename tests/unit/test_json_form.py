@@ -67,11 +67,6 @@ def read_or_faults(codec: Codec, type_: str, data: Any) -> tuple[dict[str, Any],
         return {}, found
 
 
-def has_pairs(read: Any) -> bool:
-    inside = read.values() if isinstance(read, dict) else read if isinstance(read, list) else ()
-    return isinstance(read, tuple) or any(map(has_pairs, inside))
-
-
 @given(st.data())
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_the_schema_takes_what_can_be_read_and_written_and_nothing_else(data: st.DataObject) -> None:
@@ -95,8 +90,8 @@ def test_the_schema_takes_what_can_be_read_and_written_and_nothing_else(data: st
     assert checked.is_valid(shown)
     assert set(shown) == {field["name"] for field in schema["fields"]}
     again = codec.encode("shop.Sold", codec.from_json("shop.Sold", json.loads(json.dumps(shown))))
-    # Of branches that Python's values or JSON do not tell apart, what is shown may be another one's.
-    assert again == written or has_pairs(read) or "The first of these" in str(checked.schema)
+    # Of branches that JSON does not tell apart, what is shown may be another one's.
+    assert again == written or "The first of these" in str(checked.schema)
 
 
 @pytest.mark.parametrize("type_", TYPES)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.money import AMOUNT, LARGEST, exponent, parse, text, too_fine
+from accounts.money import AMOUNT, LARGEST, exponent, number, parse, text, too_fine, units
 from eventfold.schemas.errors import UsageError
 
 
@@ -50,7 +50,7 @@ def test_what_is_shown_is_the_amount(amount: int, currency: str | None) -> None:
     ("given_", "amount"), [("100.00", 1_000_000), ("0.0001", 1), ("1", 10_000), ("99999999999999.9999", LARGEST)]
 )
 def test_an_amount_as_people_write_it(given_: str, amount: int) -> None:
-    assert parse(given_) == amount
+    assert (parse(given_), units(parse(given_))) == (number(amount), amount)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import orjson
 import pytest
 from click import BadParameter
@@ -43,7 +45,7 @@ def test_flight_ids_and_codes() -> None:
 
 
 def test_amounts_currencies_and_ids_of_accounts() -> None:
-    assert AMOUNT.convert("100.00", None, None) == 1_000_000
+    assert AMOUNT.convert("100.00", None, None) == Decimal(100)
     assert CODE.convert("eur", None, None) == "EUR"
     assert ID.convert("savings of \u00c9mile/1", None, None) == "savings of \u00c9mile/1"
     for text in ("0", "0.00", "-1", "1e3", "NaN", "1,5", "1.00001", "9" * 15, ""):

@@ -17,9 +17,9 @@ from fastavro import parse_schema, schemaless_reader
 from eventfold.schemas.catalog import Catalog, message_of
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.errors import DecodeError, UsageError
-from eventfold.schemas.parsed import parse
+from eventfold.schemas.parsed import decimals, parse
 from eventfold.schemas.pattern import LIMIT, Patterns, Remembered, integer, text
-from tests.support.avro import sample
+from tests.support.avro import sample, undecimal
 from tests.support.soak import SOAK
 
 DECIMAL = {"type": "bytes", "logicalType": "decimal", "precision": 18, "scale": 4}
@@ -37,6 +37,7 @@ FLAT = [
         "size": ["null", "int"],
         "gift": ["boolean", "null"],
         "class": "string",
+        "by": {"type": "string", "logicalType": "uuid"},
         "price": DECIMAL,
         "discount": ["null", {**DECIMAL, "precision": 40, "scale": 0}],
         "tax": [DECIMAL, "null"],
@@ -53,11 +54,10 @@ OTHERS: dict[str, tuple[Any, Any]] = {
     "double": ("double", 0.1),
     "bytes": ("bytes", b"\xff"),
     "fixed decimal": ({"type": "fixed", "name": "Sum", "size": 4, "logicalType": "decimal", "precision": 4}, Decimal(12)),
-    "decimal or text": (["null", "string", DECIMAL], -7),
+    "decimal or text": (["null", "string", DECIMAL], Decimal(-7)),
     "union": (["null", "string", "long"], 7),
     "no null": (["string", "long"], "a"),
     "one": (["string"], "a"),
-    "uuid": ({"type": "string", "logicalType": "uuid"}, "5b3c8c3a-8f0e-4d7c-9a53-0d1f6ad4bb11"),
 }
 
 
@@ -74,19 +74,20 @@ def untimed(schema: Any) -> Any:
     if isinstance(schema, list):
         return [untimed(branch) for branch in schema]
     if isinstance(schema, dict):
-        return {name: untimed(of) for name, of in schema.items() if name != "logicalType" or of == "uuid"}
+        return {name: untimed(of) for name, of in schema.items() if name != "logicalType"}
     return schema
 
 
 class Plain:
     """What fastavro alone makes of the newest version of a type; None for what is no such body.
 
-    Decimals it reads as the bytes they are, and Python as ints.
+    Decimals it reads as the bytes they are, and Python's decimals are made of them.
     """
 
     def __init__(self, catalog: Catalog, type_: str) -> None:
         self._schema = parse_schema(untimed(dict(catalog.newest(type_).schema)), named_schemas={})
         self.fields = [field["name"] for field in self._schema["fields"]]  # type: ignore[index,call-overload]
+        self._scales = {name: of.scale for name, of in decimals(catalog.newest(type_).schema).items()}
 
     def __call__(self, value: bytes, wanted: Collection[str]) -> Any:
         body = BytesIO(value[10:])
@@ -97,7 +98,7 @@ class Plain:
         if body.tell() != len(value) - 10:
             return None
         found = {name: data[name] for name in data if name in wanted}
-        return {name: int.from_bytes(of, signed=True) if isinstance(of, bytes) else of for name, of in found.items()}
+        return undecimal(found, self._scales)
 
 
 def outcome(decode: Callable[[bytes], Any], value: bytes) -> Any:

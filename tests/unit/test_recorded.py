@@ -233,7 +233,7 @@ def test_an_upcaster_whose_result_does_not_fit(own: Own) -> None:
     own.upcasters = [Upcaster(of.type, 1, lambda data: {"reason": data["reason"], "parcel": 7}) for of in own.upcasters]
     problems = own.problems()
     wrong = "the upcaster '<lambda>' of parcels.ParcelKept version 1 gave no version 2: parcels.ParcelKept: the field 'parcel'"
-    assert any(says.startswith(f"parcels.events-0.avro: offset 7: {wrong} must be null or string, not 7") for says in problems)
+    assert any(says.startswith(f"parcels.events-0.avro: offset 7: {wrong} must be null or text, not 7") for says in problems)
     assert any(says.startswith("parcels.commands-0.avro: offset 12: the upcaster") for says in problems)
 
 

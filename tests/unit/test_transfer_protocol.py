@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from accounts.money import number
 from accounts.projections import accounts, totals
 from accounts.transfer_process import transfers
 from eventfold.projections.testing import folded
@@ -39,7 +40,7 @@ class Protocol(RuleBasedStateMachine):
         self.bank.ordered = ordered
         for key in ACCOUNTS[:3]:
             self.bank.ask("accounts.OpenAccount", key, owner="Ada", currency="EUR")
-            self.bank.ask("accounts.Deposit", key, amount=5 * UNIT, currency=None)
+            self.bank.ask("accounts.Deposit", key, amount=number(5 * UNIT), currency=None)
 
     @rule(key=anyone, currency=st.sampled_from(("EUR", "JPY")))
     def open(self, key: str, currency: str) -> None:
@@ -47,19 +48,19 @@ class Protocol(RuleBasedStateMachine):
 
     @rule(key=anyone, amount=amounts)
     def deposit(self, key: str, amount: int) -> None:
-        self.bank.ask("accounts.Deposit", key, amount=amount, currency=None)
+        self.bank.ask("accounts.Deposit", key, amount=number(amount), currency=None)
 
     @rule(key=anyone, close=st.booleans())
     def empty(self, key: str, close: bool) -> None:
         """Withdraw all that there is, and close the account."""
         balance = self.bank.kind("account").get(key, {}).get("balance", 0)
-        self.bank.ask("accounts.Withdraw", key, amount=balance, currency=None)
+        self.bank.ask("accounts.Withdraw", key, amount=number(balance), currency=None)
         if close:
             self.bank.ask("accounts.CloseAccount", key)
 
     @rule(payer=anyone, payee=anyone, amount=amounts)
     def request(self, payer: str, payee: str, amount: int) -> None:
-        data = {"from_account": payer, "to_account": payee, "amount": amount, "deadline": 1}
+        data = {"from_account": payer, "to_account": payee, "amount": number(amount), "deadline": 1}
         self.bank.ask("accounts.RequestTransfer", f"t{self.requested}", **data)
         self.requested += 1
 
@@ -161,10 +162,10 @@ def test_few_transfers_and_every_fault_at_random_moments(ordered: bool, fault: s
         bank = Bank(ordered=ordered)
         for key in ("a", "b"):
             bank.ask("accounts.OpenAccount", key, owner="Ada", currency="EUR")
-            bank.ask("accounts.Deposit", key, amount=3 * UNIT, currency=None)
+            bank.ask("accounts.Deposit", key, amount=number(3 * UNIT), currency=None)
         for n in range(2):
             payer, payee = choice.choice((("a", "b"), ("b", "a"), ("a", "x")))
-            data = {"from_account": payer, "to_account": payee, "amount": choice.randint(1, 3) * UNIT, "deadline": 1}
+            data = {"from_account": payer, "to_account": payee, "amount": number(choice.randint(1, 3) * UNIT), "deadline": 1}
             bank.ask("accounts.RequestTransfer", f"t{n}", **data)
         for _ in range(choice.randrange(9)):
             bank.run(choice, choice.randrange(9))
@@ -189,10 +190,10 @@ def test_without_faults_every_transfer_ends_and_leaves_nothing_behind(codec: Cod
         bank = Bank()
         for key in ACCOUNTS:
             bank.ask("accounts.OpenAccount", key, owner="Ada", currency=choice.choice(("EUR", "EUR", "EUR", "JPY")))
-            bank.ask("accounts.Deposit", key, amount=10 * UNIT, currency=None)
+            bank.ask("accounts.Deposit", key, amount=number(10 * UNIT), currency=None)
         for n in range(20):
             source, target = choice.sample((*ACCOUNTS, "x"), 2)
-            data = {"from_account": source, "to_account": target, "amount": choice.randint(1, 6) * UNIT, "deadline": 1}
+            data = {"from_account": source, "to_account": target, "amount": number(choice.randint(1, 6) * UNIT), "deadline": 1}
             bank.ask("accounts.RequestTransfer", f"t{n}", **data)
             bank.run(choice, choice.randrange(30))
             if choice.random() < 0.5:

@@ -72,8 +72,8 @@ def test_each_upcaster_is_given_exactly_its_version_and_avros_rules_do_the_rest(
     ("function", "says"),
     [
         (lambda data: {}, r"gave no version 3: shop\.Sold: the field 'sku' is missing"),
-        (lambda data: {"sku": "a", "weight": 3}, r"gave no version 3: shop\.Sold: there is no field 'weight'"),
-        (lambda data: {"sku": 7}, r"gave no version 3: shop\.Sold: the field 'sku' must be string, not 7"),
+        (lambda data: {"sku": "a", "weight": 3}, r"gave no version 3: shop\.Sold: the field 'weight' is no field of shop.Sold"),
+        (lambda data: {"sku": 7}, r"gave no version 3: shop\.Sold: the field 'sku' must be text, not 7"),
         (lambda data: {"sku": "a", "weight_g": 2**31}, r"gave no version 3: .*'weight_g' must lie between"),
         (lambda data: None, r"gave no version 3: it is None, no dict"),
         (lambda data: data["nothing"], r"failed: KeyError: 'nothing'"),

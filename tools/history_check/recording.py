@@ -19,8 +19,8 @@ from eventfold.schemas import container, own
 from eventfold.schemas.catalog import MessageSchema
 from eventfold.schemas.envelope import Envelope
 from eventfold.schemas.errors import EventfoldError, UsageError
+from eventfold.schemas.forms.form import Form
 from eventfold.schemas.ids import checked_key, derived_id
-from eventfold.schemas.json_form.form import JsonForm
 from eventfold.schemas.json_text import parse_json
 from eventfold.schemas.message import Message
 from eventfold.schemas.names import Names
@@ -76,7 +76,7 @@ class Recording:
                 raise UsageError(f"the {name} must be {what}, not {given[name]!r}")
         message = self._version(given)
         at = millis(given["time"]) if "time" in given else time.time_ns() // 1_000_000
-        data = JsonForm(message).read(given["data"])
+        data = Form(message).read(given["data"])
         value = written(self._today.codec.catalog, message.type, message.version, data)
         key, domain = checked_key(given["key"]), message.domain
         slice_ = f"{domain}.{message.kind}", partition_of(key, self._history.partitions(f"{domain}.events"))

@@ -106,7 +106,8 @@ def _with_nulls(codec: Codec, sample: Sample) -> Iterator[tuple[str, bytes]]:
     for field in message.schema["fields"]:
         name, type_ = field["name"], field["type"]
         if isinstance(type_, list) and "null" in type_ and data[name] is not None:
-            yield name, written(codec.catalog, message.type, message.version, {**data, name: None})
+            nulled = {**data, name: None}
+            yield name, written(codec.catalog, message.type, message.version, nulled, as_written=True)
 
 
 class _Replaying:

@@ -2,8 +2,8 @@
 
 The state, `{}` for an id without an event: `status` (open or closed, absent before the account is opened), `currency`,
 `balance`, `debits` (what left for a transfer that may still bring it back: {transfer id: amount}) and `credits`
-({transfer id: credited, until the transfer is completed, or cancelled, for good}). An id of which only credits were
-cancelled is no account yet, and may be opened.
+({transfer id: credited, until the transfer is completed, or cancelled, for good}). Amounts are ints there (accounts.money). An
+id of which only credits were cancelled is no account yet, and may be opened.
 Open debits keep their place in the balance: nothing may fill it up so that a refund would not fit.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from accounts.money import LARGEST, exponent, text, too_fine
+from accounts.money import LARGEST, exponent, number, text, too_fine, units
 from eventfold import Decider, Decision, Message, Refusal, State, UsageError
 from eventfold.schemas.ids import checked_key
 
@@ -32,20 +32,21 @@ def evolve(state: State, event: Message) -> State:
         case "accounts.AccountClosed":
             return {**state, "status": CLOSED}
         case "accounts.AccountDebited":
-            debits = {**state["debits"], data["transfer_id"]: data["amount"]}
-            return {**state, "balance": data["balance"], "debits": debits}
+            debits = {**state["debits"], data["transfer_id"]: units(data["amount"])}
+            return {**state, "balance": units(data["balance"]), "debits": debits}
         case "accounts.AccountRefunded":
-            return {**state, "balance": data["balance"], "debits": _without(state["debits"], data)}
+            return {**state, "balance": units(data["balance"]), "debits": _without(state["debits"], data)}
         case "accounts.DebitSettled":
             return {**state, "debits": _without(state["debits"], data)}
         case "accounts.AccountCredited":
-            return {**state, "balance": data["balance"], "credits": {**state["credits"], data["transfer_id"]: CREDITED}}
+            credited = {**state["credits"], data["transfer_id"]: CREDITED}
+            return {**state, "balance": units(data["balance"]), "credits": credited}
         case "accounts.CreditCancelled":
             return {**state, "credits": {**state.get("credits", {}), data["transfer_id"]: CANCELLED}}
         case "accounts.CreditSettled":
             return {**state, "credits": _without(state["credits"], data)}
         case "accounts.MoneyDeposited" | "accounts.MoneyWithdrawn":
-            return {**state, "balance": data["balance"]}
+            return {**state, "balance": units(data["balance"])}
         case _:
             return state
 
@@ -63,15 +64,15 @@ def _open(state: State, data: dict[str, Any]) -> Decision:
 
 
 def _deposit(state: State, data: dict[str, Any]) -> Decision:
-    if refusal := _not_open(state) or _wrong_amount(state, data) or _too_large(state, data["amount"]):
+    if refusal := _not_open(state) or _wrong_amount(state, data) or _too_large(state, units(data["amount"])):
         return refusal
-    return [Message("accounts.MoneyDeposited", _moved(state, data["amount"]))]
+    return [Message("accounts.MoneyDeposited", _moved(state, units(data["amount"])))]
 
 
 def _withdraw(state: State, data: dict[str, Any]) -> Decision:
-    if refusal := _not_open(state) or _wrong_amount(state, data) or _overdraft(state, data["amount"]):
+    if refusal := _not_open(state) or _wrong_amount(state, data) or _overdraft(state, units(data["amount"])):
         return refusal
-    return [Message("accounts.MoneyWithdrawn", _moved(state, -data["amount"]))]
+    return [Message("accounts.MoneyWithdrawn", _moved(state, -units(data["amount"])))]
 
 
 def _close(state: State, data: dict[str, Any]) -> Decision:
@@ -91,20 +92,20 @@ def _debit(state: State, data: dict[str, Any]) -> Decision:
         return refusal
     if data["transfer_id"] in state["debits"]:
         return Refusal(code="already-debited", message=f"the transfer {data['transfer_id']} was debited already")
-    if refusal := _wrong_amount(state, data) or _overdraft(state, data["amount"]):
+    if refusal := _wrong_amount(state, data) or _overdraft(state, units(data["amount"])):
         return refusal
     to = {"transfer_id": data["transfer_id"], "to_account": data["to_account"]}
-    return [Message("accounts.AccountDebited", {**to, **_moved(state, -data["amount"])})]
+    return [Message("accounts.AccountDebited", {**to, **_moved(state, -units(data["amount"]))})]
 
 
 def _credit(state: State, data: dict[str, Any]) -> Decision:
     # First what is known of the transfer, so that an answer that was given as an event is not contradicted.
     if refusal := not_an_id(data["transfer_id"]) or _answered(state, data["transfer_id"]):
         return refusal
-    if refusal := _not_open(state) or _wrong_amount(state, data) or _too_large(state, data["amount"]):
+    if refusal := _not_open(state) or _wrong_amount(state, data) or _too_large(state, units(data["amount"])):
         return refusal
     of = {"transfer_id": data["transfer_id"], "from_account": data["from_account"]}
-    return [Message("accounts.AccountCredited", {**of, **_moved(state, data["amount"])})]
+    return [Message("accounts.AccountCredited", {**of, **_moved(state, units(data["amount"]))})]
 
 
 def _cancel(state: State, data: dict[str, Any]) -> Decision:
@@ -179,7 +180,7 @@ def _not_open(state: State) -> Refusal | None:
 
 
 def _wrong_amount(state: State, data: dict[str, Any]) -> Refusal | None:
-    amount, currency, given = data["amount"], state["currency"], data.get("currency")
+    amount, currency, given = units(data["amount"]), state["currency"], data.get("currency")
     if given is not None and given != currency:
         return Refusal(code="other-currency", message=f"the account is in {currency}, not in {given}")
     if amount <= 0:
@@ -221,7 +222,7 @@ def _no_such(what: str, transfer_id: str) -> Refusal:
 
 
 def _moved(state: State, by: int) -> dict[str, Any]:
-    return {"amount": abs(by), "currency": state["currency"], "balance": state["balance"] + by}
+    return {"amount": number(abs(by)), "currency": state["currency"], "balance": number(state["balance"] + by)}
 
 
 def _without(entries: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:

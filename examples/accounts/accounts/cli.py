@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import click
@@ -21,7 +22,7 @@ class Amount(click.ParamType):  # type: ignore[type-arg]
 
     name = "amount"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
         try:
             return money.parse(str(value))
         except UsageError as error:
@@ -86,14 +87,14 @@ def open_(write_side: WriteSide, id: str, owner: str, currency: str, options: di
 
 @group.command()
 @_moves_money
-def deposit(write_side: WriteSide, id: str, amount: int, currency: str | None, options: dict[str, Any]) -> None:
+def deposit(write_side: WriteSide, id: str, amount: Decimal, currency: str | None, options: dict[str, Any]) -> None:
     """Put money into an account: AMOUNT in units of its currency, e.g. 100.00."""
     submit(write_side, "accounts.Deposit", id, {"amount": amount, "currency": currency}, options)
 
 
 @group.command()
 @_moves_money
-def withdraw(write_side: WriteSide, id: str, amount: int, currency: str | None, options: dict[str, Any]) -> None:
+def withdraw(write_side: WriteSide, id: str, amount: Decimal, currency: str | None, options: dict[str, Any]) -> None:
     """Take money out of an account: AMOUNT in units of its currency, e.g. 100.00."""
     submit(write_side, "accounts.Withdraw", id, {"amount": amount, "currency": currency}, options)
 
@@ -125,7 +126,7 @@ def transfer(
     write_side: WriteSide,
     from_account: str,
     to_account: str,
-    amount: int,
+    amount: Decimal,
     transfer_id: str | None,
     deadline: float,
     options: dict[str, Any],

@@ -1,4 +1,6 @@
-"""Amounts of money: ints of a ten-thousandth of a currency's unit (100.00 EUR is 1_000_000), never floats.
+"""Amounts of money, never floats: messages hold `Decimal`s, states and rows ints of a ten-thousandth of a currency's unit.
+
+100.00 EUR are 1_000_000 of these units: an int is JSON as it is, and a sum of ints is exact.
 
 Which currencies there are, and how small their minor units, is ISO 4217's to say. A code without a minor unit (gold, a
 drawing right, a test code) is no currency here.
@@ -6,6 +8,7 @@ drawing right, a test code) is no currency here.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import lru_cache
 
 from iso4217 import Currency
@@ -28,12 +31,22 @@ def exponent(currency: str) -> int | None:
     return found if found is not None and found <= SCALE else None
 
 
-def parse(text: str) -> int:
+def parse(text: str) -> Decimal:
     """An amount as a person writes it, `100.00`; UsageError unless it is exact, positive and fits."""
     amount = AMOUNT.parse(text)
     if amount <= 0:
         raise UsageError(f"{text!r} is not an amount: it must be more than 0")
-    return amount
+    return number(amount)
+
+
+def units(amount: Decimal) -> int:
+    """The units of a message's amount."""
+    return AMOUNT.unscaled(amount)
+
+
+def number(units: int) -> Decimal:
+    """So many units as a message's amount."""
+    return AMOUNT.number(units)
 
 
 def text(amount: int, currency: str | None) -> str:

@@ -1,6 +1,6 @@
 """What may happen to one transfer. It holds no money: it remembers how far both accounts have come (docs/accounts.md).
 
-The state, `{}` before the request: `status`, and what its events repeat (`from_account`, `to_account`, `amount`,
+The state, `{}` before the request: `status`, and what its events repeat (`from_account`, `to_account`, `amount` (in units),
 `currency` once the debit has told it, `deadline`).
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from accounts.account import not_an_id
-from accounts.money import text
+from accounts.money import number, text, units
 from eventfold import Decider, Decision, Message, Refusal, State
 
 REQUESTED, DEBITED, OVERDUE, RETURNED = "requested", "debited", "overdue", "returned"
@@ -37,8 +37,8 @@ def evolve(state: State, event: Message) -> State:
     data = event.data
     match event.type:
         case "accounts.TransferRequested":
-            kept = (*_ROUTE, "deadline")
-            return {"status": REQUESTED, "currency": None, **{name: data[name] for name in kept}}
+            kept = {name: data[name] for name in (*_ROUTE, "deadline")}
+            return {"status": REQUESTED, "currency": None, **kept, "amount": units(data["amount"])}
         case "accounts.TransferDebited":
             return {**state, "status": DEBITED, "currency": data["currency"]}
         case "accounts.TransferReturned":
@@ -58,7 +58,7 @@ def _request(state: State, data: dict[str, Any]) -> Decision:
     if data["from_account"] == data["to_account"]:
         return Refusal(code="same-account", message="a transfer needs two accounts")
     if data["amount"] <= 0:
-        return Refusal(code="amount-not-positive", message=f"{text(data['amount'], None)} is not more than 0")
+        return Refusal(code="amount-not-positive", message=f"{text(units(data['amount']), None)} is not more than 0")
     return [Message("accounts.TransferRequested", {name: data[name] for name in (*_ROUTE, "deadline")})]
 
 
@@ -142,7 +142,7 @@ def _returned(state: State, currency: str | None, code: str, message: str) -> De
 
 
 def _route(state: State) -> dict[str, Any]:
-    return {name: state.get(name) for name in _ROUTE}
+    return {**{name: state.get(name) for name in _ROUTE}, "amount": number(state.get("amount", 0))}
 
 
 decider = Decider(version=1, initial=dict, decide=decide, evolve=evolve)

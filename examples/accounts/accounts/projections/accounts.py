@@ -1,13 +1,13 @@
 """`accounts`: a row per account.
 
-Amounts in rows are ints as in messages (accounts.money), and become text when they are asked for: how many decimals
+Amounts in rows are ints (accounts.money), and become text when they are asked for: how many decimals
 a currency has may be amended, and the same log must always give the same rows. `version` counts every event of the id. An
 id whose credits were cancelled before it was ever opened has a row with the status `unknown`; a query finds no account there.
 """
 
 from __future__ import annotations
 
-from accounts.money import text
+from accounts.money import text, units
 from eventfold import Event, Param, Projection, Row, Table
 
 accounts = Projection(name="accounts", version=1, topics=("accounts.events",), tables=(Table(name="accounts"),), changes=1_000)
@@ -27,7 +27,7 @@ def opened(row: Row | None, event: Event) -> Row:
 )
 def moved(row: Row | None, event: Event) -> Row:
     row = _next(row, event)
-    row["balance"] = event.data["balance"]
+    row["balance"] = units(event.data["balance"])
     return row
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from accounts.money import text
+from accounts.money import text, units
 from eventfold import Event, Index, Param, Projection, Row, Table
 from eventfold.schemas.errors import DecodeError
 
@@ -78,7 +78,7 @@ def refunded(row: Row | None, event: Event) -> Row:
 def _entry(event: Event, what: str, **more: Any) -> Row:
     row = {"transfer_id": None, "counterparty": None, "currency": event.data["currency"], **more}
     if "balance" not in more:
-        row |= {"amount": event.data["amount"], "balance": event.data["balance"]}
+        row |= {name: units(event.data[name]) for name in ("amount", "balance")}
     return {"version": _version(event), "what": what, **row}
 
 

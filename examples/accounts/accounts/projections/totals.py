@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from accounts.money import text
+from accounts.money import text, units
 from eventfold import Event, Projection, Reader, Row, Table
 
 _SUMS = ("balance", "in_flight", "deposited", "withdrawn")
@@ -22,6 +22,10 @@ def merge(left: Row, right: Row) -> Row:
 def _currency(event: Event) -> str:
     currency: str = event.data["currency"]
     return currency
+
+
+def _amount(event: Event) -> int:
+    return units(event.data["amount"])
 
 
 totals = Projection(
@@ -44,22 +48,22 @@ def closed(row: Row | None, event: Event) -> Row:
 
 @totals.on("accounts.MoneyDeposited", key=_currency, reads=("currency", "amount"))
 def deposited(row: Row | None, event: Event) -> Row:
-    return _moved(row, balance=event.data["amount"], deposited=event.data["amount"])
+    return _moved(row, balance=_amount(event), deposited=_amount(event))
 
 
 @totals.on("accounts.MoneyWithdrawn", key=_currency, reads=("currency", "amount"))
 def withdrawn(row: Row | None, event: Event) -> Row:
-    return _moved(row, balance=-event.data["amount"], withdrawn=event.data["amount"])
+    return _moved(row, balance=-_amount(event), withdrawn=_amount(event))
 
 
 @totals.on("accounts.AccountDebited", key=_currency, reads=("currency", "amount"))
 def debited(row: Row | None, event: Event) -> Row:
-    return _moved(row, balance=-event.data["amount"], in_flight=event.data["amount"])
+    return _moved(row, balance=-_amount(event), in_flight=_amount(event))
 
 
 @totals.on("accounts.AccountCredited", "accounts.AccountRefunded", key=_currency, reads=("currency", "amount"))
 def arrived(row: Row | None, event: Event) -> Row:
-    return _moved(row, balance=event.data["amount"], in_flight=-event.data["amount"])
+    return _moved(row, balance=_amount(event), in_flight=-_amount(event))
 
 
 def _moved(row: Row | None, *, accounts_open: int = 0, **by: int) -> Row:

@@ -6,7 +6,7 @@ As in `accounts`, rows hold ints and queries give text. `version` counts the eve
 
 from __future__ import annotations
 
-from accounts.money import text
+from accounts.money import text, units
 from eventfold import Event, Param, Projection, Row, Table
 from eventfold.schemas.times import iso
 
@@ -20,7 +20,7 @@ def requested(row: Row | None, event: Event) -> Row:
         "id": event.key,
         "from": data["from_account"],
         "to": data["to_account"],
-        "amount": data["amount"],
+        "amount": units(data["amount"]),
         "currency": None,
         "state": "requested",
         "code": None,

@@ -9,11 +9,10 @@ from eventfold.schemas.faults import Faults
 
 
 class Kind(Protocol):
-    """The JSON form of one Avro type.
+    """The forms of one Avro type.
 
-    words: what it must be, for people. json: the classes of Python that its JSON is parsed into. written: the classes that
-    fastavro tells a branch of a union by. pairs: whether there is a union inside whose branches it cannot tell apart so (see
-    `eventfold.schemas.json_form.union`).
+    words: what it must be, for people. json: the classes of Python that its JSON is parsed into. held: the class of what is
+    read of it.
     """
 
     @property
@@ -21,14 +20,20 @@ class Kind(Protocol):
     @property
     def json(self) -> tuple[type, ...]: ...
     @property
-    def written(self) -> frozenset[type]: ...
-    @property
-    def pairs(self) -> bool: ...
+    def held(self) -> type: ...
 
     def read(self, value: Any, at: str, faults: Faults) -> Any:
-        """The value as a message holds it; what is wrong with it is added to the faults, and then nothing is known of what is
-        returned.
+        """What came as JSON, as a message holds it; what is wrong with it is added to the faults, and then nothing is known of
+        what is returned.
         """
+
+    def take(self, value: Any, at: str, faults: Faults) -> Any:
+        """Python's value as it is to be written, in Avro's underlying types; a pair of name and value for a branch of a union.
+        Faults as for `read`.
+        """
+
+    def owns(self, value: Any) -> bool:
+        """Whether a Python value is of a class that stands for this kind, as text does for no time and no decimal."""
 
     def holds(self, value: Any) -> bool:
         """Whether a message's value is of this kind, as far as it can be told."""

@@ -2,48 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from eventfold.schemas.faults import Faults, under
-from eventfold.schemas.json_form.kind import Kind
-from eventfold.schemas.json_form.plain import NOT_ENCODABLE, Of, encodable
+from eventfold.schemas.forms.kind import Kind
+from eventfold.schemas.forms.plain import NOT_ENCODABLE, Of, encodable
 
 
 class List:
     """A list of one kind."""
 
-    words, json, written = "a list", (list,), frozenset({list})
+    words, json, held = "a list", (list,), list
 
     def __init__(self, items: Kind) -> None:
-        self._items, self.pairs = items, items.pairs
+        self.items = items
 
     def read(self, value: Any, at: str, faults: Faults) -> Any:
         if not isinstance(value, list):
             faults.must(at, self.words, value)
             return value
-        return [self._items.read(item, f"{at}/{place}", faults) for place, item in enumerate(value)]
+        return [self.items.read(item, f"{at}/{place}", faults) for place, item in enumerate(value)]
+
+    def take(self, value: Any, at: str, faults: Faults) -> Any:
+        if not isinstance(value, list | tuple):
+            faults.must(at, self.words, value)
+            return value
+        return [self.items.take(item, f"{at}/{place}", faults) for place, item in enumerate(value)]
+
+    def owns(self, value: Any) -> bool:
+        return isinstance(value, list)
 
     def holds(self, value: Any) -> bool:
-        return isinstance(value, list) and all(map(self._items.holds, value))
+        return isinstance(value, list) and all(map(self.items.holds, value))
 
     def show(self, value: Any) -> Any:
-        return [self._items.show(item) for item in value]
+        return [self.items.show(item) for item in value]
 
     def schema(self, of: Of) -> dict[str, Any]:
-        return {"type": "array", "items": of(self._items)}
+        return {"type": "array", "items": of(self.items)}
 
 
 class Map:
     """An object with any keys and values of one kind."""
 
-    words, json, written = "an object", (dict,), frozenset({dict})
+    words, json, held = "an object", (dict,), dict
 
     def __init__(self, values: Kind) -> None:
-        self._values, self.pairs = values, values.pairs
+        self.values = values
 
     def read(self, value: Any, at: str, faults: Faults) -> Any:
+        return self._each(self.values.read, value, at, faults)
+
+    def take(self, value: Any, at: str, faults: Faults) -> Any:
+        return self._each(self.values.take, value, at, faults)
+
+    def _each(self, of: Callable[[Any, str, Faults], Any], value: Any, at: str, faults: Faults) -> Any:
         if not isinstance(value, Mapping):
             faults.must(at, self.words, value)
             return value
@@ -52,17 +67,20 @@ class Map:
             place = under(at, key)
             if not isinstance(key, str) or not encodable(key):
                 faults.add(place, f"has a name that {NOT_ENCODABLE}" if isinstance(key, str) else "has a name that is no text")
-            found[key] = self._values.read(inner, place, faults)
+            found[key] = of(inner, place, faults)
         return found
 
+    def owns(self, value: Any) -> bool:
+        return isinstance(value, Mapping)
+
     def holds(self, value: Any) -> bool:
-        return isinstance(value, Mapping) and all(map(self._values.holds, value.values()))
+        return isinstance(value, Mapping) and all(map(self.values.holds, value.values()))
 
     def show(self, value: Any) -> Any:
-        return {key: self._values.show(inner) for key, inner in value.items()}
+        return {key: self.values.show(inner) for key, inner in value.items()}
 
     def schema(self, of: Of) -> dict[str, Any]:
-        return {"type": "object", "additionalProperties": of(self._values)}
+        return {"type": "object", "additionalProperties": of(self.values)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,42 +97,51 @@ class Field:
 class Record:
     """An object with these fields and no other; those that have a default may be left out, and stay left out."""
 
-    words, json, written = "an object", (dict,), frozenset({dict})
+    words, json, held = "an object", (dict,), dict
 
     def __init__(self, name: str, fields: list[Field], doc: str) -> None:
         self.name = name
-        self._fields, self._doc = {field.name: field for field in fields}, doc
-        self.pairs = any(field.kind.pairs for field in fields)
+        self.fields, self._doc = {field.name: field for field in fields}, doc
 
     def read(self, value: Any, at: str, faults: Faults) -> Any:
+        return self._each(False, value, at, faults)
+
+    def take(self, value: Any, at: str, faults: Faults) -> Any:
+        return self._each(True, value, at, faults)
+
+    def _each(self, python: bool, value: Any, at: str, faults: Faults) -> Any:
         if not isinstance(value, Mapping):
             faults.must(at, self.words, value)
             return value
         found = {}
-        for name, field in self._fields.items():
+        for name, field in self.fields.items():
             if name in value:
-                found[name] = field.kind.read(value[name], f"{at}/{name}", faults)
+                form = field.kind.take if python else field.kind.read
+                found[name] = form(value[name], f"{at}/{name}", faults)
             elif field.required:
                 faults.add(f"{at}/{name}", "is missing")
         if len(found) != len(value):
             for name in value:
-                if name not in self._fields:
+                if name not in self.fields:
                     faults.add(under(at, name), f"is no field of {self.name}")
         return found
 
+    def owns(self, value: Any) -> bool:
+        return isinstance(value, Mapping)
+
     def holds(self, value: Any) -> bool:
-        if not isinstance(value, Mapping) or value.keys() != self._fields.keys():
+        if not isinstance(value, Mapping) or value.keys() != self.fields.keys():
             return False
-        return all(field.kind.holds(value[name]) for name, field in self._fields.items())
+        return all(field.kind.holds(value[name]) for name, field in self.fields.items())
 
     def show(self, value: Any) -> Any:
-        return {name: field.kind.show(value[name]) for name, field in self._fields.items() if name in value}
+        return {name: field.kind.show(value[name]) for name, field in self.fields.items() if name in value}
 
     def schema(self, of: Of) -> dict[str, Any]:
         found: dict[str, Any] = {
             "type": "object",
-            "properties": {field.name: _described(field, of(field.kind)) for field in self._fields.values()},
-            "required": [field.name for field in self._fields.values() if field.required],
+            "properties": {field.name: _described(field, of(field.kind)) for field in self.fields.values()},
+            "required": [field.name for field in self.fields.values() if field.required],
             "additionalProperties": False,
         }
         return {"description": self._doc, **found} if self._doc else found

@@ -1,4 +1,4 @@
-"""The JSON form of one version of a message, made from its Avro schema."""
+"""The forms of one version of a message, made from its Avro schema."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any
 from eventfold.schemas.catalog import MessageSchema
 from eventfold.schemas.decimals import DecimalType
 from eventfold.schemas.faults import Faults, WrongDataError
-from eventfold.schemas.json_form.kind import Kind
-from eventfold.schemas.json_form.nested import Field, List, Map, Record
-from eventfold.schemas.json_form.plain import DOUBLE, FLOAT, INT, LONG, NUMBERS, Boolean, Null, Symbol, Text, Uuid
-from eventfold.schemas.json_form.spelled import DATE, TIMESTAMP, Amount, Bytes
-from eventfold.schemas.json_form.union import Branch, Union
+from eventfold.schemas.forms.kind import Kind
+from eventfold.schemas.forms.moments import MOMENTS
+from eventfold.schemas.forms.nested import Field, List, Map, Record
+from eventfold.schemas.forms.numbers import DOUBLE, FLOAT, INT, LONG
+from eventfold.schemas.forms.plain import Boolean, Null, Symbol, Text, Uuid
+from eventfold.schemas.forms.spelled import Amount, Bytes
+from eventfold.schemas.forms.union import Branch, Union
 from eventfold.schemas.parsed import full_names
 
 _PLAIN: Mapping[str, Kind] = {
@@ -26,15 +28,13 @@ _PLAIN: Mapping[str, Kind] = {
     "string": Text(),
 }
 _LOGICAL: Mapping[tuple[str, str], Kind] = {
-    ("int", "date"): DATE,
-    ("long", "timestamp-millis"): TIMESTAMP,
     ("string", "uuid"): Uuid(),
-    **NUMBERS,
+    **MOMENTS,
 }
 
 
-class JsonForm:
-    """Reads data that came as JSON, checks all of it, and shows messages as such data.
+class Form:
+    """Takes data of Python, reads data that came as JSON, checks all of it, and shows messages as JSON.
 
     EventfoldError as `eventfold.schemas.parsed.parse`.
     """
@@ -42,19 +42,28 @@ class JsonForm:
     def __init__(self, message: MessageSchema) -> None:
         self._named: dict[str, Kind] = {}
         self._again: set[int] = set()
-        self._root = self._record(full_names(message), own=True)
+        self.root = self._record(full_names(message))
 
     def read(self, data: Any) -> dict[str, Any]:
         """The data as a message holds it, as `schemas.codec.Codec.from_json` has it; WrongDataError names every wrong field."""
-        faults = Faults()
-        read: dict[str, Any] = self._root.read(data, "", faults)
+        return self._sound(self.root.read, data, Faults())
+
+    def take(self, data: Any, *, as_written: bool = False) -> dict[str, Any]:
+        """The data in Avro's underlying types, as fastavro writes it; WrongDataError names every wrong field.
+
+        as_written: whether values are taken that no writer may write any more, but that can be read: a text that is no UUID.
+        """
+        return self._sound(self.root.take, data, Faults(as_written=as_written))
+
+    def _sound(self, of: Callable[[Any, str, Faults], Any], data: Any, faults: Faults) -> dict[str, Any]:
+        found: dict[str, Any] = of(data, "", faults)
         if faults.found:
-            raise WrongDataError(self._root.name, faults.found)
-        return read
+            raise WrongDataError(self.root.name, faults.found)
+        return found
 
     def show(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """The inverse of `read`, as `eventfold.schemas.codec.Codec.shown` has it."""
-        shown: dict[str, Any] = self._root.show(data)
+        shown: dict[str, Any] = self.root.show(data)
         return shown
 
     def schema(self, at: str) -> dict[str, Any]:
@@ -65,31 +74,30 @@ class JsonForm:
         def of(kind: Kind) -> dict[str, Any]:
             return {"$ref": f"{at}/$defs/{names[id(kind)]}"} if id(kind) in names else kind.schema(of)
 
-        found = self._root.schema(of)
+        found = self.root.schema(of)
         return {**found, "$defs": {name: kind.schema(of) for name, kind in kinds.items()}} if kinds else found
 
-    def _kind(self, schema: Any, *, own: bool = False) -> Kind:
-        """own: whether it is the type of one of the message's own fields, or a branch of it."""
+    def _kind(self, schema: Any) -> Kind:
         if isinstance(schema, list):
-            return Union([Branch(name=_name(branch), kind=self._kind(branch, own=own)) for branch in schema])
+            return Union([Branch(name=_name(branch), kind=self._kind(branch)) for branch in schema])
         if isinstance(schema, str):
             if schema in _PLAIN:
                 return _PLAIN[schema]
             self._again.add(id(self._named[schema]))
             return self._named[schema]
         make: Callable[..., Kind] | None = {"record": self._record, "error": self._record}.get(schema["type"])
-        kind = self._simple(schema, own) if make is None else make(schema)
+        kind = self._simple(schema) if make is None else make(schema)
         if "name" in schema:
             self._named[schema["name"]] = kind
         return kind
 
-    def _simple(self, schema: Mapping[str, Any], own: bool) -> Kind:
+    def _simple(self, schema: Mapping[str, Any]) -> Kind:
         type_, logical = schema["type"], str(schema.get("logicalType"))
         if (type_, logical) in _LOGICAL:
             return _LOGICAL[type_, logical]
         if logical == "decimal" and type_ in ("bytes", "fixed"):
             of = DecimalType(schema["precision"], schema.get("scale", 0))
-            return Amount(of, objects=type_ == "fixed" or not own)
+            return Amount(of, schema.get("size"))
         match type_:
             case "enum":
                 return Symbol(schema["symbols"], schema.get("doc", ""))
@@ -99,13 +107,13 @@ class JsonForm:
                 return List(self._kind(schema["items"]))
             case "map":
                 return Map(self._kind(schema["values"]))
-        return self._kind(type_, own=own)
+        return self._kind(type_)
 
-    def _record(self, schema: Mapping[str, Any], *, own: bool = False) -> Record:
+    def _record(self, schema: Mapping[str, Any]) -> Record:
         fields = [
             Field(
                 name=field["name"],
-                kind=self._kind(field["type"], own=own),
+                kind=self._kind(field["type"]),
                 required="default" not in field,
                 default=field.get("default"),
                 doc=field.get("doc", ""),
