@@ -127,8 +127,8 @@ def _redis(runtime: Runtime) -> str:
         raise EventfoldError(f"{redis_told(error, runtime.redis)}{start}") from error
     if full is not None:
         raise EventfoldError(f"it is full, {full}: nothing is written until it has room; raise maxmemory, or drop generations")
-    if int(server.version.split(".")[0]) < 6:
-        raise EventfoldError(f"Redis {server.version} is too old: 6 or newer is needed")
+    if int(server.version.split(".")[0]) < 7:
+        raise EventfoldError(f"Redis {server.version} is too old: 7.0 or newer is needed")
     saved = "AOF on" if server.appends else "AOF off: after a crash everything is folded anew"
     return f"{server.version}, {saved}, {server.used} used"
 

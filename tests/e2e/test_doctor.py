@@ -81,11 +81,11 @@ def test_a_log_that_does_not_begin_at_0(sandbox: Sandbox) -> None:
 
 
 def test_partitions_that_differ(sandbox: Sandbox) -> None:
-    topic = sandbox.topic("flights.dead-letters")
+    topic = sandbox.topic("flights.refusals")
     sandbox.admin.create_partitions([NewPartitions(topic, 3)])[topic].result(30)
     (found,) = wrong(sandbox)
     assert "must have the same number of partitions" in found
-    assert "'flights.dead-letters': 3" in found
+    assert "'flights.refusals': 3" in found
 
 
 def test_an_event_that_no_writer_may_write_any_more(sandbox: Sandbox) -> None:
