@@ -134,7 +134,7 @@ def test_what_is_made_of_an_error(kind: Kind) -> None:
         assert all(said(error) in str(fault) for fault in faults if type(fault) in (EventfoldError, PublishError, Rejected))
 
 
-LASTS = (Kind.ENDED, Kind.TOPIC_DENIED, Kind.DENIED, Kind.LASTS)
+LASTS = (Kind.ENDED, Kind.TOPIC_DENIED, Kind.DENIED, Kind.GROUP_UNKNOWN, Kind.LASTS)
 
 
 def test_whether_it_passes() -> None:
