@@ -88,8 +88,7 @@ class Replay:
         self._job = job
         self._wish = wish
         self._comparing: Comparing | None = None
-        # Whether what is live was folded from another log: no offset of it means anything in this one.
-        self._other = False
+        self._other = False  # Whether what is live was folded from another log.
         self._seconds = 0.0
         self._faults = 0
 
@@ -120,7 +119,7 @@ class Replay:
     def _run(self, live: Build | None, build: Build, how: str) -> Report:
         job, wish = self._job, self._wish
         if wish.workers > 1:
-            job.build_by_workers(build, self._goal(self._beside(live), build), wish.workers, wish.rate)
+            job.build_by_workers(build, self._goal(None if self._other else live, build), wish.workers, wish.rate)
         with job.builder(build, job.places, wish.rate) as builder:
             while True:
                 try:
@@ -141,9 +140,9 @@ class Replay:
             # The switch was made, and only its answer was lost.
             return self._report(build, builder, how, Switched(held_ms=0, kept=None), "")
         if build.last:
-            job.advance(builder, self._goal(self._beside(live), build))
+            job.advance(builder, self._goal(None if self._other else live, build))
         else:
-            job.chase(builder, self._beside(live))
+            job.chase(builder, None if self._other else live)
         self._seconds = self._seconds or job.meter.seconds
         if live is not None and build.whole and live.whole and not self._other:
             self._compare(live, build, builder)
@@ -155,16 +154,12 @@ class Replay:
         elif how == IF_EQUAL and self._comparing is not None and self._comparing.found.different:
             why = "it differs from the live one"
         else:
-            self._pass_by(builder, self._beside(live))
+            self._pass_by(builder, None if self._other else live)
             # Whatever is folded before the hold is not waited for during it.
-            job.chase(builder, self._beside(live), _NEAR_S)
+            job.chase(builder, None if self._other else live, _NEAR_S)
             switched = self._switch(live, build, builder, how)
             job.sweep()
         return self._report(build, builder, how, switched, why)
-
-    def _beside(self, live: Build | None) -> Build | None:
-        """The live generation, if the new one can come to where it is."""
-        return None if self._other else live
 
     def _report(self, build: Build, builder: Builder, how: str, switched: Switched | None, why: str) -> Report:
         return Report(
