@@ -18,6 +18,7 @@ from eventfold.store.connection import RedisSettings
 
 # What only some commands need is imported where it is made: a query, or `--help`, takes a third of the time without it.
 if TYPE_CHECKING:
+    from eventfold.kafka.log_ends import LogEnds
     from eventfold.kafka.schema_registry import Registry
     from eventfold.processors.lookup.history import History
     from eventfold.processors.runtime import Runtime
@@ -130,7 +131,16 @@ class Installation:
     def readers(self) -> Readers:
         from eventfold.projections.queries import Readers
 
-        return Readers(self.redis, self.names, list(self.projections.values()), lambda: self.history)
+        return Readers(
+            self.redis, self.names, list(self.projections.values()), lambda: self.history, ends=lambda places: self.ends(places)
+        )
+
+    @cached_property
+    def ends(self) -> LogEnds:
+        """Where the log ends, for readers that found nothing."""
+        from eventfold.kafka.log_ends import LogEnds
+
+        return LogEnds(self.kafka)
 
     def serve(self, sides: frozenset[str], host: str, port: int) -> None:
         """Serve over HTTP until told to stop."""

@@ -58,6 +58,11 @@ COMMANDS = (
         "Save the committed records of TOPIC in FOLDER, an Avro object container file a partition.",
     ),
     Listed(
+        "forget",
+        "tools.forget_cli:forget",
+        "Forget what NAME made of the log: a projection, DOMAIN.handler, or a process manager (transfers.process-manager).",
+    ),
+    Listed(
         "generations",
         "tools.rebuild_cli:generations",
         "List the generations of PROJECTION: which is live, how far each is, its size and its age.",
@@ -121,7 +126,7 @@ COMMANDS = (
         "Show the committed records of TOPIC (flights.events), a line each: position, when it was recorded, type, "
         "version of its schema, key, data.",
     ),
-    Listed("topics", "tools.run_cli:topics", "Create and list the topics of the enabled domains."),
+    Listed("topics", "tools.run_cli:topics", "Create, list and mend the topics of the enabled domains."),
     Listed(
         "verify",
         "tools.rebuild_cli:verify",

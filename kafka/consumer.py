@@ -15,7 +15,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from eventfold.kafka.clients import made
-from eventfold.kafka.errors import Kind, kind_of, no_topic, outlook, said, told
+from eventfold.kafka.errors import SEE_DOCTOR, Kind, kind_of, no_topic, outlook, said, told
 from eventfold.kafka.settings import KafkaSettings
 from eventfold.schemas.errors import EventfoldError, LogError, Outlook
 from eventfold.schemas.record import Place
@@ -248,7 +248,7 @@ def go_on(group: str, message: Message, error: KafkaError) -> None:
     if kind is Kind.OFFSET_GONE:
         raise LogError(
             f"{message.topic()}/{message.partition()}: the log no longer has the offset to go on from ({said(error)}): it was "
-            "cut short, or made anew"
+            f"cut short, or made anew; {SEE_DOCTOR}"
         )
     if kind in (Kind.TOPIC_MISSING, Kind.TOPIC_UNKNOWN):
         raise LogError(no_topic(message.topic()))

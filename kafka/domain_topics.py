@@ -1,4 +1,4 @@
-"""The topics that a domain needs: their settings, and what is wrong with those that they have."""
+"""The topics that a domain needs, and their settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WEEK = {
     "compression.type": "zstd",
 }
 # The proof of a refusal outlives the command.
-_LONGER = {"retention.ms": str(8 * _DAY_MS)}
+_LONGER = {"retention.ms": str(8 * _DAY_MS), "retention.bytes": "-1"}
 # What a handler writes is made of a command, which its topic bounds at 1 MiB: with events of at most `LARGEST_EVENT` and
 # whatever a command's key and headers bring along it stays below this.
 LARGEST_RECORD = 4 << 20
@@ -24,11 +24,6 @@ LARGEST_EVENT = 1_000_000
 _LARGE = {"max.message.bytes": str(LARGEST_RECORD)}
 # When a record was appended is the broker's to say; when it happened stands in ce_time.
 _RECORDED = {"message.timestamp.type": "LogAppendTime"}
-
-# These must be as `eventfold topics create` makes them; how long commands are kept, and compression, may differ.
-_FIXED = ("cleanup.policy", "message.timestamp.type")
-_NEVER = "-1"
-_KEPT = ("retention.ms", "retention.bytes", "cleanup.policy")
 
 
 def domain_topics(names: Names, domain: str, *, decides: bool) -> dict[str, dict[str, str]]:
@@ -50,22 +45,3 @@ def settings_of(names: Names, domains: Iterable[str], topic: str) -> Mapping[str
         if topic in (wanted := domain_topics(names, domain, decides=True)):
             return wanted[topic]
     return _FOR_EVER | _LARGE
-
-
-def wrong_settings(name: str, wanted: Mapping[str, str], has: Mapping[str, str]) -> list[str]:
-    """In which settings a topic is not as it must be, a sentence each; what may differ may differ."""
-    return [
-        f"{name} has {key}={has.get(key)}, it must be {value}"
-        for key, value in wanted.items()
-        if has.get(key) != value and (key in _FIXED or value == _NEVER)
-    ]
-
-
-def forgets(name: str, has: Mapping[str, str]) -> list[str]:
-    """By which settings Kafka deletes records of a topic that others keep, a sentence each."""
-    return [
-        f"{name} has {key}={has[key]}: what it forgets cannot be folded anew; let its owner set {_FOR_EVER[key]}, or copy it "
-        "to a log"
-        for key in _KEPT
-        if has[key] != _FOR_EVER[key]
-    ]

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from eventfold.schemas.errors import Outlook
 
-__all__ = ["KafkaException", "Kind", "kind_of", "no_leader", "no_topic", "outlook", "said", "timed_out", "told"]
+__all__ = ["SEE_DOCTOR", "KafkaException", "Kind", "kind_of", "no_leader", "no_topic", "outlook", "said", "timed_out", "told"]
 
 
 class Kind(Enum):
@@ -22,6 +22,10 @@ class Kind(Enum):
     """librdkafka has looked for a topic and given up."""
     TOPIC_UNKNOWN = auto()
     """A broker does not know a topic: it does not exist, or, amid a change of leaders, not there yet."""
+    GROUP_UNKNOWN = auto()
+    """There is no such consumer group."""
+    GROUP_IN_USE = auto()
+    """A consumer group that was to be deleted has members."""
     TOPIC_EXISTS = auto()
     """A topic that was to be made is there."""
     ENDED = auto()
@@ -49,6 +53,8 @@ _CODES = {
     Kind.OFFSET_GONE: (KafkaError._AUTO_OFFSET_RESET,),
     Kind.TOPIC_MISSING: (KafkaError._UNKNOWN_TOPIC,),
     Kind.TOPIC_UNKNOWN: (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID),
+    Kind.GROUP_UNKNOWN: (KafkaError.GROUP_ID_NOT_FOUND,),
+    Kind.GROUP_IN_USE: (KafkaError.NON_EMPTY_GROUP,),
     Kind.TOPIC_EXISTS: (KafkaError.TOPIC_ALREADY_EXISTS,),
     Kind.ENDED: (KafkaError._FATAL, KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED),
     Kind.TOPIC_DENIED: (KafkaError.TOPIC_AUTHORIZATION_FAILED,),
@@ -66,7 +72,6 @@ _CODES = {
     ),
     Kind.LASTS: (
         KafkaError.FENCED_INSTANCE_ID,
-        KafkaError.GROUP_ID_NOT_FOUND,
         KafkaError.GROUP_MAX_SIZE_REACHED,
         KafkaError.ILLEGAL_SASL_STATE,
         KafkaError.INCONSISTENT_GROUP_PROTOCOL,
@@ -119,7 +124,7 @@ _CODES = {
     ),
 }
 _KINDS = {code: kind for kind, codes in _CODES.items() for code in codes}
-_LASTING = (Kind.ENDED, Kind.TOPIC_DENIED, Kind.DENIED, Kind.LASTS)
+_LASTING = (Kind.ENDED, Kind.TOPIC_DENIED, Kind.DENIED, Kind.GROUP_UNKNOWN, Kind.LASTS)
 _OTHER_PROTOCOL = (
     "its members speak another group protocol than this one: give every daemon the same EVENTFOLD_GROUP_PROTOCOL and restart "
     "those that have the other (a broker mixes the two only with group.consumer.migration.policy=bidirectional), and let no "
@@ -188,6 +193,10 @@ def said(fault: KafkaError | KafkaException) -> str:
 def no_topic(name: object) -> str:
     """The sentence about a topic that does not exist."""
     return f"the topic {name!r} does not exist: make it with `eventfold topics create`"
+
+
+SEE_DOCTOR = "start again, and if it lasts, `eventfold doctor` says what to do"
+"""Of a log that lacks an offset: whoever finds it out cannot know why."""
 
 
 def timed_out() -> KafkaException:

@@ -1,14 +1,17 @@
-"""The offsets that a consumer group has committed, read without joining it."""
+"""The offsets of a consumer group, read and written without joining it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from eventfold.kafka.clients import made
+from eventfold.kafka.errors import Kind, kind_of, timed_out
 from eventfold.kafka.settings import KafkaSettings
+from eventfold.schemas.errors import EventfoldError
 from eventfold.schemas.record import Place
 
 _TIMEOUT_S = 10
@@ -30,3 +33,25 @@ class GroupOffsets:
         """The next offset of each partition, None where the group has none; KafkaException when no coordinator tells it."""
         found = self._consumer.committed([TopicPartition(*place) for place in places], timeout=_TIMEOUT_S)
         return {(tp.topic, tp.partition): tp.offset if tp.offset >= 0 else None for tp in found}
+
+    def commit(self, noted: Mapping[Place, tuple[int, str]]) -> None:
+        """Commit an offset and what is noted beside it, of a group that has no member; KafkaException when it was not taken."""
+        if noted:
+            offsets = [TopicPartition(*place, offset, metadata=note) for place, (offset, note) in noted.items()]
+            self._consumer.commit(offsets=offsets, asynchronous=False)
+
+
+def delete_group(settings: KafkaSettings, group: str) -> None:
+    """Delete a group with all its offsets, if there is one; EventfoldError while it has members."""
+    try:
+        # By a name of its own: what a client that is gone was asked is never answered.
+        admin = AdminClient(settings.client())
+        admin.delete_consumer_groups([group], request_timeout=_TIMEOUT_S)[group].result(_TIMEOUT_S + 5)
+    except TimeoutError as error:
+        raise timed_out() from error
+    except KafkaException as error:
+        kind = kind_of(error)
+        if kind is Kind.GROUP_IN_USE:
+            raise EventfoldError(f"the group {group!r} is in use: stop its daemons first") from error
+        if kind is not Kind.GROUP_UNKNOWN:
+            raise

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from eventfold.kafka.clients import made
 from eventfold.kafka.consumer import Batch, Trouble, by_partition, go_on, polled
-from eventfold.kafka.errors import Kind, kind_of, no_topic, said, told
+from eventfold.kafka.errors import SEE_DOCTOR, Kind, kind_of, no_topic, said, told
 from eventfold.kafka.settings import KafkaSettings
 from eventfold.schemas.errors import EventfoldError, LogError, NotFoundError
 from eventfold.schemas.record import Place
@@ -123,7 +123,10 @@ class RangeReader:
             if not missing:
                 return
             if place in batch.ends or _offset(records[-1]) > run[-1]:
-                raise LogError(f"{place[0]}/{place[1]}: the log has no record at offset {min(missing)}")
+                raise LogError(
+                    f"{place[0]}/{place[1]}: the log has no record at offset {min(missing)}: it was cut short, or made anew; "
+                    f"{SEE_DOCTOR}"
+                )
 
     def _heard(self, batches: Iterable[Batch], passing: _Passing) -> Iterator[Batch]:
         """Those that brought anything, if only the end of a partition; SilentError when none does for 30 s."""
@@ -155,7 +158,7 @@ class _Passing:
         if kind is Kind.OFFSET_GONE:
             raise LogError(
                 f"{message.topic()}/{message.partition()}: the log does not have the offset to read from ({said(error)}): it "
-                "was cut short, or made anew"
+                f"was cut short, or made anew; {SEE_DOCTOR}"
             )
         if kind in (Kind.TOPIC_MISSING, Kind.TOPIC_UNKNOWN):
             raise NotFoundError(no_topic(message.topic()))

@@ -128,13 +128,25 @@ class Topics:
 
     def config(self, name: str) -> dict[str, str]:
         """A topic's settings by name."""
-        resource = ConfigResource(ResourceType.TOPIC, name)
-        try:
-            admin = self._admin
-            found = _result(admin.describe_configs([resource])[resource])
-        except KafkaException as error:
-            raise self._cannot(f"read the settings of {name!r}", error) from error
-        return {key: entry.value for key, entry in found.items()}
+        return self._configs([name], passed=())[name]
+
+    def configs(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
+        """The settings of those of the topics that exist; none of one that this user may not look at."""
+        return self._configs(names, passed=(Kind.TOPIC_UNKNOWN, Kind.TOPIC_DENIED, Kind.DENIED)) if names else {}
+
+    def _configs(self, names: Sequence[str], passed: Collection[Kind]) -> dict[str, dict[str, str]]:
+        admin, found = self._admin, dict[str, dict[str, str]]()
+        resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+        for resource, future in admin.describe_configs(resources, request_timeout=self._timeout_s).items():
+            try:
+                found[resource.name] = {key: entry.value for key, entry in _result(future).items()}
+            except KafkaException as error:
+                kind = kind_of(error)
+                if kind not in passed:
+                    raise self._cannot(f"read the settings of {resource.name!r}", error) from error
+                if kind is not Kind.TOPIC_UNKNOWN:
+                    found[resource.name] = {}
+        return found
 
     def configure(self, name: str, setting: str, value: str) -> None:
         """Change one setting of a topic."""

@@ -9,7 +9,7 @@ import structlog
 
 from eventfold.kafka.topics import TopicInfo, Topics
 from eventfold.schemas.envelope import header
-from eventfold.schemas.errors import LogError
+from eventfold.schemas.errors import BeginningGoneError, OtherLogError
 from eventfold.schemas.record import Place, Record
 from eventfold.store.commits import Commit
 from eventfold.store.slice_store import SliceStore
@@ -38,7 +38,7 @@ class OpenSlice:
         """The offset to read from."""
 
     def unread(self, records: Sequence[Record]) -> Sequence[Record]:
-        """The records that are not folded yet; LogError when the log is not the one folded so far."""
+        """The records that are not folded yet; OtherLogError when the log is not the one folded so far."""
         if self._unproven and records:
             self._prove(records[0])
         offset = self.progress.offset
@@ -49,10 +49,10 @@ class OpenSlice:
     def after(self, records: Sequence[Record], end: int | None) -> Progress:
         """The progress once these records are folded; `end` moves it past transaction markers behind them.
 
-        LogError when the end comes before the event that proves the log.
+        OtherLogError when the end comes before the event that proves the log.
         """
         if self._unproven and not records and end is not None and end > self.start:
-            raise LogError(
+            raise OtherLogError(
                 f"{self.id.topic}/{self.id.partition}: the log is not the one that was folded: event "
                 f"{self.progress.last_id or '?'} at offset {self.progress.last_offset} is gone"
             )
@@ -67,11 +67,13 @@ class OpenSlice:
     def delivered(self, offset: int, id_: str) -> Progress:
         """The progress once the event that this process wrote to `offset` is counted.
 
-        LogError when that lies before what is counted already: the topic is not the one that was folded.
+        OtherLogError when that lies before what is counted already: the topic is not the one that was folded.
         """
         if offset < self.progress.offset:
             where = f"{self.id.topic}/{self.id.partition}"
-            raise LogError(f"{where}: written to offset {offset}, but folded up to {self.progress.offset}: it was made anew")
+            raise OtherLogError(
+                f"{where}: written to offset {offset}, but folded up to {self.progress.offset}: it was made anew"
+            )
         return replace(self.progress, offset=offset + 1, last_offset=offset, last_id=id_)
 
     def committed(self, commit: Commit) -> None:
@@ -83,7 +85,7 @@ class OpenSlice:
     def _prove(self, record: Record) -> None:
         progress = self.progress
         if record.offset() != progress.last_offset or (progress.last_id and event_id(record) != progress.last_id):
-            raise LogError(
+            raise OtherLogError(
                 f"{self.id.topic}/{self.id.partition}: the log is not the one that was folded: event "
                 f"{progress.last_id or '?'} at offset {progress.last_offset} is gone, now there is "
                 f"{event_id(record) or '?'} at offset {record.offset()}"
@@ -110,41 +112,51 @@ def opened(
     progress: Mapping[Place, Progress],
     topics: Topics,
     expiring: frozenset[str] = frozenset(),
+    first: Mapping[Place, int] | None = None,
 ) -> dict[Place, OpenSlice]:
     """Open slices after checking their topics.
 
-    LogError when a topic was deleted and made again, was cut short, or does not reach back to offset zero for a slice
-    that begins. Of a topic that is `expiring`, what is gone by age is not missed.
+    first: where slices begin that were told to begin later than at offset zero. OtherLogError when a topic was deleted and made
+    again, or was cut short; BeginningGoneError when it does not reach back to where its slice begins. Of a topic that is
+    `expiring`, what is gone by age is not missed.
     """
     info = topics.describe(sorted({place[0] for place in slices}))
     starts = topics.starts(slices)
     ends = topics.ends(slices, committed=False)
     found = {}
     for place, slice_ in slices.items():
-        stored = progress[place]
-        start = 0 if place[0] in expiring else starts[place]
-        _check(place, stored, info[place[0]], start, ends[place])
+        begin = (first or {}).get(place, 0)
+        stored = progress[place] if progress[place].revision else replace(progress[place], offset=begin)
+        check_topic(place, stored, info[place[0]])
+        _check_end(place, stored, ends[place])
+        if place[0] not in expiring:
+            check_start(place, starts[place], begin)
         found[place] = OpenSlice(slice_, replace(stored, topic_id=info[place[0]].id), starts[place])
     return found
 
 
 def check_topic(place: Place, stored: Progress, info: TopicInfo) -> None:
-    """LogError when the topic is not the one that was folded."""
+    """OtherLogError when the topic is not the one that was folded."""
     if stored.topic_id and stored.topic_id != info.id:
-        raise LogError(
+        raise OtherLogError(
             f"{place[0]}/{place[1]}: the topic was deleted and made again (its id is {info.id}, folded was "
             f"{stored.topic_id}): what was folded is not of this log"
         )
 
 
-def _check(place: Place, stored: Progress, info: TopicInfo, start: int, end: int) -> None:
-    where = f"{place[0]}/{place[1]}"
-    check_topic(place, stored, info)
+def check_start(place: Place, start: int, begin: int) -> None:
+    """BeginningGoneError when the log, which starts there, does not reach back to where a fold of it begins."""
+    if start > begin:
+        raise BeginningGoneError(
+            f"{place[0]}/{place[1]}: the log begins at offset {start}, not at {begin or 'zero'}: what is folded from it could "
+            "not be folded anew"
+        )
+
+
+def _check_end(place: Place, stored: Progress, end: int) -> None:
     if stored.offset > end:
-        raise LogError(f"{where}: the log was cut short: it ends at offset {end}, folded is up to {stored.offset}")
-    if start > 0:
-        raise LogError(
-            f"{where}: the log begins at offset {start}, not at zero: what is folded from it could not be folded anew"
+        raise OtherLogError(
+            f"{place[0]}/{place[1]}: the log was cut short: it ends at offset {end}, folded is up to {stored.offset}"
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from eventfold.processors.collector import calm_collector
 from eventfold.processors.daemon import Work, ended_by_fault
 from eventfold.processors.handler.handling import handle
+from eventfold.processors.log_guard import LogGuard
 from eventfold.processors.projector.projecting import Projecting
 from eventfold.processors.reactor.managing import Managing
 from eventfold.processors.reactor.timers import timers_name
@@ -24,8 +25,10 @@ def run_handler(runtime: Runtime, name: str, stop: threading.Event) -> None:
     with ended_by_fault(runtime, [Work(role="handler", kind="domain", of=name, name=f"{name}.handler")]):
         SliceStore(runtime.redis).refuse_eviction()
         codec = runtime.loaded_codec()
+        guard = LogGuard(runtime, [name])
+        guard.refuse()
         calm_collector()
-        handle(runtime, domain, codec, stop)
+        _together([lambda: handle(runtime, domain, codec, stop), guard.runs(stop)], stop)
 
 
 def run_projectors(runtime: Runtime, names: Sequence[str], pinned: Sequence[int] | None, stop: threading.Event) -> None:
@@ -34,9 +37,11 @@ def run_projectors(runtime: Runtime, names: Sequence[str], pinned: Sequence[int]
     with ended_by_fault(runtime, [_projector(projection.name) for projection in projections]):
         SliceStore(runtime.redis).refuse_eviction()
         codec = runtime.loaded_codec()
+        guard = LogGuard.of_projections(runtime, names)
+        guard.refuse()
         calm_collector()
         running = [Projecting(runtime, projection, codec, pinned, stop) for projection in projections]
-        _together([run for projecting in running for run in (projecting.live, projecting.kept)], stop)
+        _together([run for projecting in running for run in (projecting.live, projecting.kept)] + [guard.runs(stop)], stop)
 
 
 def run_process_managers(runtime: Runtime, names: Sequence[str], stop: threading.Event) -> None:
@@ -46,9 +51,11 @@ def run_process_managers(runtime: Runtime, names: Sequence[str], stop: threading
     with ended_by_fault(runtime, [*map(_manager, managers), *timers]):
         SliceStore(runtime.redis).refuse_eviction()
         codec = runtime.loaded_codec()
+        guard = LogGuard(runtime, {domain for manager in managers for domain in manager.domains})
+        guard.refuse()
         running = [Managing(runtime, manager, codec, stop) for manager in managers]
         calm_collector()
-        _together([run for managing in running for run in managing.runs()], stop)
+        _together([run for managing in running for run in managing.runs()] + [guard.runs(stop)], stop)
 
 
 def _projector(name: str) -> Work:

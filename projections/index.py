@@ -60,7 +60,7 @@ class LogIndex:
     def __init__(self, redis: Redis, names: Names, index: Projection) -> None:
         self._store = SliceStore(redis)
         self._generations = Generations(redis, names.prefix)
-        self._name = index.name
+        self.name = index.name
 
     def aggregate(self, topic: str, partition: int, topic_id: str, key: str) -> Indexed:
         """Where the events of an aggregate lie; nothing before 0 when this topic's index is not built."""
@@ -79,7 +79,7 @@ class LogIndex:
             return Indexed()
 
     def _whole(self, topic: str, partition: int, topic_id: str, look: Callable[[SliceId], list[int]]) -> Indexed:
-        live = self._generations.live(self._name)
+        live = self._generations.live(self.name)
         if live is None or partition >= live.partitions.get(topic, 0):
             return Indexed()
         slice_ = live.slice(topic, partition)

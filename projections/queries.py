@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from eventfold.projections import past
+from eventfold.projections.missing import Ends, Missing, NoAnswerError
 from eventfold.projections.projection import Projection
 from eventfold.projections.reader import GenerationGoneError, Reader, Sleep
 from eventfold.schemas.errors import NotFoundError, ParkedError, UsageError
@@ -17,10 +18,6 @@ from eventfold.store.builds import chosen
 from eventfold.store.connection import Redis
 from eventfold.store.generations import Generations
 from eventfold.store.slice_store import SliceStore
-
-
-class NoAnswerError(NotFoundError):
-    """A read model has nothing of what was asked for."""
 
 
 class NotBuiltError(NotFoundError):
@@ -37,11 +34,15 @@ class Readers:
         projections: Sequence[Projection],
         log: Callable[[], past.Past] | None = None,
         sleep: Sleep = time.sleep,
+        ends: Ends | None = None,
     ) -> None:
-        """log: where the past is read. sleep: how to wait."""
+        """log: where the past is read. sleep: how to wait. ends: asked where a query finds nothing, so that the error says
+        whether the read model is behind the log.
+        """
         self._store = SliceStore(redis)
         self._sleep = sleep
         self._log = log
+        self._missing = Missing(ends=ends)
         self._generations = Generations(redis, names.prefix)
         self.projections = {p.name: p for p in projections}
 
@@ -81,40 +82,45 @@ class Readers:
         if self.projection(name).query is None:
             raise UsageError(f"the projection {name!r} declares no query")
         try:
-            answer, aside = self._answer(name, params, after, timeout_s, generation)
+            answer, aside, reader = self._answer(name, params, after, timeout_s, generation)
         except GenerationGoneError:
-            answer, aside = self._answer(name, params, after, timeout_s, generation)
+            answer, aside, reader = self._answer(name, params, after, timeout_s, generation)
         if answer is None and aside.mark is not None:
             raise ParkedError(
                 f"{name} has no {_given(params)!r}: its events from {aside.since} on are parked ({aside.mark.error}): see "
                 f"`eventfold dead-letters list --owner {name}`"
             )
+        if answer is None:
+            raise self._missing.error(reader, _aggregate(reader, params), _given(params), aside.keys)
         if isinstance(answer, dict) and aside.mark is not None:
             answer = {**answer, "parked": aside.to_json()}
-        return _there(name, params, answer), aside
+        return answer, aside
 
     def query_as_of(self, name: str, params: dict[str, Any], point: past.Point) -> Any:
         """As `query`, but of one aggregate's own events up to a point, folded from the log; see eventfold.projections.past."""
         if self._log is None:
             raise UsageError("these readers know no log to read the past from")
         _refuse_bytes(params)
-        return _there(name, params, past.answer_as_of(self.projection(name), params, point, self._log()))
+        answer = past.answer_as_of(self.projection(name), params, point, self._log())
+        if answer is None:
+            raise NoAnswerError(f"{name} has no {_given(params)!r}")
+        return answer
 
     def _answer(
         self, name: str, params: dict[str, Any], after: Sequence[Position], timeout_s: float, generation: str | None
-    ) -> tuple[Any, parked.Aside]:
+    ) -> tuple[Any, parked.Aside, Reader]:
         reader = self.open(name, generation)
         reader.wait(after, timeout_s)
         query = reader.projection.query
         assert query is not None
         answer = query.run(reader, **params)
-        return answer, reader.parked(None if query.aggregate is None else params.get(query.aggregate.name))
+        return answer, reader.parked(_aggregate(reader, params)), reader
 
 
-def _there(name: str, params: dict[str, Any], answer: Any) -> Any:
-    if answer is None:
-        raise NoAnswerError(f"{name} has no {_given(params)!r}")
-    return answer
+def _aggregate(reader: Reader, params: dict[str, Any]) -> str | None:
+    """The id of the one aggregate that the query is about, where it is about one."""
+    query = reader.projection.query
+    return None if query is None or query.aggregate is None else params.get(query.aggregate.name)
 
 
 def _given(params: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from eventfold.projections.projection import Projection, Table
 from eventfold.schemas.errors import EventfoldError, ParkedError, TimedOutError, UsageError
 from eventfold.schemas.partitioner import partition_of
 from eventfold.schemas.position import Position
+from eventfold.schemas.record import Place
 from eventfold.store import parked
 from eventfold.store.builds import Generation
 from eventfold.store.generations import Generations
@@ -133,6 +134,12 @@ class Reader:
             events.append((slice_, position.offset))
         if events:
             self._refuse_parked(events)
+
+    def folded(self, key: str | None = None) -> dict[Place, int]:
+        """The next offset to fold of each slice, or of those that may have what belongs to the aggregate `key`."""
+        slices = self.generation.slices() if key is None else self._homes(key)
+        stands = zip(slices, self._store.progress(slices), strict=True)
+        return {(slice_.topic, slice_.partition): progress.offset for slice_, progress in stands}
 
     def parked(self, key: str | None = None) -> parked.Aside:
         """What is parked of the aggregate `key`; without one, how many keys are. One round trip."""

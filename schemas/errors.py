@@ -69,6 +69,14 @@ class LogError(EventfoldError):
     """The log is not the one that was folded so far: cut short, made again, or it does not reach back to zero."""
 
 
+class BeginningGoneError(LogError):
+    """The log does not reach back to where it must: to zero, or to where a generation that is not of all of it begins."""
+
+
+class OtherLogError(LogError):
+    """The log is another one than was folded: its topic was deleted and made again, it was cut short, its events differ."""
+
+
 class DecodeError(EventfoldError):
     """Bytes that are not a message of the catalog; once the record is known, the text begins with where it lies."""
 

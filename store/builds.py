@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from eventfold.schemas.errors import NotFoundError
+from eventfold.schemas.record import Place
 from eventfold.store.slices import SliceId
 
 BUILDING, LIVE, KEPT, SCRATCH = "building", "live", "kept", "scratch"
@@ -64,6 +65,11 @@ class Build:
     def whole(self) -> bool:
         """Whether it is of the whole history."""
         return not self.first and not self.last
+
+    def first_of(self) -> dict[Place, int]:
+        """Where its slices begin, of those that do not begin at offset zero."""
+        places = [(slice_.topic, slice_.partition) for slice_ in self.generation.slices()]
+        return {place: of for place in places if (of := self.first.get(f"{place[0]}/{place[1]}", 0))}
 
     def to_json(self) -> bytes:
         body = {name: getattr(self, name) for name in _FIELDS}

@@ -137,6 +137,12 @@ class Generations:
         self._delete(build, store)
         return True
 
+    def forget(self, projection: str, store: SliceStore) -> list[Build]:
+        """Remove every build, the live one too; whoever feeds it begins a new one. Those that were removed."""
+        builds = self.all(projection)
+        self._redis.delete(self._key(projection))
+        return [build for build in builds if self.drop(build, store)]
+
     def sweep(self, projection: str, store: SliceStore, now: int) -> list[Build]:
         """Drop what has expired, and what another began to drop."""
         for build in self._entries(projection, self._dropped(projection)):

@@ -146,6 +146,8 @@ def state(body: Mapping[str, Any]) -> str:
         what.append("waits for what passes")
     if not what:
         what.append("waits: the live generation is of another version" if body.get("waits") else "runs")
+    if body.get("first"):
+        what.append("not of the whole history")
     if parked:
         what.append(f"{parked} keys parked" if parked > 1 else "1 key parked")
     return ", ".join(what)

@@ -26,6 +26,7 @@ from eventfold.store.heartbeats import daemons, why
 from eventfold.store.server import Server
 from eventfold.store.slice_store import SliceStore
 from eventfold.tools.added_partitions import added_partitions
+from eventfold.tools.lost_log import lost, partly_folded
 from eventfold.tools.retention import faults, foreign_faults
 from eventfold.tools.run_cli import json_option, pass_runtime
 from eventfold.tools.show import show
@@ -56,7 +57,12 @@ class Finding:
 def doctor(runtime: Runtime, every_event: bool, as_json: bool) -> None:
     """Check Python, Kafka, Redis, topics, schemas, daemons; exit code 1 when something is wrong."""
     findings = list(examine(runtime, every_event))
-    show([{"what": f.what, "state": f.state, "finding": f.text} for f in findings], as_json)
+    if as_json:
+        show([{"what": f.what, "state": f.state, "finding": f.text} for f in findings], True)
+    else:
+        # No table: it would cut a sentence that says what to do.
+        for f in findings:
+            click.echo(f"{f.state:<5}  {f.what}: {f.text}")
     if any(f.state == WRONG for f in findings):
         sys.exit(FAILED)
 
@@ -78,6 +84,8 @@ def examine(runtime: Runtime, every_event: bool = False) -> Iterator[Finding]:
             yield from _foreign(runtime, runtime.names.topic(name))
         yield from _each("partitions", lambda: added_partitions(runtime), "as many as were folded")
         yield from _events(runtime, every_event)
+        yield from _lost(runtime)
+    yield from _partial(runtime)
     yield from _daemons(runtime, kafka.state == OK)
     yield from _local_stack()
 
@@ -158,6 +166,24 @@ def _events(runtime: Runtime, every: bool) -> Iterator[Finding]:
         yield Finding("events", NOTE, f"there are more than these {_TOLD}")
     if not found:
         yield checked
+
+
+def _lost(runtime: Runtime) -> Iterator[Finding]:
+    """Who cannot go on with the log that is there; that all can is said with their topics."""
+    try:
+        for name, text in lost(runtime):
+            yield Finding(f"log of {name}", WRONG, text)
+    except (EventfoldError, RedisError, KafkaException):
+        # What does not answer has a finding of its own.
+        return
+
+
+def _partial(runtime: Runtime) -> Iterator[Finding]:
+    try:
+        for name, text in partly_folded(runtime):
+            yield Finding(name, NOTE, text)
+    except RedisError:
+        return
 
 
 def _each(what: str, look: Callable[[], list[str]], fine: str) -> Iterator[Finding]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -14,62 +12,36 @@ from typing import Any
 import click
 
 from eventfold.processors.collector import calm_collector
+from eventfold.processors.log_guard import LogGuard
 from eventfold.processors.lookup.history import History
 from eventfold.processors.rebuild.bounds import bounds
 from eventfold.processors.rebuild.display import Display, Silent, display
 from eventfold.processors.rebuild.job import Job
+from eventfold.processors.rebuild.keeping import keep_live_rows
 from eventfold.processors.rebuild.repair import repair
 from eventfold.processors.rebuild.replay import ALWAYS, IF_EQUAL, NEVER, Replay, Wish
 from eventfold.processors.rebuild.rollback import rollback as roll_back
 from eventfold.processors.rebuild.verify import verify as verify_live
 from eventfold.processors.rebuild.workers import COMMAND, told
 from eventfold.processors.runtime import Runtime
+from eventfold.processors.ways_on import of_projection
 from eventfold.producers.handed import HISTORY
 from eventfold.schemas.errors import FAILED, NotFoundError, UsageError
 from eventfold.schemas.ids import checked_key
 from eventfold.schemas.times import iso
 from eventfold.store.builds import BUILDING
 from eventfold.store.slice_store import SliceStore
-from eventfold.tools.rebuild_words import list_differences, tell, tell_differences
+from eventfold.tools.rebuild_options import (
+    keep_option,
+    memory_option,
+    partition_option,
+    rate_option,
+    show_option,
+    workers_option,
+)
+from eventfold.tools.rebuild_words import list_differences, tell, tell_differences, tell_kept
 from eventfold.tools.run_cli import json_option, pass_runtime, stopped_by_signals
 from eventfold.tools.show import show
-
-_DURATION = re.compile(r"(\d+)([smhd])")
-_LONGEST = 3_650 * 86_400_000
-_UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-
-
-def _duration(_ctx: click.Context, _param: click.Parameter, text: str) -> int:
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        raise click.BadParameter(f"{text!r} is no duration; write it as 90s, 30m, 24h or 7d")
-    if (duration := int(match[1]) * _UNITS[match[2]]) > _LONGEST:
-        raise click.BadParameter(f"{text!r} is more than {_LONGEST // _UNITS['d']} days")
-    return duration
-
-
-def _rate(_ctx: click.Context, _param: click.Parameter, rate: float | None) -> float | None:
-    if rate is not None and not (math.isfinite(rate) and rate > 0):
-        raise click.BadParameter("it must be a number above zero")
-    return rate
-
-
-workers_option = click.option(
-    "--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that fold."
-)
-rate_option = click.option(
-    "--max-events-per-second",
-    "rate",
-    type=float,
-    callback=_rate,
-    help="Fold no faster, to spare others.",
-)
-show_option = click.option("--show", "listed", default=20, show_default=True, type=click.IntRange(0), help="List so many.")
-partition_option = click.option("--per-partition", is_flag=True, help="Show the progress of each partition.")
-memory_option = click.option("--ignore-memory", is_flag=True, help="Go on although Redis has too little memory.")
-keep_option = click.option(
-    "--keep", default="24h", show_default=True, callback=_duration, help="How long to keep what was live, e.g. 30m, 24h, 7d."
-)
 
 
 @click.command()
@@ -85,9 +57,15 @@ keep_option = click.option(
 @click.option("--abort", is_flag=True, help="Drop a replay that was interrupted.")
 @rate_option
 @keep_option
-@click.option("--from-offset", multiple=True, metavar="[PARTITION:]OFFSET", help="Begin there: not the whole history.")
+@click.option(
+    "--from-offset",
+    multiple=True,
+    metavar="[PARTITION:]OFFSET",
+    help="Begin there: not the whole history; `beginning`: with what the log still has.",
+)
 @click.option("--from-time", metavar="TIME", help="Begin with what was recorded at this time or later.")
 @click.option("--to-time", metavar="TIME", help="End with what was recorded before this time; it cannot go live.")
+@click.option("--keep-rows", is_flag=True, help="Go on with the live rows, though the log lost what they were folded from.")
 @click.option("--key", metavar="ID", help="Mend the rows of one aggregate in the live generation, from its own events.")
 @memory_option
 @partition_option
@@ -106,6 +84,7 @@ def replay(
     from_offset: tuple[str, ...],
     from_time: str | None,
     to_time: str | None,
+    keep_rows: bool,
     key: str | None,
     ignore_memory: bool,
     per_partition: bool,
@@ -116,15 +95,19 @@ def replay(
     Exit code 1 when it differs and did not go live; it stays, for --resume --switch always, or --abort.
     """
     partly = bool(from_offset or from_time or to_time)
-    if resume + abort + partly + (key is not None) > 1:
-        raise UsageError("use only one of --resume, --abort, --key and the points to begin and end at")
+    if resume + abort + partly + keep_rows + (key is not None) > 1:
+        raise UsageError("use only one of --resume, --abort, --keep-rows, --key and the points to begin and end at")
     with _job(runtime, name, display(as_json=as_json, by_partition=per_partition)) as job:
         if abort:
             _abort(job, as_json)
             return
+        if keep_rows:
+            tell_kept(name, keep_live_rows(job), as_json)
+            return
         if key is not None:
             _mend(job, checked_key(key), as_json)
             return
+        LogGuard.of_projections(runtime, [name]).refuse()
         first, last = bounds(job, from_offset, from_time, to_time) if partly else ({}, {})
         wish = Wish(
             workers=workers,
@@ -168,6 +151,7 @@ def verify(
 ) -> None:
     """Compare every row of PROJECTION with the log, without touching it; exit code 1 when something differs."""
     with _job(runtime, name, display(as_json=as_json, by_partition=per_partition)) as job:
+        LogGuard.of_projections(runtime, [name]).refuse()
         found = verify_live(job, show=listed, workers=workers, rate=rate, check_memory=not ignore_memory)
     if as_json:
         show({"projection": name, **found.to_json()}, True)
@@ -282,4 +266,5 @@ def _job(runtime: Runtime, name: str, shown: Display | None = None) -> Iterator[
         job = Job(runtime, projection, shown or Silent(), stop)
         # A Kafka that is away at the start is said at once; one that goes away later is waited for.
         _ = job.partitions
-        yield job
+        with of_projection(projection):
+            yield job

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -11,6 +11,7 @@ import click
 from eventfold.processors.rebuild.compare import Comparison
 from eventfold.processors.rebuild.replay import Report
 from eventfold.projections.difference import Difference
+from eventfold.schemas.record import Place
 from eventfold.tools.show import show
 
 _SHORT = 60
@@ -35,6 +36,17 @@ def tell(report: Report) -> None:
     click.echo(f"live now; the live slices were held for {report.switched.held_ms:.0f} ms")
     if kept is not None:
         click.echo(f"{kept.id} is kept for a rollback; `eventfold generations {kept.generation.projection}` says until when")
+
+
+def tell_kept(name: str, cut: Mapping[Place, int], as_json: bool) -> None:
+    """What came of going on with the live rows of a log that was cut."""
+    begins = {f"{topic}/{partition}": start for (topic, partition), start in sorted(cut.items())}
+    if as_json:
+        show({"projection": name, "begins": begins}, True)
+        return
+    for place, start in begins.items():
+        click.echo(f"{place} begins at offset {start}: {name} keeps its rows of what is gone, which cannot be folded anew")
+    click.echo(f"start its projector again: `eventfold run projector {name}`")
 
 
 def tell_differences(found: Comparison) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from eventfold.kafka.domain_topics import domain_topics, forgets, wrong_settings
+from eventfold.kafka.domain_topics import domain_topics
+from eventfold.kafka.topic_settings import Configs, forgets, wrong_settings
 from eventfold.kafka.topics import Topics
+from eventfold.processors.ways_on import RESTORE
 from eventfold.schemas.names import Names
 from eventfold.store.decided_ids import TURN_MS
 
 _DAY_MS = 24 * 3600 * 1000
-
-Configs = Mapping[str, Mapping[str, str]]
 
 
 def faults(topics: Topics, names: Names, domain: str, *, decides: bool) -> list[str]:
@@ -20,8 +20,10 @@ def faults(topics: Topics, names: Names, domain: str, *, decides: bool) -> list[
     found = topics.existing(list(wanted))
     if missing := sorted(set(wanted) - set(found)):
         return [f"missing: {', '.join(missing)}; run `eventfold topics create`"]
-    configs = {name: topics.config(name) for name in wanted}
-    wrong = [fault for name, settings in wanted.items() for fault in wrong_settings(name, settings, configs[name])]
+    configs = topics.configs(list(wanted))
+    wrong = [str(found) for found in wrong_settings(names, domain, configs, decides=decides)]
+    if hidden := [name for name in wanted if not configs.get(name)]:
+        wrong.append(f"the settings of {', '.join(hidden)} may not be looked at: this user needs DescribeConfigs there")
     letters = found.pop(names.dead_letters(domain)).partitions
     counts = {name: info.partitions for name, info in found.items()}
     if len(set(counts.values())) != 1:
@@ -29,7 +31,11 @@ def faults(topics: Topics, names: Names, domain: str, *, decides: bool) -> list[
     elif letters < counts[names.events(domain)]:
         wrong.append(f"{names.dead_letters(domain)} has {letters} partitions, it must have as many as the others: {counts}")
     starts = topics.starts([(names.events(domain), p) for p in range(counts[names.events(domain)])])
-    wrong += [f"{topic}/{p} begins at offset {offset}, not at 0" for (topic, p), offset in starts.items() if offset]
+    wrong += [
+        f"{topic}/{p} begins at offset {offset}, not at 0: {RESTORE}; each daemon says what it can do without"
+        for (topic, p), offset in starts.items()
+        if offset
+    ]
     if decides:
         wrong += _ids(names.commands(domain), names.refusals(domain), configs)
     return wrong
@@ -40,11 +46,18 @@ def foreign_faults(topics: Topics, name: str) -> list[str]:
     info = topics.describe([name])[name]
     wrong = forgets(name, topics.config(name))
     starts = topics.starts([(name, p) for p in range(info.partitions)])
-    return wrong + [f"{topic}/{p} begins at offset {offset}, not at 0" for (topic, p), offset in starts.items() if offset]
+    return wrong + [
+        f"{topic}/{p} begins at offset {offset}, not at 0: let its owner restore it; each projector of it says what it can do "
+        "without"
+        for (topic, p), offset in starts.items()
+        if offset
+    ]
 
 
 def _ids(commands: str, refusals: str, configs: Configs) -> Iterator[str]:
     """A command must not outlive the proof of what became of it, in the ledger or among the refusals."""
+    if not (configs.get(commands) and configs.get(refusals)):
+        return
     kept = int(configs[commands]["retention.ms"])
     # Whole segments are deleted, so the oldest record of one stays until its youngest may go.
     longest = kept + int(configs[commands]["segment.ms"])

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from eventfold.kafka.domain_topics import domain_topics
+from eventfold.kafka.topic_settings import wrong_settings
 from eventfold.kafka.topics import Topics
 from eventfold.processors.running import run_handler, run_process_managers, run_projectors
 from eventfold.processors.runtime import Runtime
@@ -88,7 +89,7 @@ def lag(runtime: Runtime, as_json: bool) -> None:
 
 @click.group()
 def topics() -> None:
-    """Create and list the topics of the enabled domains."""
+    """Create, list and mend the topics of the enabled domains."""
 
 
 @topics.command()
@@ -102,6 +103,23 @@ def create(runtime: Runtime, partitions: int, replication: int | None) -> None:
     made = Topics(runtime.kafka).create(wanted, partitions, replication)
     for name in wanted:
         click.echo(f"{name}: {'created' if name in made else 'exists'}")
+
+
+@topics.command("configure")
+@pass_runtime
+def configure_topics(runtime: Runtime) -> None:
+    """Set what is wrong with the settings of topics that exist, so that Kafka keeps the log; what may differ stays as it is."""
+    _refuse_none(runtime)
+    admin = Topics(runtime.kafka)
+    configs = admin.configs(list(_wanted(runtime)))
+    changed = 0
+    for domain in runtime.domain_names:
+        for wrong in wrong_settings(runtime.names, domain, configs, decides=domain in runtime.domains):
+            admin.configure(wrong.topic, wrong.setting, wrong.must)
+            click.echo(f"{wrong.topic}: {wrong.setting} was {wrong.has}, it is {wrong.must} now")
+            changed += 1
+    if not changed:
+        click.echo("nothing was wrong", err=True)
 
 
 @topics.command("list")

@@ -9,11 +9,17 @@ from typing import Any
 import click
 import orjson
 
+from eventfold.schemas.errors import EventfoldError
+from eventfold.schemas.jsonable import json_bytes
+
 
 def show(answer: Any, as_json: bool, columns: Sequence[str] = (), empty: str = "nothing to show") -> None:
-    """Print one row or a list of them: JSON, or fields below each other, or a table; of `columns`, or else of all."""
+    """Print one row or a list of them: JSON, or fields below each other, or a table; of `columns`, or else of all.
+
+    EventfoldError names a field that cannot be shown.
+    """
     if as_json:
-        click.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2 if sys.stdout.isatty() else None))
+        click.echo(_json(answer, orjson.OPT_INDENT_2 if sys.stdout.isatty() else None))
     elif isinstance(answer, Mapping):
         width = max((len(name) for name in answer), default=0)
         for name in _present(columns, [answer]):
@@ -51,4 +57,11 @@ def _text(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    return value if isinstance(value, str) else _json(value).decode()
+
+
+def _json(value: Any, option: int | None = None) -> bytes:
+    try:
+        return json_bytes(value, option)
+    except TypeError as error:
+        raise EventfoldError(f"the answer cannot be shown: {error}") from error

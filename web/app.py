@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from eventfold.kafka.log_ends import LogEnds
 from eventfold.kafka.loop_publisher import LoopPublisher
 from eventfold.processors.lookup.history import History
 from eventfold.processors.lookup.outcome_finder import OutcomeFinder
@@ -129,8 +130,11 @@ def application(served: Served) -> Starlette:
 def _read_side(served: Served, redis: LoopRedis, counted: Counted) -> ReadSide:
     runtime = served.runtime
     projections = dict(runtime.projections)
+    log_ends = LogEnds(runtime.kafka)
     return ReadSide(
-        readers=Readers(redis, runtime.names, list(projections.values()), sleep=sleep),
+        readers=Readers(
+            redis, runtime.names, list(projections.values()), sleep=sleep, ends=lambda places: in_thread(log_ends, places)
+        ),
         past=served.readers,
         owners=served.owners,
         why=Conditions(redis, runtime.names.prefix, projections).why,

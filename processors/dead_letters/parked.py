@@ -19,7 +19,7 @@ from eventfold.projections.feed import fed
 from eventfold.projections.fold import FoldError
 from eventfold.projections.projection import Projection
 from eventfold.schemas.envelope import as_mapping
-from eventfold.schemas.errors import DecodeError, EventfoldError, LogError, NotFoundError, Transient
+from eventfold.schemas.errors import DecodeError, EventfoldError, NotFoundError, OtherLogError, Transient
 from eventfold.schemas.position import Position
 from eventfold.schemas.record import Record
 from eventfold.store.builds import Generation
@@ -161,9 +161,9 @@ class ParkedEvents:
         unread = [offset for offset in offsets(self._store, slice_, key) if offset not in known]
         for record in self._log.at(place, unread):
             if not (taken := self._reading.taken([record])) or not is_of(taken[0], key):
-                raise LogError(
+                raise OtherLogError(
                     f"{place[0]}/{place[1]}@{record.offset()} has the key {record.key()!r}, but {key!r} was parked there: the "
-                    "log is not the one that was folded"
+                    f"log is not the one that was folded; fold it anew: `eventfold replay {self.name} --switch always`"
                 )
             known[record.offset()] = taken[0]  # type: ignore[index]
 

@@ -15,6 +15,7 @@ from eventfold.processors.handler.handler import Handler
 from eventfold.processors.handler.handover import HandOver
 from eventfold.processors.runtime import Runtime
 from eventfold.processors.watch import Watch
+from eventfold.processors.ways_on import of_handler
 from eventfold.producers.domain import Domain
 from eventfold.schemas.codec import Codec
 from eventfold.store.generations import Generations
@@ -57,10 +58,11 @@ def handle(runtime: Runtime, domain: Domain, codec: Codec, stop: threading.Event
                 stop=stop,
             )
 
-        daemon.work(
-            handler,
-            group=group,
-            join=lambda consumer: consumer.subscribe([names.commands(name)]),
-            pulse=heartbeat,
-            stop=stop,
-        )
+        with of_handler(name):
+            daemon.work(
+                handler,
+                group=group,
+                join=lambda consumer: consumer.subscribe([names.commands(name)]),
+                pulse=heartbeat,
+                stop=stop,
+            )

@@ -17,7 +17,7 @@ from eventfold.projections.past import Aggregate
 from eventfold.projections.projection import Projection
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.envelope import header
-from eventfold.schemas.errors import DecodeError, LogError, NotFoundError, UsageError
+from eventfold.schemas.errors import DecodeError, NotFoundError, OtherLogError, UsageError
 from eventfold.schemas.event import Event
 from eventfold.schemas.names import Names
 from eventfold.schemas.partitioner import partition_of
@@ -104,8 +104,8 @@ class History:
         known = Indexed() if index is None else index.aggregate(*place, info.id, key)
         records: list[Record] = [*self._log.at(place, known.offsets)]
         for record in records:
-            if record.key() != raw:
-                raise _unfit(topic, record, f"an event of {key!r}")
+            if record.key() != raw and index is not None:
+                raise _unfit(index, record, f"an event of {key!r}")
         scan = self._log.scan({place: (known.until, end)}, f"{place[0]}/{place[1]}")
         records += [record for record in scan if record.key() == raw]
         return Found(place=place, end=max(end, known.until), records=records)
@@ -138,8 +138,8 @@ class History:
         for place in ((info.name, partition) for partition in range(info.partitions)):
             known = Indexed() if index is None else index.event(*place, info.id, id_)
             for record in self._log.at(place, known.offsets):
-                if _id(record) != id_:
-                    raise _unfit(topic, record, f"the event {id_}")
+                if _id(record) != id_ and index is not None:
+                    raise _unfit(index, record, f"the event {id_}")
                 return record
             starts[place] = known.until
         return None
@@ -170,8 +170,8 @@ def _id(record: Record) -> str:
     return (header(record.headers(), "ce_id") or b"").decode(errors="replace").lower()
 
 
-def _unfit(topic: str, record: Record, what: str) -> LogError:
-    return LogError(
-        f"{record.topic()}/{record.partition()}@{record.offset()} is not {what}, as the index of {topic} has it: the index "
-        "is not of this log; let it be folded anew"
+def _unfit(index: LogIndex, record: Record, what: str) -> OtherLogError:
+    return OtherLogError(
+        f"{record.topic()}/{record.partition()}@{record.offset()} is not {what}, as the index {index.name} has it: the index "
+        f"is not of this log; fold it anew: `eventfold replay {index.name} --switch always`"
     )

@@ -18,7 +18,7 @@ from eventfold.projections.feed import fed
 from eventfold.projections.fold import Fold, FoldError
 from eventfold.projections.projection import Projection
 from eventfold.projections.trial import Steps
-from eventfold.schemas.errors import DecodeError, Transient
+from eventfold.schemas.errors import BeginningGoneError, DecodeError, Transient
 from eventfold.schemas.record import Place, Record
 from eventfold.store.builds import Generation
 from eventfold.store.commits import Changes, Commit
@@ -38,6 +38,16 @@ class Overtaken(Transient):
 def never(_: int) -> bool:
     """Park nothing anew; what is parked stays so."""
     return False
+
+
+def _refuse_lost(progress: Mapping[Place, Progress], first: Mapping[Place, int]) -> None:
+    """BeginningGoneError for a slice that is gone, and whose first events the log does not have any more."""
+    for (topic, partition), offset in first.items():
+        if (stored := progress.get((topic, partition))) is not None and not stored.revision:
+            raise BeginningGoneError(
+                f"{topic}/{partition}: the log begins at offset {offset}, and the rows of what was before it, which were kept, "
+                "are gone from Redis"
+            )
 
 
 @dataclass(slots=True)
@@ -74,11 +84,18 @@ class Folding:
         self.parked: dict[Place, dict[bytes, Mark]] = {}
         """What is parked in each slice, as written or being written."""
 
-    def open(self, generation: Generation, progress: Mapping[Place, Progress], topics: Topics) -> dict[Place, int]:
-        """Take slices up where they stand, and say where to read from; LogError when the log is another one."""
+    def open(
+        self, generation: Generation, progress: Mapping[Place, Progress], topics: Topics, first: Mapping[Place, int]
+    ) -> dict[Place, int]:
+        """Take slices up where they stand, and say where to read from; LogError when the log is another one.
+
+        first: where slices begin that do not begin at offset zero.
+        """
+        if not self._projection.from_any_point:
+            _refuse_lost(progress, first)
         self._partitions = generation.partitions
         known = {place: self._known(stored) for place, stored in progress.items()}
-        slices = opened({place: generation.slice(*place) for place in progress}, known, topics)
+        slices = opened({place: generation.slice(*place) for place in progress}, known, topics, first=first)
         self.slices |= slices
         # After the progress, in this order: whoever parked something in between makes the next write be refused.
         self.parked |= dict(zip(slices, marks(self._store, [slice_.id for slice_ in slices.values()]), strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from eventfold.kafka.topics import Topics
@@ -35,6 +35,10 @@ class Followed(Protocol):
 
     def known(self, generation: Generation) -> bool:
         """Whether the generation still is one, live or not; if not, Redis forgot it, or it was dropped."""
+        ...
+
+    def first(self, generation: Generation) -> Mapping[Place, int]:
+        """Where its slices begin, of those that do not begin at offset zero."""
         ...
 
 
@@ -78,6 +82,10 @@ class Live:
     def known(self, generation: Generation) -> bool:
         return any(build.id == generation.id for build in self._generations.all(generation.projection))
 
+    def first(self, generation: Generation) -> Mapping[Place, int]:
+        builds = self._generations.all(generation.projection)
+        return next((build.first_of() for build in builds if build.id == generation.id), {})
+
 
 class Kept:
     """A generation that was live and is kept as it would be; RetiredError when it is not kept any more."""
@@ -106,6 +114,9 @@ class Kept:
 
     def known(self, generation: Generation) -> bool:
         return self.still(generation)
+
+    def first(self, generation: Generation) -> Mapping[Place, int]:
+        return self._build.first_of()
 
 
 def stored(store: SliceStore, generation: Generation, places: list[Place]) -> dict[Place, Progress]:

@@ -22,6 +22,7 @@ from eventfold.processors.projector.projector import Projector
 from eventfold.processors.projector.reading import Reading
 from eventfold.processors.runtime import Runtime
 from eventfold.processors.sources import Sources
+from eventfold.processors.ways_on import of_projection
 from eventfold.projections.projection import Projection
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.errors import EventfoldError, Outlook, UsageError, spoken
@@ -155,7 +156,8 @@ class Projecting:
             else:
                 consumer.pin(_places(partitions, self._pinned))
 
-        self._daemon.work(projector, group=group, join=join, pulse=pulse, stop=stop)
+        with of_projection(self._projection):
+            self._daemon.work(projector, group=group, join=join, pulse=pulse, stop=stop)
 
     def _check_letters(self) -> None:
         if may_park(self._projection.on_failure):

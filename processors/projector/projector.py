@@ -79,6 +79,7 @@ class Projector:
         self._stalls = Stalls(projection.on_failure, self._log)
         self._watch = Watch(store, topics)
         self._generation: Generation | None = None
+        self._first: Mapping[Place, int] = {}
         self._folded_of: Counter[Place] = Counter()
         self._refused_at: float | None = None
 
@@ -101,7 +102,8 @@ class Projector:
         if self._generation is not None and self._generation.id != generation.id:
             self._drop_lost()
         self._generation = generation
-        starts = self._folding.open(generation, progress, self._topics)
+        self._first = self._follow.first(generation)
+        starts = self._folding.open(generation, progress, self._topics, self._first)
         self._stalls.go_on(places)
         self._log.info("assigned", generation=generation.id, partitions=named(places))
         return starts
@@ -238,6 +240,7 @@ class Projector:
             "projection": self._projection.name,
             "partitions": by_name({place: slice_.progress.offset for place, slice_ in slices.items()}),
             "folded": by_name(self._folded_of),
+            **({"first": by_name(self._first)} if self._first else {}),
             **self._stalls.status(),
             "parked": by_name({place: len(keys) for place, keys in parked.items() if keys}),
         }

@@ -24,6 +24,7 @@ from eventfold.processors.reactor.reactor import Reactor
 from eventfold.processors.reactor.resuming import Resuming
 from eventfold.processors.reactor.timers import timers_name
 from eventfold.processors.runtime import Runtime
+from eventfold.processors.ways_on import of_process_manager
 from eventfold.producers.process_manager import ProcessManager
 from eventfold.schemas.codec import Codec
 from eventfold.store.generations import Generations
@@ -102,7 +103,7 @@ class Managing:
 
         name = f"{manager.name}.process-manager"
         daemon = Daemon(runtime, "process-manager", name, log.bind(process_manager=manager.name))
-        with daemon.alive() as heartbeat:
+        with daemon.alive() as heartbeat, of_process_manager(manager.name):
             daemon.work(
                 reactor,
                 group=self.group,

@@ -10,7 +10,7 @@ import structlog
 from eventfold.kafka.consumer import BatchConsumer
 from eventfold.kafka.topics import TopicInfo, Topics
 from eventfold.processors.sources import refuse_added
-from eventfold.schemas.errors import LogError
+from eventfold.schemas.errors import BeginningGoneError, OtherLogError
 from eventfold.schemas.record import Place
 
 # Names in a note that no topic can have.
@@ -58,10 +58,14 @@ class Resuming:
         for note in {note for _, note in noted.values()}:
             self._check(info, _ids(note), _partitions(note))
         self._check(info, {}, self._partitions)
-        self._partitions = {name: topic.partitions for name, topic in info.items()}
-        self._ids = {name: topic.id for name, topic in info.items()}
+        self.know(info)
         starts, ends = self._topics.starts(places), self._topics.ends(places, committed=False)
         return {place: self._stand(place, noted.get(place), starts[place], ends[place]) for place in places}
+
+    def know(self, info: Mapping[str, TopicInfo]) -> None:
+        """From now on the group's offsets are of these topics."""
+        self._partitions = {name: topic.partitions for name, topic in info.items()}
+        self._ids = {name: topic.id for name, topic in info.items()}
 
     def check(self) -> None:
         """LogError when a topic was deleted and made again meanwhile, PartitionsAddedError when it has more partitions."""
@@ -76,9 +80,8 @@ class Resuming:
     def _check(self, info: Mapping[str, TopicInfo], ids: Mapping[str, str], partitions: Mapping[str, int]) -> None:
         for name, id_ in ids.items():
             if name in info and (topic := info[name]).id != id_:
-                raise LogError(
-                    f"the topic {name!r} was deleted and made again (its id is {topic.id}, reacted to was {id_}): to begin "
-                    f"with the new log, delete the consumer group {self._group!r}"
+                raise OtherLogError(
+                    f"the topic {name!r} was deleted and made again (its id is {topic.id}, reacted to was {id_})"
                 )
         refuse_added(f"{self._group!r} reacted to it", partitions, {name: topic.partitions for name, topic in info.items()})
 
@@ -86,18 +89,31 @@ class Resuming:
         where, expires = f"{place[0]}/{place[1]}", place[0] in self._expiring
         if noted is None:
             if start > 0 and not expires:
-                raise LogError(f"{where}: the log begins at offset {start}, and the group {self._group!r} has no offset in it")
+                raise BeginningGoneError(
+                    f"{where}: the log begins at offset {start}, and the group {self._group!r} has no offset in it"
+                )
             if end > start:
                 log.warning("the group has no offset, beginning anew", group=self._group, topic=place[0], partition=place[1])
             return Stand(offset=start, known=end, committed=False)
         offset, note = noted
         if offset > end:
-            raise LogError(f"{where}: the log was cut short: it ends at offset {end}, reacted to is up to {offset}")
+            raise OtherLogError(f"{where}: the log was cut short: it ends at offset {end}, reacted to is up to {offset}")
         if offset < start:
             if not expires:
-                raise LogError(f"{where}: the log begins at offset {start}, but reacted to is only up to {offset}")
+                raise BeginningGoneError(f"{where}: the log begins at offset {start}, but reacted to is only up to {offset}")
             log.warning("refusals expired unread", topic=place[0], partition=place[1], from_=offset, to=start)
         return Stand(offset=max(offset, start), known=int(_read(note).get(_KNOWN, "0")))
+
+
+def begin_at(topics: Topics, group: str, sources: Collection[str]) -> dict[Place, tuple[int, str]]:
+    """The offsets and notes with which a group begins with what its topics still have, as one that lost its offsets."""
+    info = topics.describe(sorted(sources))
+    places = [(name, p) for name, topic in info.items() for p in range(topic.partitions)]
+    resuming = Resuming(topics, group, sources, ())
+    resuming.know(info)
+    ends = topics.ends(places, committed=False)
+    stands = {place: Stand(offset=start, known=ends[place]) for place, start in topics.starts(places).items()}
+    return {place: (stand.offset, resuming.note(stand)) for place, stand in stands.items()}
 
 
 def _read(note: str) -> dict[str, str]:

@@ -10,6 +10,8 @@ from eventfold.schemas.errors import UsageError
 from eventfold.schemas.record import Place
 from eventfold.schemas.times import millis
 
+BEGINNING = "beginning"
+"""The first offset that each partition still has."""
 _OFFSET = re.compile(r"(?:(\d+):)?(\d+)")
 
 
@@ -45,12 +47,16 @@ def _at(job: Job, time: str) -> dict[Place, int]:
 
 
 def _offsets(job: Job, texts: Sequence[str]) -> dict[Place, int]:
+    if BEGINNING in texts:
+        if len(texts) > 1:
+            raise UsageError(f"--from-offset {BEGINNING} is of all partitions: leave the others out")
+        return {place: start for place, start in job.starts().items() if start}
     ends = job.ends()
     wanted: dict[int | None, int] = {}
     for text in texts:
         match = _OFFSET.fullmatch(text)
         if match is None:
-            raise UsageError(f"--from-offset {text!r}: write OFFSET, or PARTITION:OFFSET")
+            raise UsageError(f"--from-offset {text!r}: write OFFSET, PARTITION:OFFSET, or {BEGINNING}")
         partition = None if match[1] is None else int(match[1])
         if partition is not None and partition not in {p for _, p in job.places}:
             raise UsageError(f"--from-offset {text!r}: there is no partition {partition}")

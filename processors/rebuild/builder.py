@@ -246,7 +246,7 @@ class Builder:
         known = any(build.id == self._build.id for build in self._generations.all(self._build.generation.projection))
         if not known or any(of.revision == 0 for of in progress.values()):
             raise GoneError(f"the generation {self._build.id} was dropped, or Redis lost some of it: begin a new replay")
-        starts = self._folding.open(self._build.generation, progress, self._topics)
+        starts = self._folding.open(self._build.generation, progress, self._topics, self._build.first_of())
         self._read = {place: [] for place in places}
         self._seen = dict(starts)
         self._paused.clear()

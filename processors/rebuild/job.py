@@ -12,7 +12,7 @@ from functools import cached_property
 from eventfold.kafka.topics import Topics
 from eventfold.processors.claiming import claimed
 from eventfold.processors.dead_letters.notices import Notices
-from eventfold.processors.open_slice import begun
+from eventfold.processors.open_slice import begun, check_start
 from eventfold.processors.patience import patiently
 from eventfold.processors.projector.following import stored
 from eventfold.processors.projector.reading import Reading
@@ -128,6 +128,21 @@ class Job:
         """Where the log ends, read committed."""
         return patiently(lambda: self.topics.ends(self.places, committed=True), self.stop)
 
+    def starts(self) -> dict[Place, int]:
+        """The first offset that each partition of the log still has."""
+        return patiently(lambda: self.topics.starts(self.places), self.stop)
+
+    def refuse_cut(self, first: Mapping[Place, int]) -> None:
+        """BeginningGoneError when the log does not reach back to where a generation is to begin, by default to zero."""
+        for place, start in self.starts().items():
+            check_start(place, start, first.get(place, 0))
+
+    def of_this_log(self, build: Build) -> bool:
+        """Whether a generation was folded from the log that is there: from these topics, and no further than they go."""
+        info, ends = self.topics.describe(list(self.partitions)), self.ends()
+        progress = patiently(lambda: stored(self.store, build.generation, self.places), self.stop)
+        return all(of.topic_id in ("", info[place[0]].id) and of.offset <= ends[place] for place, of in progress.items())
+
     def sweep(self) -> None:
         """Drop what has expired, where no projector runs that would."""
         self.generations.sweep(self.projection.name, self.store, int(time.time() * 1000))
@@ -145,8 +160,8 @@ class Job:
             self.partitions,
             self.projection.parts,
             state,
-            first=_named(first),
-            last=_named(last),
+            first=named_offsets(first),
+            last=named_offsets(last),
             expires=expires,
         )
         self.generations.begin(build)
@@ -228,5 +243,6 @@ class Job:
             raise InterruptedReplayError("interrupted")
 
 
-def _named(offsets: Mapping[Place, int]) -> dict[str, int]:
+def named_offsets(offsets: Mapping[Place, int]) -> dict[str, int]:
+    """As a build has them, by `topic/partition`."""
     return {f"{topic}/{partition}": offset for (topic, partition), offset in sorted(offsets.items())}

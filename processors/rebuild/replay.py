@@ -88,6 +88,7 @@ class Replay:
         self._job = job
         self._wish = wish
         self._comparing: Comparing | None = None
+        self._other = False  # Whether what is live was folded from another log.
         self._seconds = 0.0
         self._faults = 0
 
@@ -101,6 +102,7 @@ class Replay:
                 # What it may take is taken by the new generation; else no fold of this log can be right.
                 self._job.sources.lacks(live.generation, self._job.partitions)
             self._refuse_wish(live)
+            self._other = live is not None and not self._job.of_this_log(live)
             self._job.sweep()
             build = self._build()
             how = self._how(live, build)
@@ -117,7 +119,7 @@ class Replay:
     def _run(self, live: Build | None, build: Build, how: str) -> Report:
         job, wish = self._job, self._wish
         if wish.workers > 1:
-            job.build_by_workers(build, self._goal(live, build), wish.workers, wish.rate)
+            job.build_by_workers(build, self._goal(None if self._other else live, build), wish.workers, wish.rate)
         with job.builder(build, job.places, wish.rate) as builder:
             while True:
                 try:
@@ -138,22 +140,23 @@ class Replay:
             # The switch was made, and only its answer was lost.
             return self._report(build, builder, how, Switched(held_ms=0, kept=None), "")
         if build.last:
-            job.advance(builder, self._goal(live, build))
+            job.advance(builder, self._goal(None if self._other else live, build))
         else:
-            job.chase(builder, live)
+            job.chase(builder, None if self._other else live)
         self._seconds = self._seconds or job.meter.seconds
-        if live is not None and build.whole and live.whole:
+        if live is not None and build.whole and live.whole and not self._other:
             self._compare(live, build, builder)
         if how == NEVER:
             why = "as was asked for" if build.whole else "it is not of the whole history"
         elif how == IF_EQUAL and live is not None and self._comparing is None:
-            why = "the live generation is not of the whole history, so they cannot be compared"
+            of = "was folded from another log" if self._other else "is not of the whole history"
+            why = f"the live generation {of}, so they cannot be compared"
         elif how == IF_EQUAL and self._comparing is not None and self._comparing.found.different:
             why = "it differs from the live one"
         else:
-            self._pass_by(builder, live)
+            self._pass_by(builder, None if self._other else live)
             # Whatever is folded before the hold is not waited for during it.
-            job.chase(builder, live, _NEAR_S)
+            job.chase(builder, None if self._other else live, _NEAR_S)
             switched = self._switch(live, build, builder, how)
             job.sweep()
         return self._report(build, builder, how, switched, why)
@@ -188,6 +191,7 @@ class Replay:
                     f"the replay {build.id} was begun when the topics of {name!r} had other partitions: drop it with "
                     f"`eventfold replay {name} --abort`, and begin anew"
                 )
+            job.refuse_cut(build.first_of())
             job.prepare(build)
             job.display.say(f"going on with {build.id}")
             return build
@@ -196,6 +200,7 @@ class Replay:
                 f"the replay {begun[-1].id} of {name!r} is not finished: go on with `eventfold replay {name} --resume`, or "
                 f"drop it with `eventfold replay {name} --abort`"
             )
+        job.refuse_cut(wish.first)
         self._check_memory()
         build = job.begin(BUILDING, wish.first, wish.last)
         job.display.say(f"building {build.id}" + ("" if build.whole else ", which will not be of the whole history"))
@@ -223,7 +228,7 @@ class Replay:
             return ALWAYS if self._wish.switch == ALWAYS and not build.last else NEVER
         if self._wish.switch is not None:
             return self._wish.switch
-        changed = live is not None and (live.generation.version != build.generation.version or not live.whole)
+        changed = live is not None and (live.generation.version != build.generation.version or not live.whole or self._other)
         return ALWAYS if changed else IF_EQUAL
 
     def _goal(self, live: Build | None, build: Build) -> dict[Place, int]:
@@ -268,6 +273,8 @@ class Replay:
         job = self._job
 
         def reach(offsets: dict[Place, int], left_s: float) -> None:
+            if self._other:
+                return
             deadline = time.monotonic() + left_s
 
             def look() -> None:
@@ -280,7 +287,7 @@ class Replay:
             if how == IF_EQUAL and self._comparing is not None:
                 self._check(self._comparing, offsets, builder)
 
-        return switch(job.generations, job.store, live, build, reach, keep_ms=self._wish.keep_ms)
+        return switch(job.generations, job.store, live, build, reach, keep_ms=0 if self._other else self._wish.keep_ms)
 
     @staticmethod
     def _check(comparing: Comparing, offsets: Mapping[Place, int], builder: Builder) -> None:

@@ -6,7 +6,7 @@ import time
 
 from eventfold.processors.rebuild.compare import Comparing, Comparison
 from eventfold.processors.rebuild.job import Job
-from eventfold.schemas.errors import EventfoldError
+from eventfold.schemas.errors import EventfoldError, OtherLogError
 from eventfold.store.builds import SCRATCH, Build
 from eventfold.store.memory import room
 
@@ -28,6 +28,9 @@ def verify(job: Job, *, show: int, workers: int, rate: float | None, check_memor
             )
         if not live.whole:
             raise EventfoldError(f"the live generation {live.id} is not of the whole history")
+        if not job.of_this_log(live):
+            raise OtherLogError(f"the live generation {live.id} of {job.projection.name!r} was folded from another log")
+        job.refuse_cut({})
         # Only one verify runs at a time, so what is there was left by one that was killed.
         for left in job.generations.all(job.projection.name):
             if left.state == SCRATCH:

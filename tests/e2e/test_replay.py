@@ -317,7 +317,7 @@ def test_too_little_memory_is_refused_before_anything_is_built(
         (["rollback", "nothing"], "no projection is called 'nothing'"),
         (["replay", "flights", "--resume", "--abort"], "only one of"),
         (["replay", "flights", "--from-offset", "10"], "can only be folded from the first event"),
-        (["replay", "punctuality", "--from-offset", "x"], "write OFFSET, or PARTITION:OFFSET"),
+        (["replay", "punctuality", "--from-offset", "x"], "write OFFSET, PARTITION:OFFSET, or beginning"),
         (["replay", "punctuality", "--from-offset", "77:1"], "there is no partition 77"),
         (["replay", "punctuality", "--from-offset", "1", "--from-time", LATER], "either"),
         (["replay", "punctuality", "--from-time", "yesterday"], "is not a time"),

@@ -243,7 +243,12 @@ def test_a_topic_that_was_made_anew_is_an_error(own: Sandbox) -> None:
     own.redis.flushdb()
     message = own.fails(1, "run", "process-manager", "returns")
     assert "was deleted and made again" in message
-    assert own.topic("returns.process-manager") in message
+    assert "restore the topic's export" in message
+    assert "eventfold forget returns.process-manager" in message
+    own.ok("forget", "returns.process-manager")
+    daemon = own.process_manager("returns")
+    assert "in use: stop its daemons first" in own.fails(1, "forget", "returns.process-manager")
+    assert daemon.stop() == 0
 
 
 def test_a_log_that_was_cut_short_is_an_error(own: Sandbox) -> None:
@@ -251,11 +256,20 @@ def test_a_log_that_was_cut_short_is_an_error(own: Sandbox) -> None:
     daemon = own.process_manager("returns")
     returned(own, "P-1")
     settled(own)
+    own.caught_up("returns-timers")
     assert [daemon.stop(), handler.stop()] == [0, 0]
     log.cut_start(own, "parcels.events", partition_of("P-1", PARTITIONS), 1)
     group = own.topic("returns.process-manager")
     own.admin.delete_consumer_groups([group])[group].result(30)
-    assert "the log begins at offset 1" in own.fails(1, "run", "process-manager", "returns")
+    # Its timers are a read model, which has ways on of its own.
+    own.ok("replay", "returns-timers", "--keep-rows")
+    message = own.fails(1, "run", "process-manager", "returns")
+    assert "the log begins at offset 1" in message
+    assert "restore the topic's export" in message
+    assert "eventfold forget returns.process-manager --for-good" in message
+    assert "forget returns.process-manager --for-good" in own.fails(1, "forget", "returns.process-manager")
+    own.ok("forget", "returns.process-manager", "--for-good")
+    own.process_manager("returns")
 
 
 def test_a_name_that_is_not_there_is_refused(own: Sandbox) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from eventfold.projections.projection import Index, Projection, Table, sum_fields
 from eventfold.projections.queries import Readers
+from eventfold.projections.query import Query
 from eventfold.projections.reader import Reader
 from eventfold.schemas.errors import NotFoundError, TimedOutError, UsageError
 from eventfold.schemas.names import Names
@@ -16,6 +18,7 @@ from eventfold.schemas.partitioner import partition_of
 from eventfold.schemas.position import Position
 from eventfold.store.commits import Changes, Commit
 from eventfold.store.generations import Generations
+from eventfold.store.parked import Mark, written
 from eventfold.store.slice_store import SliceStore
 from eventfold.store.slices import Progress, member
 from tests.support.sandbox import OpenSandbox, Sandbox
@@ -124,3 +127,17 @@ def test_a_projection_that_was_never_built_says_how_to_build_it(corner: Sandbox)
         readers.open("things")
     with pytest.raises(UsageError, match="there are: things"):
         readers.open("nothing")
+
+
+def test_a_query_that_finds_nothing_tells_of_parked_keys(corner: Sandbox, reader: Reader) -> None:
+    asked = replace(things, query=Query(run=lambda reader: None))
+    readers = Readers(corner.redis, Names(), [asked])
+    with pytest.raises(NotFoundError, match=r"^things has no ''$"):
+        readers.query("things", {})
+    store, slice_, changes = SliceStore(corner.redis), reader.generation.slice(TOPIC, 1), Changes()
+    mark = Mark(origin=3, recorded=0, error="no", count=1)
+    changes.parked = written({}, {b"key-1": mark}, {3: b"key-1"}, [])
+    (before,) = store.progress([slice_])
+    assert store.commit([Commit(slice=slice_, before=before, after=before, changes=changes)]) == [True]
+    with pytest.raises(NotFoundError, match=r"1 key is parked.*eventfold dead-letters list --owner things"):
+        readers.query("things", {})

@@ -11,6 +11,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import NewTopic
 
+from eventfold.kafka.domain_topics import settings_of
 from eventfold.kafka.topics import Topics
 from eventfold.schemas.envelope import Envelope, Headers
 from tests.support.deadline import eventually
@@ -148,15 +149,17 @@ def committed(sandbox: Sandbox, group: str, name: str) -> dict[int, int]:
 
 
 def make_anew(sandbox: Sandbox, name: str, partitions: int) -> None:
-    """Delete a topic and create one of the same name."""
+    """Delete a topic and create one of the same name, with the settings that it must have."""
     topic = sandbox.topic(name)
     sandbox.admin.delete_topics([topic])[topic].result(30)
     topics = Topics(sandbox.installation.kafka)
+    known = sandbox.installation
+    settings = settings_of(known.names, known.domain_names, topic)
     eventually(lambda: not topics.existing([topic]), "the topic is gone")
 
     def made() -> bool:
-        future = sandbox.admin.create_topics([NewTopic(topic, num_partitions=partitions, replication_factor=1)])[topic]
-        return future.exception(30) is None
+        new = NewTopic(topic, num_partitions=partitions, replication_factor=1, config=dict(settings))
+        return sandbox.admin.create_topics([new])[topic].exception(30) is None
 
     eventually(made, "the topic is there again")
 

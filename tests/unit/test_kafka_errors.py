@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from eventfold.kafka.consumer import Trouble, by_partition, go_on
-from eventfold.kafka.errors import Kind, kind_of, outlook, said, told
+from eventfold.kafka.errors import SEE_DOCTOR, Kind, kind_of, outlook, said, told
 from eventfold.kafka.publisher import NotSentError, PublishError, not_taken
 from eventfold.kafka.range_reader import _Passing
 from eventfold.kafka.settings import KafkaSettings
@@ -20,6 +20,8 @@ KINDS = {
     Kind.OFFSET_GONE: {KafkaError._AUTO_OFFSET_RESET},
     Kind.TOPIC_MISSING: {KafkaError._UNKNOWN_TOPIC},
     Kind.TOPIC_UNKNOWN: {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID},
+    Kind.GROUP_UNKNOWN: {KafkaError.GROUP_ID_NOT_FOUND},
+    Kind.GROUP_IN_USE: {KafkaError.NON_EMPTY_GROUP},
     Kind.TOPIC_EXISTS: {KafkaError.TOPIC_ALREADY_EXISTS},
     Kind.ENDED: {KafkaError._FATAL, KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH},
     Kind.TOPIC_DENIED: {KafkaError.TOPIC_AUTHORIZATION_FAILED},
@@ -37,7 +39,6 @@ KINDS = {
     },
     Kind.LASTS: {
         KafkaError.FENCED_INSTANCE_ID,
-        KafkaError.GROUP_ID_NOT_FOUND,
         KafkaError.GROUP_MAX_SIZE_REACHED,
         KafkaError.ILLEGAL_SASL_STATE,
         KafkaError.INCONSISTENT_GROUP_PROTOCOL,
@@ -105,6 +106,8 @@ MADE = {
     Kind.OFFSET_GONE: (LogError, LogError, PublishError, KafkaException),
     Kind.TOPIC_MISSING: (LogError, NotFoundError, NotFoundError, Rejected),
     Kind.TOPIC_UNKNOWN: (LogError, NotFoundError, NotFoundError, KafkaException),
+    Kind.GROUP_UNKNOWN: (EventfoldError, EventfoldError, PublishError, KafkaException),
+    Kind.GROUP_IN_USE: (GOES_ON, EventfoldError, PublishError, KafkaException),
     Kind.TOPIC_EXISTS: (GOES_ON, EventfoldError, PublishError, KafkaException),
     Kind.ENDED: (EventfoldError, EventfoldError, PublishError, Fenced),
     Kind.TOPIC_DENIED: (EventfoldError, EventfoldError, NotSentError, Rejected),
@@ -131,7 +134,7 @@ def test_what_is_made_of_an_error(kind: Kind) -> None:
         assert all(said(error) in str(fault) for fault in faults if type(fault) in (EventfoldError, PublishError, Rejected))
 
 
-LASTS = (Kind.ENDED, Kind.TOPIC_DENIED, Kind.DENIED, Kind.LASTS)
+LASTS = (Kind.ENDED, Kind.TOPIC_DENIED, Kind.DENIED, Kind.GROUP_UNKNOWN, Kind.LASTS)
 
 
 def test_whether_it_passes() -> None:
@@ -198,4 +201,4 @@ def test_what_passes_is_remembered_for_the_sentence_of_who_waits_in_vain() -> No
 def test_a_log_that_was_cut_short_is_named(trouble: Trouble, says: str) -> None:
     with pytest.raises(LogError) as raised:
         trouble(Message(topic="t", partition=3), KafkaError(KafkaError._AUTO_OFFSET_RESET, "gone"))
-    assert str(raised.value) == says
+    assert str(raised.value) == f"{says}; {SEE_DOCTOR}"

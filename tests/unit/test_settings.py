@@ -87,3 +87,45 @@ def test_a_redis_address_that_is_none_is_a_usage_error() -> None:
 def test_a_fault_of_redis_names_its_address_without_the_password() -> None:
     redis = RedisSettings(url="rediss://me:s3cret@redis.example:6380/1").connect()
     assert told(RedisError("away"), redis) == "Redis at redis.example:6380: away"
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("redis://h/0?decode_responses=True", "decode_responses"),
+        ("redis://h/0?decode_responses=", "decode_responses"),
+        ("redis://h/0?db=1&encoding=latin-1", "encoding"),
+        ("redis://h/0?protocol=3", "protocol"),
+        ("redis://h/0?legacy_responses=1", "legacy_responses"),
+        ("redis://h/0?max_connections=1", "max_connections"),
+        ("redis://h/0?socket_timeout=0.1", "socket_timeout"),
+        ("redis://h/0?made_up=1", "made_up"),
+        ("redis://h/0?ssl_ca_certs=ca.pem", "ssl_ca_certs"),
+        ("unix:///run/redis.sock?encoding_errors=ignore", "encoding_errors"),
+    ],
+)
+def test_a_parameter_of_the_redis_address_that_is_not_allowed_is_named(url: str, name: str) -> None:
+    """They would change what the client returns, end waits too early, or fail with the first command."""
+    with pytest.raises(UsageError, match=f"REDIS_URL: the parameter '{name}'"):
+        RedisSettings.from_environ({"REDIS_URL": url})
+
+
+def test_no_part_of_a_password_is_shown() -> None:
+    with pytest.raises(UsageError) as raised:
+        RedisSettings(url="redis://me:s3?cret@h/0")
+    assert "cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://h/0?health_check_interval=30&client_name=me&socket_keepalive=yes",
+        "rediss://h?db=2&username=u&password=p%40w%3F&ssl_cert_reqs=none&ssl_ca_certs=ca.pem&ssl_min_version=771",
+        "unix:///run/redis.sock?db=1",
+    ],
+)
+def test_parameters_of_the_redis_address_that_are_allowed(url: str) -> None:
+    settings = RedisSettings.from_environ({"REDIS_URL": url})
+    # What the client's connections take is checked as they are made.
+    settings.connect().connection_pool.make_connection()
+    settings.connect_on_loop().connection_pool.make_connection()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from eventfold.schemas.errors import EventfoldError, UsageError
 from eventfold.tools.log.export import export as export_partition
 from eventfold.tools.log.export import file_name
 from eventfold.tools.log.restore import Restore, Restored
-from eventfold.tools.log.saved import saved
+from eventfold.tools.log.saved import Saved, saved
 from eventfold.tools.log.topic import found
 from eventfold.tools.run_cli import json_option, pass_runtime
 from eventfold.tools.show import show
@@ -55,7 +56,8 @@ def export(runtime: Runtime, topic: str, folder: Path, only: tuple[int, ...], fo
     for place in places:
         done = export_partition(log, codec, info, place, (starts[place], ends[place]), folder)
         if starts[place]:
-            click.echo(f"{place[0]}/{place[1]} begins at offset {starts[place]}: what was before it is gone", err=True)
+            gone = "what was before it is gone; keep an export that has it"
+            click.echo(f"{place[0]}/{place[1]} begins at offset {starts[place]}: {gone}", err=True)
         rows.append(
             {
                 "file": str(done.path),
@@ -75,7 +77,7 @@ def export(runtime: Runtime, topic: str, folder: Path, only: tuple[int, ...], fo
 @click.argument("topic", required=False)
 @click.option("--partitions", type=click.IntRange(1, 10_000), help="Of a topic that is made; by default as many as it had.")
 @click.option("--replication", type=click.IntRange(1, 32), help="Copies of each; 3, or 1 where there are fewer brokers.")
-@click.option("--partial", is_flag=True, help="Go on where the files of some partitions are missing.")
+@click.option("--partial", is_flag=True, help="Go on where files of some partitions, or their first records, are missing.")
 @click.option("--any-ids", is_flag=True, help="Go on where a schema registry's ids are not those of the files.")
 @json_option
 @pass_runtime
@@ -98,6 +100,8 @@ def import_log(
     if topic is not None and len(exports) > 1:
         there = ", ".join(each.topic for each in exports)
         raise UsageError(f"{folder} has files of several topics, which cannot all become {topic!r}: {there}")
+    if not partial:
+        _refuse_cut(runtime, exports)
     topics = Topics(runtime.kafka)
     targets = [(each, runtime.names.topic(topic) if topic is not None else each.topic) for each in exports]
     if not any_ids:
@@ -125,6 +129,13 @@ def import_log(
         )
     show(rows, as_json)
     click.echo("positions are new: what was folded from the old topics is refused; see docs/backup.md", err=True)
+
+
+def _refuse_cut(runtime: Runtime, exports: Sequence[Saved]) -> None:
+    """EventfoldError for what is kept for ever and lost its first records before it was saved."""
+    for each in exports:
+        if settings_of(runtime.names, runtime.domain_names, each.topic)["retention.ms"] == "-1":
+            each.refuse_cut()
 
 
 def _rows(done: Restored) -> list[dict[str, Any]]:

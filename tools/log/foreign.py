@@ -10,6 +10,7 @@ from eventfold.processors.projector.foreign_topic import ForeignEvent, ForeignTo
 from eventfold.processors.runtime import Runtime
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.errors import DecodeError
+from eventfold.schemas.jsonable import json_bytes
 from eventfold.schemas.record import Record
 from eventfold.tools.log.told import about
 
@@ -43,8 +44,9 @@ class ForeignRecords:
         row = about(record)
         try:
             event = self.event(record)
+            json_bytes(event.data)
             row |= {"type": event.type, "schema_version": event.version, "data": event.data, "key": event.key}
-        except DecodeError as error:
+        except (DecodeError, TypeError) as error:
             row["error"] = str(error)
         return row
 

@@ -24,13 +24,23 @@ class Saved:
     """The files of one topic.
 
     topic: as it was called. partitions: how many it had. files: by partition. schemas: what its messages were written with,
-    by what they begin with.
+    by what they begin with. begins: the first offset of each partition that was there to be saved.
     """
 
     topic: str
     partitions: int
     files: Mapping[int, Path]
     schemas: Mapping[bytes, Any]
+    begins: Mapping[int, int]
+
+    def refuse_cut(self) -> None:
+        """EventfoldError when a partition had lost its first records before it was saved: a log would seem to be whole."""
+        for partition, begin in self.begins.items():
+            if begin:
+                raise EventfoldError(
+                    f"{self.files[partition]} begins at offset {begin} of {self.topic}: what was before it is not there; "
+                    "restore an older one (--partial goes on without)"
+                )
 
     def refuse_other_ids(self, codec: Codec) -> None:
         """EventfoldError when an id of a schema registry, in these messages, is not known as the schema that it was."""
@@ -92,6 +102,7 @@ def saved(folder: Path, *, partial: bool = False) -> list[Saved]:
 def _whole(topic: str, files: Sequence[tuple[Path, dict[str, str]]], partial: bool) -> Saved:
     first, one = files[0]
     found: dict[int, Path] = {}
+    begins: dict[int, int] = {}
     schemas: dict[bytes, Any] = {}
     for path, about in files:
         schemas |= {bytes.fromhex(header): schema for header, schema in container.schemas_of(path, about).items()}
@@ -103,7 +114,7 @@ def _whole(topic: str, files: Sequence[tuple[Path, dict[str, str]]], partial: bo
         partition = _number(path, about, "partition")
         if partition in found:
             raise EventfoldError(f"{path} and {found[partition]} hold the same partition")
-        found[partition] = path
+        found[partition], begins[partition] = path, _number(path, about, "first_offset")
     partitions = _number(first, one, "partitions")
     if missing := sorted({*range(partitions)} - found.keys()):
         what = f"{topic} had {partitions} partitions, and there is no file of {', '.join(map(str, missing))}"
@@ -111,7 +122,7 @@ def _whole(topic: str, files: Sequence[tuple[Path, dict[str, str]]], partial: bo
             raise EventfoldError(f"{first.parent}: {what} (--partial goes on without)")
     if beyond := [path for partition, path in found.items() if partition >= partitions]:
         raise EventfoldError(f"{beyond[0]} says that it is of a partition which it says the topic did not have")
-    return Saved(topic=topic, partitions=partitions, files=dict(sorted(found.items())), schemas=schemas)
+    return Saved(topic=topic, partitions=partitions, files=dict(sorted(found.items())), schemas=schemas, begins=begins)
 
 
 def _number(path: Path, about: Mapping[str, str], name: str) -> int:

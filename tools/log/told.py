@@ -7,21 +7,25 @@ from typing import Any
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.envelope import as_mapping
 from eventfold.schemas.errors import DecodeError, UsageError
+from eventfold.schemas.jsonable import json_bytes
 from eventfold.schemas.position import Position
 from eventfold.schemas.record import Record
 from eventfold.schemas.times import iso, millis
 
 
 def told(codec: Codec, record: Record) -> dict[str, Any]:
-    """What a record tells; what a foreign one lacks is None. A message that cannot be decoded has no data but an `error`.
+    """What a record tells; what a foreign one lacks is None. A message that cannot be decoded, or that JSON cannot hold, has no
+    data but an `error`.
 
     `schema_version` is the one it was written with; the data is in the form of the newest.
     """
     row = about(record)
     try:
         row["schema_version"] = codec.written(record.value()).version
-        row["type"], row["data"] = codec.shown(record.value())
-    except DecodeError as error:
+        row["type"], data = codec.shown(record.value())
+        json_bytes(data)
+        row["data"] = data
+    except (DecodeError, TypeError) as error:
         row["error"] = str(error)
     return row
 

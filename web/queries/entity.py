@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from xxhash import xxh3_64_hexdigest
 
 from eventfold.schemas.errors import EventfoldError
+from eventfold.schemas.jsonable import json_bytes
 
 _TAG = re.compile(r'(?:W/)?"([^"]*)"')
 _FRESH = "private, no-cache"
@@ -24,9 +24,9 @@ def answered(request: Request, answer: Any, headers: Mapping[str, str]) -> Respo
     `"<digest>"`; the digest is of the bytes, so that two forms of one version have two tags.
     """
     try:
-        body = orjson.dumps(answer)
+        body = json_bytes(answer)
     except TypeError as error:
-        raise EventfoldError(f"the query's answer is no JSON: {error}") from error
+        raise EventfoldError(f"the answer cannot be shown: {error}") from error
     digest = xxh3_64_hexdigest(body)
     version = answer.get("version") if isinstance(answer, dict) else None
     tag = f'"{digest}"' if not isinstance(version, int) or isinstance(version, bool) else f'"{version}-{digest}"'

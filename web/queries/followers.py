@@ -7,10 +7,9 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import orjson
-
 from eventfold.projections.projection import Table
 from eventfold.projections.query import Answered
+from eventfold.schemas.jsonable import json_bytes
 from eventfold.store.change_stream import Changed
 
 MOST_WAITING = 256
@@ -129,4 +128,4 @@ class Follower:
 
 
 def _event(kind: str, data: dict[str, object]) -> bytes:
-    return b"event: " + kind.encode() + b"\ndata: " + orjson.dumps(data) + b"\n"
+    return b"event: " + kind.encode() + b"\ndata: " + json_bytes(data) + b"\n"

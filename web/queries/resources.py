@@ -10,9 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from eventfold.projections.missing import NoAnswerError
 from eventfold.projections.paging import PageGoneError
 from eventfold.projections.projection import Projection
-from eventfold.projections.queries import NoAnswerError, NotBuiltError, Readers
+from eventfold.projections.queries import NotBuiltError, Readers
 from eventfold.projections.query import Query
 from eventfold.projections.reader import GenerationGoneError, NotReachedError
 from eventfold.schemas.errors import EventfoldError, NotFoundError
@@ -110,5 +111,6 @@ def _problem(side: ReadSide, name: str, error: EventfoldError) -> Exception:
     if isinstance(error, PageGoneError):
         return ProblemError(Problem(status=410, kind="page-gone", detail=str(error), more={"projection": name}))
     if isinstance(error, NotFoundError):
-        return ProblemError(Problem(status=404, kind="not-found", detail=str(error), more={"projection": name}))
+        more = {"behind": error.behind} if isinstance(error, NoAnswerError) and error.behind else {}
+        return ProblemError(Problem(status=404, kind="not-found", detail=str(error), more={"projection": name, **more}))
     return error
