@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import structlog
@@ -93,12 +93,37 @@ class OpenSlice:
         self._unproven = False
 
 
-def begun(store: SliceStore, slices: Mapping[Place, SliceId], parts: Sequence[str]) -> dict[Place, Progress]:
-    """Where to go on with slices of these parts, each proved to be whole; one that is torn was deleted, and begins anew."""
-    progress, torn = store.begin(list(slices.values()), parts)
+def begun(
+    store: SliceStore,
+    slices: Mapping[Place, SliceId],
+    parts: Sequence[str],
+    topics: Topics,
+    *,
+    expiring: frozenset[str] = frozenset(),
+    first: Mapping[Place, int] | None = None,
+    kept: Collection[Place] = (),
+) -> dict[Place, Progress]:
+    """Where to go on with slices of these parts, each proved to be whole; one that is torn is deleted, and begins anew.
+
+    first, expiring: as for `opened`. kept: the places whose slices hold what is not in the log any more. BeginningGoneError for
+    a torn slice that the log cannot make anew; what is left of it stays.
+    """
+    progress, torn = store.proved(list(slices.values()), parts)
+    if not torn:
+        return dict(zip(slices, progress, strict=True))
+    places = {place: slice_ for place, slice_ in slices.items() if slice_ in torn}
+    starts = topics.starts(list(places))
+    for place, slice_ in places.items():
+        begin = (first or {}).get(place, 0)
+        if place in kept or (starts[place] > begin and place[0] not in expiring):
+            raise BeginningGoneError(
+                f"{place[0]}/{place[1]}: the slice {slice_.key('')!r} is torn, its part {torn[slice_]!r} is not as it was last "
+                f"written, and the log, which begins at offset {starts[place]}, cannot make it anew"
+            )
     for slice_, part in torn.items():
-        log.warning("a slice was torn: it is folded anew", slice=slice_.key(""), part=part)
-    return dict(zip(slices, progress, strict=True))
+        if store.drop_torn(slice_, parts):
+            log.warning("a slice was torn: it is folded anew", slice=slice_.key(""), part=part)
+    return begun(store, slices, parts, topics, expiring=expiring, first=first, kept=kept)
 
 
 def changed(store: SliceStore, slices: Mapping[Place, OpenSlice]) -> list[Place]:

@@ -64,17 +64,19 @@ class SliceStore:
         """
         return read_progress(self._redis, slices)
 
-    def begin(self, slices: Sequence[SliceId], parts: Sequence[str]) -> tuple[list[Progress], dict[SliceId, str]]:
-        """Where to go on with each slice, proved to be whole, and which were torn: these are deleted, and so begin anew.
+    def proved(self, slices: Sequence[SliceId], parts: Sequence[str]) -> tuple[list[Progress], dict[SliceId, str]]:
+        """The stored progress of each slice, and of those that are torn the name of a part that is not whole.
 
-        parts: all that such a slice may have. The names of the torn parts are told by slice.
+        parts: all that such a slice may have. The progress of a torn slice is that of an absent one.
         """
-        every = list(dict.fromkeys((PARKED, PARKED_EVENTS, CHANGES, *parts)))
+        every = _every(parts)
         found = self._reads.read([Wanted(slice_, every, [("HGETALL", META)]) for slice_ in slices])
-        torn = {of.slice: part for of in found if of.torn and (part := self._reads.drop_torn(of.slice, every))}
-        if torn:
-            return self.begin(slices, parts)[0], torn
-        return [progress_of(of.whole().slice, pairs(of.values[0])) for of in found], {}
+        progress = [Progress(digests={}) if of.torn else progress_of(of.slice, pairs(of.values[0])) for of in found]
+        return progress, {of.slice: of.torn for of in found if of.torn}
+
+    def drop_torn(self, slice_: SliceId, parts: Sequence[str]) -> bool:
+        """Delete a slice, if it is torn still, in one step with the look; whether it was."""
+        return bool(self._reads.drop_torn(slice_, _every(parts)))
 
     def stamps(self, slices: Sequence[tuple[SliceId, Collection[str]]]) -> list[str | None]:
         """The stamp of the last write of each slice; None where one of the parts is not whole. One round trip."""
@@ -247,7 +249,12 @@ class SliceStore:
 
     def drop(self, slice_: SliceId, parts: Iterable[str]) -> None:
         """Remove a slice whole, its offset and what is parked included, in one UNLINK."""
-        self._redis.unlink(*(slice_.key(part) for part in dict.fromkeys((META, PARKED, PARKED_EVENTS, CHANGES, *parts))))
+        self._redis.unlink(*(slice_.key(part) for part in (META, *_every(parts))))
+
+
+def _every(parts: Iterable[str]) -> list[str]:
+    """All parts that a slice may have besides its progress."""
+    return list(dict.fromkeys((PARKED, PARKED_EVENTS, CHANGES, *parts)))
 
 
 def _unstamped(size: int) -> int:

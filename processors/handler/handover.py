@@ -124,8 +124,9 @@ class HandOver:
                 self._store.drop(slice_, PARTS)
         self._generation = generation
         slices = {(topic, p): generation.slice(topic, p) for p in partitions for topic in counts}
-        progress = begun(self._store, slices, PARTS)
-        found = opened(slices, progress, self._topics, expiring=frozenset({self._refusals}))
+        expiring = frozenset({self._refusals})
+        progress = begun(self._store, slices, PARTS, self._topics, expiring=expiring)
+        found = opened(slices, progress, self._topics, expiring=expiring)
         return {
             p: Ledger(self._domain.decider, self._redis, found[self._events, p], found[self._refusals, p], self.partitions)
             for p in partitions

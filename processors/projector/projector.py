@@ -115,7 +115,9 @@ class Projector:
             generation = self._follow.generation()
             if unknown := [place for place in places if place[1] >= generation.partitions[place[0]]]:
                 raise Transient(f"Kafka assigned partitions that it does not tell of yet: {named(unknown)}")
-            progress = begun(self._store, {place: generation.slice(*place) for place in places}, self._projection.parts)
+            first, slices = self._follow.first(generation), {place: generation.slice(*place) for place in places}
+            kept = () if self._projection.from_any_point else first
+            progress = begun(self._store, slices, self._projection.parts, self._topics, first=first, kept=kept)
             if not self._follow.live and any(of.revision == 0 for of in progress.values()):
                 raise RetiredError(f"slices of the generation {generation.id} of {generation.projection!r} are gone")
             held = [place for place, of in progress.items() if of.held]

@@ -242,7 +242,8 @@ class Builder:
         self._consumer.seek(self._load(self._places))
 
     def _load(self, places: list[Place]) -> dict[Place, int]:
-        progress = begun(self._store, {place: self._build.generation.slice(*place) for place in places}, self._build.parts)
+        slices = {place: self._build.generation.slice(*place) for place in places}
+        progress = begun(self._store, slices, self._build.parts, self._topics, first=self._build.first_of())
         known = any(build.id == self._build.id for build in self._generations.all(self._build.generation.projection))
         if not known or any(of.revision == 0 for of in progress.values()):
             raise GoneError(f"the generation {self._build.id} was dropped, or Redis lost some of it: begin a new replay")

@@ -174,7 +174,7 @@ class Job:
         digests = {table.name: 0 for table in self.projection.tables}
         commits = []
         slices = {place: build.generation.slice(*place) for place in self.places}
-        for (topic, p), of in begun(self.store, slices, build.parts).items():
+        for (topic, p), of in begun(self.store, slices, build.parts, self.topics, first=build.first_of()).items():
             if of.revision == 0:
                 after = replace(of, offset=build.first.get(f"{topic}/{p}", 0), topic_id=info[topic].id, digests=digests)
                 commits.append(Commit(slice=slices[topic, p], before=Progress(), after=after, changes=Changes()))

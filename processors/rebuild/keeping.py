@@ -14,7 +14,8 @@ def keep_live_rows(job: Job) -> Mapping[Place, int]:
     """Note in the live generation where the log begins now, so that it is fed on; where that is, of partitions that were cut.
 
     It is not of the whole history from then on: what is gone cannot be folded anew. BeginningGoneError when it lacks events
-    that are gone, OtherLogError when it was folded from another log, EventfoldError when nothing is gone.
+    that are gone, OtherLogError when it was folded from another log, TornError when rows are missing from it, EventfoldError
+    when nothing is gone.
     """
     with job.claim("replay"):
         live, starts = job.needed_live(), job.starts()
@@ -30,5 +31,7 @@ def keep_live_rows(job: Job) -> Mapping[Place, int]:
                     f"{topic}/{partition}: the log begins at offset {start}, and {job.projection.name!r} has folded it up to "
                     f"{reached}: its rows lack what is gone"
                 )
+        for slice_ in live.generation.slices():
+            job.store.check(slice_, live.parts)
         job.generations.begin(replace(live, first=named_offsets({**before, **cut})))
         return cut

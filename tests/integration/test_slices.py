@@ -264,7 +264,8 @@ def test_a_write_that_fails_midway_leaves_a_torn_slice_that_nobody_takes_for_who
     with pytest.raises(TornError, match="torn"):
         store.progress([slice_])
     assert store.commit([commit]) == [False]
-    assert store.begin([slice_], [TABLE, INDEX]) == ([Progress(digests={})], {slice_: "slice"})
+    assert store.proved([slice_], [TABLE, INDEX]) == ([Progress(digests={})], {slice_: "slice"})
+    assert store.drop_torn(slice_, [TABLE, INDEX])
     assert everything(redis, slice_) == {}
 
 
@@ -389,7 +390,8 @@ def test_a_stream_that_was_not_set_back_with_its_slice_makes_it_torn(
     told(store, slice_, 9, b"2")
     for part, dumped in kept.items():
         redis.restore(slice_.key(part), 0, dumped, replace=True)
-    assert store.begin([slice_], [TABLE]) == ([Progress(digests={})], {slice_: "changes"})
+    assert store.proved([slice_], [TABLE]) == ([Progress(digests={})], {slice_: "changes"})
+    assert store.drop_torn(slice_, [TABLE])
     told(store, slice_, 8, b"3")
     assert streams.after([slice_], [""], 10) == [[("8-1", "", b"3")]]
     assert store.rows(slice_, TABLE, ["a"]) == [b"3"]

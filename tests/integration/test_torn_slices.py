@@ -81,8 +81,14 @@ class Model:
             self.parked.append(number)
 
 
+def begun(store: SliceStore, slice_: SliceId) -> tuple[Progress, bool]:
+    """Where to go on, and whether the slice was torn and is deleted."""
+    (progress,), torn = store.proved([slice_], PARTS)
+    return progress, bool(torn) and store.drop_torn(slice_, PARTS)
+
+
 def filled(store: SliceStore, slice_: SliceId, count: int = 9) -> Progress:
-    before = store.begin([slice_], PARTS)[0][0]
+    before = begun(store, slice_)[0]
     for number in range(count):
         of = commit(slice_, before, number)
         assert store.commit([of]) == [True]
@@ -141,9 +147,7 @@ def test_a_damaged_slice_is_found_refuses_writes_and_begins_anew(
         redis.unlink(slice_.key(META))
     assert store.stamps([(slice_, before.parts)]) != [before.stamp]
     assert store.commit([commit(slice_, before, 9)]) == [False]
-    progress, torn = store.begin([slice_], PARTS)
-    assert progress == [Progress(digests={})]
-    assert [*torn] == [slice_]
+    assert begun(store, slice_) == (Progress(digests={}), True)
     assert [key for key in redis.keys(slice_.key("*")) if not key.endswith(b"elsewhere")] == []
     filled(store, slice_)
 
@@ -152,7 +156,6 @@ def test_a_damaged_slice_is_found_refuses_writes_and_begins_anew(
 def test_a_part_that_is_set_back_is_found(store: SliceStore, redis: Redis, slice_: SliceId, part: str) -> None:
     filled(store, slice_, 6)
     dumped = redis.dump(slice_.key(part))
-    store.begin([slice_], PARTS)
     before = store.progress([slice_])[0]
     for number in range(6, 19):
         of = commit(slice_, before, number)
@@ -161,7 +164,7 @@ def test_a_part_that_is_set_back_is_found(store: SliceStore, redis: Redis, slice
     redis.restore(slice_.key(part), 0, dumped, replace=True)
     assert store.stamps([(slice_, before.parts)]) != [before.stamp]
     assert store.commit([commit(slice_, before, 19)]) == [False]
-    assert [*store.begin([slice_], PARTS)[1]] == [slice_]
+    assert begun(store, slice_) == (Progress(digests={}), True)
 
 
 def test_a_part_of_a_slice_that_was_dropped_is_none_of_the_next_one(store: SliceStore, redis: Redis, slice_: SliceId) -> None:
@@ -263,7 +266,7 @@ def test_whatever_is_damaged_nothing_wrong_is_read_and_nothing_wrong_stays(
     print(f"seed {seed}")
     chance = random.Random(seed)
     tampering = Tampering(redis, chance, slice_.key("*"))
-    progress, model, torn = store.begin([slice_], PARTS)[0][0], Model(), 0
+    progress, model, torn = begun(store, slice_)[0], Model(), 0
     for _ in range(ROUNDS):
         act = chance.choice(["fold", "fold", "fold", "read", "damage"])
         if act == "damage":
@@ -285,8 +288,8 @@ def test_whatever_is_damaged_nothing_wrong_is_read_and_nothing_wrong_stays(
                 continue
         except (TornError, MovedError):
             pass
-        (progress,), dropped = store.begin([slice_], PARTS)
-        torn += len(dropped)
+        progress, dropped = begun(store, slice_)
+        torn += dropped
         model = Model()
         for number in range(progress.offset):
             model.fold(number)

@@ -88,8 +88,11 @@ def test_rows_are_kept_where_all_that_is_gone_was_folded(folded: Sandbox) -> Non
     assert "not of the whole history" in folded.fails(1, "verify", ROWS)
     assert "there is nothing to keep" in folded.fails(1, "replay", ROWS, "--keep-rows")
     # What is kept cannot be folded anew, and no fold of a part is taken for it.
-    live = folded.reader(ROWS).generation
-    folded.redis.delete(*folded.redis.keys(f"{live.slice(folded.topic('flights.events'), 0).key('')}*"))
+    slice_ = folded.reader(ROWS).generation.slice(folded.topic("flights.events"), 0)
+    folded.redis.hdel(slice_.key(ROWS), min(before))
+    assert "cannot make it anew" in folded.fails(1, "run", "projector", ROWS)
+    assert folded.redis.hexists(slice_.key(ROWS), max(before)), "what is left of a torn slice is not given up by itself"
+    folded.redis.delete(*folded.redis.keys(f"{slice_.key('')}*"))
     assert "which were kept, are gone from Redis" in folded.fails(1, "run", "projector", ROWS)
 
 
