@@ -97,7 +97,7 @@ def _way_on(fault: RedisError, text: str, redis: Redis) -> str:
     if "WRONGTYPE " in text:
         return ": another program writes under eventfold's keys; give each a database of its own"
     if "unknown command" in text or "NOPROTO " in text or "wrong number of arguments" in text:
-        return ": eventfold needs Redis 6 or newer, with no command renamed"
+        return ": eventfold needs Redis 7 or newer, with no command renamed"
     if "MISCONF " in text:
         return ": look at the disk and the log of Redis"
     return ""

@@ -17,7 +17,7 @@ SILENT_S = 5.0
 # A try of what a daemon waits for may take so long.
 _SILENT_IN_TROUBLE_S = 60.0
 _FORGOTTEN_S = 24 * 3600
-# A Redis that is full takes the sign of life of who waits for that to pass; before Redis 7 it does not.
+# A Redis that is full takes the sign of life of who waits for that to pass.
 _WRITE_WHEN_FULL = """#!lua flags=allow-oom
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 """
