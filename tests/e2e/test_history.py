@@ -309,6 +309,7 @@ def test_an_index_is_rebuilt_like_any_read_model(open_sandbox: OpenSandbox) -> N
         assert sandbox.generation("flights-index") != before
         event_ids = [row["event_id"] for row in sandbox.json("history", "flights", ID)]
         assert event_ids == [record.header("ce_id") for record in log.read(sandbox, "flights.events")]
-        sandbox.redis.hdel(sandbox.reader("flights-index").generation.slices()[0].key("events"), *event_ids)
-        sandbox.redis.hdel(sandbox.reader("flights-index").generation.slices()[1].key("events"), *event_ids)
+        for slice_ in sandbox.reader("flights-index").generation.slices():
+            if sandbox.redis.hexists(slice_.key("events"), event_ids[0]):
+                sandbox.redis.hset(slice_.key("events"), event_ids[0], b'{"offset":1000000}')
         assert "no event has the id" in sandbox.fails(1, "event", event_ids[0]), "the new generation is not what is read"

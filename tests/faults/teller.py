@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from accounts import money
 from eventfold.installation import Installation
 from eventfold.kafka.publisher import PublishError
 from eventfold.producers.commands import Command, CommandSender
@@ -46,7 +47,7 @@ def openings(seed: int, accounts: int) -> Iterator[Command]:
     for number in range(accounts):
         key = account(number)
         yield _command(seed, f"open {key}", "OpenAccount", key, {"owner": f"Owner {number}", "currency": currency(number)})
-        yield _command(seed, f"fund {key}", "Deposit", key, {"amount": number(OPENING), "currency": None})
+        yield _command(seed, f"fund {key}", "Deposit", key, {"amount": money.number(OPENING), "currency": None})
 
 
 def transfers(seed: int, count: int, accounts: int, begun_ms: int) -> Iterator[Command]:
@@ -57,7 +58,7 @@ def transfers(seed: int, count: int, accounts: int, begun_ms: int) -> Iterator[C
         to = account(target) if chance.random() > 0.03 else f"nobody-{chance.randrange(50)}"
         amount = chance.randrange(1, 40_000) * (UNIT // 100)
         deadline = begun_ms + chance.choice([3_000, 30_000, 3_600_000])
-        data = {"from_account": account(source), "to_account": to, "amount": number(amount), "deadline": deadline}
+        data = {"from_account": account(source), "to_account": to, "amount": money.number(amount), "deadline": deadline}
         yield _command(seed, f"transfer {number}", "RequestTransfer", transfer_id(seed, number), data)
 
 

@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -24,7 +25,6 @@ from tests.support.tampering import Tampering
 ROUNDS = 2_000 if SOAK else 25
 CHECKED_EVERY = 25
 ACCOUNTS = 12
-UNIT = 10_000
 PROJECTIONS = ("accounts", "totals")
 _WAIT_S = 120.0
 _LATEST_S = 0.03
@@ -34,7 +34,7 @@ _LATEST_S = 0.03
 class Oracle:
     """What each account is by the outcomes that were told, and which outcome each command had first."""
 
-    balances: dict[str, int] = field(default_factory=dict)
+    balances: dict[str, Decimal] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
     first: dict[str, tuple[Command, Outcome]] = field(default_factory=dict)
 
@@ -48,8 +48,8 @@ class Oracle:
         refused = self._refused(name, key, command.data)
         assert (outcome.code or "") == refused, f"{name} of {key} at version {self.versions.get(key, 0)}: {outcome}"
         if not refused:
-            change = {"Deposit": 1, "Withdraw": -1}.get(name, 0) * command.data.get("amount", 0)
-            self.balances[key] = self.balances.get(key, 0) + change
+            change = {"Deposit": 1, "Withdraw": -1}.get(name, 0) * command.data.get("amount", Decimal(0))
+            self.balances[key] = self.balances.get(key, Decimal(0)) + change
             self.versions[key] = self.versions.get(key, 0) + 1
         assert outcome.version == self.versions.get(key, 0), f"{name} of {key}: {outcome}"
 
@@ -68,7 +68,7 @@ def drawn(chance: random.Random, oracle: Oracle) -> Command:
     name = chance.choice(["OpenAccount", "Deposit", "Deposit", "Withdraw"])
     data: dict[str, Any] = {"owner": "Somebody", "currency": "EUR"}
     if name != "OpenAccount":
-        data = {"amount": chance.randrange(1, 200) * UNIT, "currency": None}
+        data = {"amount": Decimal(chance.randrange(1, 200)), "currency": None}
     key, id_ = f"acc-{chance.randrange(ACCOUNTS)}", str(uuid.UUID(int=chance.getrandbits(128), version=4))
     return Command(type=f"accounts.{name}", key=key, data=data, id=id_)
 

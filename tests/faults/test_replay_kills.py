@@ -21,6 +21,7 @@ from eventfold.schemas.errors import EventfoldError
 from eventfold.store.builds import BUILDING
 from eventfold.store.generations import Generations
 from eventfold.store.holds import HOLD_MS
+from eventfold.store.slices import CHANGES, META
 from flights.dataset import flights
 from flights.importer import commands
 from tests.faults.kills import seeds
@@ -121,7 +122,7 @@ def test_a_redis_that_forgets_what_a_replay_wrote_last(corner: Corner) -> None:
     """As after a fail-over: what was built went back, and the replay, which has nothing left to write, must notice."""
     job, redis = in_process(corner, "flights"), corner.sandbox.redis
     live, build = job.needed_live(), job.begin(BUILDING, {}, {})
-    keys = [slice_.key(part) for slice_ in build.generation.slices() for part in ("slice", *build.parts)]
+    keys = [slice_.key(part) for slice_ in build.generation.slices() for part in (META, CHANGES, *build.parts)]
     with corner.only_forwards("flights"), job.builder(build, job.places) as builder:
         builder.advance(dict.fromkeys(job.places, 3_000))
         before = {key: redis.dump(key) for key in keys}

@@ -134,7 +134,7 @@ def test_rows_are_held_while_the_write_that_parks_is_under_way(wards: Wards) -> 
     names, generation = Names(prefix=sandbox.prefix), wards.generations.ensure("parcels", 1, {wards.topic: 2}, [])
     folding = Folding(wards.projection, wards.store, Reading(wards.projection, wards.codec, names), 10, Notices(kafka, names))
     place, reader = (wards.topic, 0), RangeReader(kafka, names.topic("test"))
-    folding.open(generation, {place: Progress(digests={})}, Topics(kafka))
+    folding.open(generation, {place: Progress(digests={})}, Topics(kafka), {})
     first = folding.fold(place, list(reader.scan({place: (0, 3)}, "")), None, lambda _: True)
     assert first is not None
     sandbox.redis.execute_command("CLIENT", "PAUSE", 120_000, "WRITE")
