@@ -82,7 +82,7 @@ def test_an_id_too_old_gets_a_reset(served: Served) -> None:
         last = events.next()[2]
     generation, redis = served.sandbox.generation("flights"), served.sandbox.redis
     depart(served, key, 13)
-    streams = [name for name in redis.scan_iter() if b"flights" in name and redis.type(name) == b"stream"]
+    streams = [name for name in redis.scan_iter("{flights:*") if redis.type(name) == b"stream"]
     assert streams, generation
     for name in streams:
         redis.xtrim(name, 0)
