@@ -41,7 +41,8 @@ class Kind(Enum):
     LASTS = auto()
     """What no waiting mends: a wrong password, a broker too old, a group that will not have this member."""
     PASSES = auto()
-    """What Kafka gets over by itself: a broker that is away or slow."""
+    """What Kafka gets over by itself: a broker that is away or slow; a group that a member left for want of a poll, as while
+    its daemon waited for Redis for more than half an hour, and that it joins again with the next one."""
     UNKNOWN = auto()
     """Any other: whether it passes is not known."""
 
@@ -86,7 +87,6 @@ _CODES = {
         KafkaError.UNSUPPORTED_SASL_MECHANISM,
         KafkaError.UNSUPPORTED_VERSION,
         KafkaError._AUTHENTICATION,
-        KafkaError._MAX_POLL_EXCEEDED,
         KafkaError._UNSUPPORTED_FEATURE,
     ),
     Kind.PASSES: (
@@ -115,6 +115,7 @@ _CODES = {
         KafkaError.UNKNOWN_MEMBER_ID,
         KafkaError.UNSTABLE_OFFSET_COMMIT,
         KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._MAX_POLL_EXCEEDED,
         KafkaError._MSG_TIMED_OUT,
         KafkaError._RESOLVE,
         KafkaError._TIMED_OUT,
@@ -155,7 +156,6 @@ _WAYS_ON = {
     KafkaError.UNSUPPORTED_SASL_MECHANISM: _CREDENTIALS,
     KafkaError.ILLEGAL_SASL_STATE: _CREDENTIALS,
     KafkaError._AUTHENTICATION: _CREDENTIALS,
-    KafkaError._MAX_POLL_EXCEEDED: "a batch or a hand-over took longer than half an hour, and its partitions went to others",
 }
 
 

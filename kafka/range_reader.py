@@ -18,7 +18,7 @@ from eventfold.kafka.clients import made
 from eventfold.kafka.consumer import Batch, Trouble, by_partition, go_on, polled
 from eventfold.kafka.errors import SEE_DOCTOR, Kind, kind_of, no_topic, said, told
 from eventfold.kafka.settings import KafkaSettings
-from eventfold.schemas.errors import EventfoldError, LogError, NotFoundError
+from eventfold.schemas.errors import EventfoldError, LogError, NoAnswer, NotFoundError
 from eventfold.schemas.record import Place
 
 _BATCH = 5_000
@@ -30,7 +30,7 @@ Span = tuple[int, int]
 """From an offset up to an end, which is not included."""
 
 
-class SilentError(EventfoldError):
+class SilentError(NoAnswer):
     """Kafka sends nothing; whether it is away, or slow, is not known."""
 
 
@@ -51,7 +51,7 @@ class RangeReader:
 
         An end is reached by the last record before it, or by the transaction markers behind that; the batch that reaches it
         may hold records beyond it. A batch is empty when nothing came for half a second, so that the caller can stop. Errors
-        that may pass are logged. EventfoldError when no record comes for `still_s` seconds before the ends are reached.
+        that may pass are logged. SilentError when no record comes for `still_s` seconds before the ends are reached.
         """
         left = _ends(spans)
         if not left:
@@ -64,7 +64,7 @@ class RangeReader:
                 if batch.records:
                     moved = time.monotonic()
                 elif left and time.monotonic() - moved > still_s:
-                    raise EventfoldError(f"the log does not come to its end at {sorted(left)}: is a transaction stuck?")
+                    raise SilentError(f"the log does not come to its end at {sorted(left)}: is a transaction stuck?")
 
     def scan(self, spans: Mapping[Place, Span], what: str | None = None) -> Generator[Message, None, None]:
         """Every record of each partition from its first offset up to the end, which is not included.

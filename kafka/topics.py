@@ -166,7 +166,7 @@ class Topics:
     def settled(self, places: Collection[Place], what: str, stop: threading.Event) -> dict[Place, int]:
         """The high watermarks as they are now, once all that was written before is committed or aborted.
 
-        what: the records there, as errors call them. Transient when `stop` is set meanwhile; EventfoldError when a
+        what: the records there, as errors call them. Transient when `stop` is set meanwhile; NoAnswer when a
         transaction stays open for a minute.
         """
         ends, deadline = self.ends(places, committed=False), time.monotonic() + _SETTLED_S
@@ -174,7 +174,7 @@ class Topics:
             if stop.wait(_PAUSE_S):
                 raise Transient(f"told to stop while a transaction is open among {what}")
             if time.monotonic() > deadline:
-                raise EventfoldError(f"{what} do not come to their end at {sorted(open_)}: is a transaction stuck?")
+                raise NoAnswer(f"{what} do not come to their end at {sorted(open_)}: is a transaction stuck?")
         return ends
 
     def starts(self, places: Iterable[Place]) -> dict[Place, int]:

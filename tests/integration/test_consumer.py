@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from eventfold.kafka import consumer as consumers
 from eventfold.kafka.consumer import BatchConsumer
 from eventfold.kafka.topics import Place
 from eventfold.schemas.errors import EventfoldError
@@ -43,6 +44,33 @@ def test_who_is_closed_before_it_took_its_first_partitions_leaves_once_it_has_gi
     consumer.close()
     assert found == [([(topic, 0), (topic, 1)], [2])]
     assert members() == []
+
+
+@pytest.mark.parametrize("protocol", ["consumer", "classic"])
+def test_who_did_not_poll_for_longer_than_the_group_waits_joins_again(
+    sandbox: Sandbox, protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a daemon that waited for its Redis for half an hour."""
+    monkeypatch.setattr(consumers, "_LONGEST_HAND_OVER_MS", 6_500)
+    came: list[list[Place]] = []
+
+    def starts(places: list[Place]) -> dict[Place, int]:
+        came.append(sorted(places))
+        return dict.fromkeys(places, 0)
+
+    kafka, group, topic = sandbox.installation.kafka, sandbox.topic("pausing"), sandbox.topic("flights.commands")
+    with closing(BatchConsumer(kafka, group, starts=starts, gone=lambda _: None, protocol=protocol)) as consumer:
+
+        def owns() -> bool:
+            consumer.poll(1, 0.1)
+            return len(consumer.owned) == 2
+
+        consumer.subscribe([topic])
+        eventually(owns, "it has its partitions")
+        changes = consumer.changes
+        time.sleep(8)
+        eventually(lambda: owns() and consumer.changes > changes, "it has them anew", 60)
+    assert came == [[(topic, 0), (topic, 1)]] * 2
 
 
 def test_a_consumer_whose_static_name_another_one_has_says_so(sandbox: Sandbox) -> None:

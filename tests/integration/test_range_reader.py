@@ -10,7 +10,7 @@ from confluent_kafka import Producer
 
 from eventfold.kafka.range_reader import RangeReader
 from eventfold.kafka.topics import Topics
-from eventfold.schemas.errors import EventfoldError
+from eventfold.schemas.errors import EventfoldError, NoAnswer
 from eventfold.schemas.record import Place
 from tests.support.sandbox import Sandbox
 
@@ -82,3 +82,5 @@ def test_a_transaction_that_stays_open_is_an_error_that_names_its_partition(
             list(reader.batches(spans(sandbox, *places), 0.6))
         producer.abort_transaction(20)
     assert str(raised.value) == f"the log does not come to its end at [{places[0]}]: is a transaction stuck?"
+    # A hand-over waits for it, as for a broker that went away in the midst of it.
+    assert isinstance(raised.value, NoAnswer)

@@ -53,7 +53,6 @@ KINDS = {
         KafkaError.UNSUPPORTED_SASL_MECHANISM,
         KafkaError.UNSUPPORTED_VERSION,
         KafkaError._AUTHENTICATION,
-        KafkaError._MAX_POLL_EXCEEDED,
         KafkaError._UNSUPPORTED_FEATURE,
     },
     Kind.PASSES: {
@@ -82,6 +81,7 @@ KINDS = {
         KafkaError.UNKNOWN_MEMBER_ID,
         KafkaError.UNSTABLE_OFFSET_COMMIT,
         KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._MAX_POLL_EXCEEDED,
         KafkaError._MSG_TIMED_OUT,
         KafkaError._RESOLVE,
         KafkaError._TIMED_OUT,
