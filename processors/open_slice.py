@@ -121,7 +121,7 @@ def begun(
                 f"written, and the log, which begins at offset {starts[place]}, cannot make it anew"
             )
     for slice_, part in torn.items():
-        if store.drop_torn(slice_, parts):
+        if store.drop_torn(slice_, [*parts, part]):
             log.warning("a slice was torn: it is folded anew", slice=slice_.key(""), part=part)
     return begun(store, slices, parts, topics, expiring=expiring, first=first, kept=kept)
 
@@ -156,7 +156,8 @@ def opened(
         _check_end(place, stored, ends[place])
         if place[0] not in expiring:
             check_start(place, starts[place], begin)
-        found[place] = OpenSlice(slice_, replace(stored, topic_id=info[place[0]].id), starts[place])
+        # A hold of a slice that was gone left a progress of offset zero.
+        found[place] = OpenSlice(slice_, replace(stored, topic_id=info[place[0]].id), max(starts[place], begin))
     return found
 
 

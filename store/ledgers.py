@@ -16,7 +16,7 @@ from redis import Redis
 from eventfold.store.decided_ids import IDS, STATE, Known
 from eventfold.store.integrity import ProvedReads, Wanted
 from eventfold.store.rows import to_json
-from eventfold.store.slice_store import SliceStore
+from eventfold.store.slice_store import MovedError, SliceStore
 from eventfold.store.slices import SliceId
 
 AGGREGATES = "aggregates"
@@ -73,15 +73,24 @@ class StoredLedger:
             refused=_proofs(ids, refusals.values),
         )
 
-    def aggregates(self, keys: Sequence[str]) -> Sequence[bytes | None]:
-        """The stored snapshot of each of these aggregates; TornError as in SliceStore.rows."""
-        found: Sequence[bytes | None] = self._reads.whole(self._events, [AGGREGATES], ("HMGET", AGGREGATES, *keys)).values[0]
+    def aggregates(self, keys: Sequence[str], stamp: str) -> Sequence[bytes | None]:
+        """The stored snapshot of each of these aggregates; TornError and MovedError as in SliceStore.rows.
+
+        stamp: of the write after which this process left the slice of the events.
+        """
+        found: Sequence[bytes | None] = self._as_left(stamp, [AGGREGATES], ("HMGET", AGGREGATES, *keys))[0]
         return found
 
-    def offsets(self, command_id: str) -> list[int]:
-        """Where the events of an accepted command lie; none of one that is not known. TornError as in SliceStore.rows."""
-        found = self._reads.whole(self._events, IDS, *(("HGET", part, command_id) for part in IDS))
-        return next((list(orjson.loads(proof)[1:]) for proof in found.values if proof is not None), [])
+    def offsets(self, command_id: str, stamp: str) -> list[int]:
+        """Where the events of an accepted command lie, none of one that is not known; the rest as in `aggregates`."""
+        found = self._as_left(stamp, IDS, *(("HGET", part, command_id) for part in IDS))
+        return next((list(orjson.loads(proof)[1:]) for proof in found if proof is not None), [])
+
+    def _as_left(self, stamp: str, parts: Sequence[str], *reads: tuple[Any, ...]) -> Sequence[Any]:
+        found = self._reads.whole(self._events, parts, *reads)
+        if found.stamp != stamp:
+            raise MovedError(self._events)
+        return found.values
 
 
 def snapshot_at(store: SliceStore, events: SliceId, key: str) -> tuple[int, Snapshot | None]:

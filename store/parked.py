@@ -84,7 +84,7 @@ def first_of(store: SliceStore, events: Sequence[tuple[SliceId, int]]) -> tuple[
     for slice_, offset in events:
         (key,) = store.rows(slice_, PARKED_EVENTS, [str(offset)])
         if key is not None:
-            (stored,), _ = store.fields(PARKED, [(slice_, _field(key))])
+            (stored,) = store.rows(slice_, PARKED, [_field(key)])
             if stored is not None:
                 return slice_, offset, key, Mark.parse(stored)
     return None

@@ -35,6 +35,9 @@ _SAMPLES = 50
 class MovedError(Transient):
     """Another writer changed a slice: what is held of it in memory is out of date."""
 
+    def __init__(self, slice_: SliceId) -> None:
+        super().__init__(f"the slice {slice_.key('')!r} changed in Redis")
+
 
 class SliceStore:
     """Reads and writes the slices of one Redis."""
@@ -72,11 +75,14 @@ class SliceStore:
         every = _every(parts)
         found = self._reads.read([Wanted(slice_, every, [("HGETALL", META)]) for slice_ in slices])
         progress = [Progress(digests={}) if of.torn else progress_of(of.slice, pairs(of.values[0])) for of in found]
+        if more := {part for of in progress for part in of.parts}.difference(every):
+            # As of a table that is declared no more: each write proves all parts that there are.
+            return self.proved(slices, [*parts, *sorted(more)])
         return progress, {of.slice: of.torn for of in found if of.torn}
 
     def drop_torn(self, slice_: SliceId, parts: Sequence[str]) -> bool:
-        """Delete a slice, if it is torn still, in one step with the look; whether it was."""
-        return bool(self._reads.drop_torn(slice_, _every(parts)))
+        """Delete a slice, if it is torn still, in one step with the look; whether it was. parts: also the one that was torn."""
+        return bool(self._reads.drop_torn(slice_, [part for part in _every(parts) if part != META]))
 
     def stamps(self, slices: Sequence[tuple[SliceId, Collection[str]]]) -> list[str | None]:
         """The stamp of the last write of each slice; None where one of the parts is not whole. One round trip."""
@@ -84,7 +90,7 @@ class SliceStore:
         return [None if of.torn else of.stamp for of in found]
 
     def rows(
-        self, slice_: SliceId, table: str, keys: Sequence[str], stamps: Container[str] | None = None
+        self, slice_: SliceId, table: str, keys: Sequence[str | bytes], stamps: Container[str] | None = None
     ) -> list[bytes | None]:
         """The stored JSON of each row, None where there is none; TornError when the table is not whole.
 
@@ -92,7 +98,7 @@ class SliceStore:
         """
         found = self._reads.whole(slice_, [table], ("HMGET", table, *keys))
         if stamps is not None and found.stamp not in stamps:
-            raise MovedError(f"the slice {slice_.key('')!r} changed in Redis")
+            raise MovedError(slice_)
         rows: list[bytes | None] = found.values[0]
         return rows
 

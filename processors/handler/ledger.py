@@ -103,12 +103,15 @@ class Ledger:
     # -- folding the tail of the log ---------------------------------------------------------------------------------
 
     def fold_events(self, codec: Codec, records: Sequence[Record], since: float) -> tuple[Commit, list[Outcome]]:
-        """Fold events that an earlier handler wrote: the commit, and the outcomes of commands decided `since` (ms)."""
+        """Fold events that an earlier handler wrote: the commit, and the outcomes of commands decided `since` (ms).
+
+        MovedError when Redis does not stand where this process left it, as when it was emptied.
+        """
         unread = self.events.unread(records)
         keys = [_key(record) for record in unread]
-        missing = self._held.missing(dict.fromkeys(keys))
+        missing, stamp = self._held.missing(dict.fromkeys(keys)), self.events.progress.stamp
         if missing:
-            self._hold(missing, self._stored.aggregates(missing))
+            self._hold(missing, self._stored.aggregates(missing, stamp))
         changes = Changes()
         commands: dict[str, tuple[int, int, list[int]]] = {}
         for key, record in zip(keys, unread, strict=True):
@@ -126,7 +129,7 @@ class Ledger:
                 before = commands[command_id][2] if command_id in commands else []
                 if not commands:
                     # An earlier batch may have ended in the midst of the first command's events.
-                    before = [earlier for earlier in self._stored.offsets(command_id) if earlier < offset]
+                    before = [earlier for earlier in self._stored.offsets(command_id, stamp) if earlier < offset]
                 commands[command_id] = (record.timestamp()[1], version + 1, [*before, offset])
         outcomes = []
         for command_id, (timestamp, version, offsets) in commands.items():

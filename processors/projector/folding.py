@@ -43,7 +43,8 @@ def never(_: int) -> bool:
 def _refuse_lost(progress: Mapping[Place, Progress], first: Mapping[Place, int]) -> None:
     """BeginningGoneError for a slice that is gone, and whose first events the log does not have any more."""
     for (topic, partition), offset in first.items():
-        if (stored := progress.get((topic, partition))) is not None and not stored.revision:
+        # What only held a slice that is gone wrote a progress, too, from offset zero on.
+        if (stored := progress.get((topic, partition))) is not None and stored.offset < offset:
             raise BeginningGoneError(
                 f"{topic}/{partition}: the log begins at offset {offset}, and the rows of what was before it, which were kept, "
                 "are gone from Redis"

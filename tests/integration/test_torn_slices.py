@@ -187,6 +187,18 @@ def test_of_two_parts_of_one_write_neither_passes_for_the_other(store: SliceStor
         store.rows(slice_, TABLE, ["a"])
 
 
+def test_a_lost_part_that_is_declared_no_more_is_found_too(store: SliceStore, redis: Redis, slice_: SliceId) -> None:
+    """Each write proves it, so that a slice which lacks it could never be written again."""
+    before = filled(store, slice_)
+    declared = [part for part in PARTS if part != OTHER]
+    assert store.proved([slice_], declared) == ([before], {})
+    redis.unlink(slice_.key(OTHER))
+    assert store.proved([slice_], declared)[1] == {slice_: OTHER}
+    assert not store.drop_torn(slice_, declared)
+    assert store.drop_torn(slice_, [*declared, OTHER])
+    filled(store, slice_)
+
+
 READS: dict[str, Callable[[SliceStore, SliceId], object]] = {
     "rows": lambda store, slice_: store.rows(slice_, TABLE, ["row-0"]),
     "row": lambda store, slice_: store.row([slice_], TABLE, "row-0"),
@@ -201,13 +213,14 @@ INDEX_READS: dict[str, Callable[[SliceStore, SliceId], object]] = {
     "check": lambda store, slice_: store.check(slice_, [INDEX]) or "whole",
 }
 PARKED_READS: dict[str, Callable[[SliceStore, SliceId], object]] = {
+    "first": lambda store, slice_: first_of(store, [(slice_, 8)]),
     "hashes": lambda store, slice_: store.hashes([slice_], PARKED),
     "first_of": lambda store, slice_: first_of(store, [(slice_, 8)]),
 }
 EVERY_READ = [
     *((TABLE, read) for read in READS.values()),
     *((INDEX, read) for read in INDEX_READS.values()),
-    *((part, read) for part, read in zip((PARKED, PARKED_EVENTS), PARKED_READS.values(), strict=True)),
+    *((part, read) for part, read in zip((PARKED, PARKED, PARKED_EVENTS), PARKED_READS.values(), strict=True)),
 ]
 NAMES = [*READS, *(f"index {name}" for name in INDEX_READS), *(f"parked {name}" for name in PARKED_READS)]
 
@@ -245,7 +258,24 @@ def test_a_ledger_whose_aggregates_were_evicted_decides_nothing(store: SliceStor
     found = ledger.read(["a"], ["id"], (of.stamp, ""))
     assert found.moved == [slice_]
     with pytest.raises(TornError):
-        ledger.aggregates(["a"])
+        ledger.aggregates(["a"], of.stamp)
+
+
+def test_a_ledger_that_is_gone_is_not_taken_for_an_empty_one(store: SliceStore, redis: Redis, slice_: SliceId) -> None:
+    """As Redis is emptied while the log is folded: events are not folded onto nothing, and no outcome loses its positions."""
+    changes = Changes()
+    changes.put(AGGREGATES, "a", b'{"version":3,"state":{}}')
+    changes.put("ids_even", "id", b"[3,7]")
+    of = Commit(slice=slice_, before=Progress(), after=Progress(offset=8), changes=changes)
+    assert store.commit([of]) == [True]
+    ledger = StoredLedger(redis, slice_, replace(slice_, topic="flights.refusals"))
+    assert ledger.aggregates(["a"], of.stamp) == [b'{"version":3,"state":{}}']
+    assert ledger.offsets("id", of.stamp) == [7]
+    redis.unlink(*redis.keys(slice_.key("*")))
+    with pytest.raises(MovedError):
+        ledger.aggregates(["a"], of.stamp)
+    with pytest.raises(MovedError):
+        ledger.offsets("id", of.stamp)
 
 
 def test_a_key_that_was_forgotten_and_written_again_is_read_at_the_new_place(store: SliceStore, slice_: SliceId) -> None:

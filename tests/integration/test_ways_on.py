@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from eventfold.store.slice_store import SliceStore
 from tests.support import commands, flights, log
 from tests.support.deadline import eventually
 from tests.support.sandbox import OpenSandbox, Sandbox
@@ -93,6 +94,9 @@ def test_rows_are_kept_where_all_that_is_gone_was_folded(folded: Sandbox) -> Non
     assert "cannot make it anew" in folded.fails(1, "run", "projector", ROWS)
     assert folded.redis.hexists(slice_.key(ROWS), max(before)), "what is left of a torn slice is not given up by itself"
     folded.redis.delete(*folded.redis.keys(f"{slice_.key('')}*"))
+    assert "which were kept, are gone from Redis" in folded.fails(1, "run", "projector", ROWS)
+    # Nor for one that begins, where a switch of generations held what is gone.
+    SliceStore(folded.redis).holds.take([slice_], 1)
     assert "which were kept, are gone from Redis" in folded.fails(1, "run", "projector", ROWS)
 
 
