@@ -124,6 +124,12 @@ def _held(branch: Any, named: Mapping[str, Any]) -> type:
     return Decimal if is_decimal(of) else _HELD[of if isinstance(of, str) else of["type"]]
 
 
+def is_flat(record: Mapping[str, Any]) -> bool:
+    """Whether the fields of a record hold neither lists nor objects."""
+    inside = [of.get("type") for of in _parts(record) if isinstance(of, Mapping) and of is not record]
+    return not any(kind in ("array", "map", "record", "error") for kind in inside)
+
+
 def is_decimal(schema: Any) -> bool:
     """Whether it is a decimal, on bytes or on a fixed."""
     is_called = isinstance(schema, Mapping) and schema.get("logicalType") in ("decimal", DECIMAL)

@@ -45,6 +45,20 @@ def alike(found: Any, expected: Any) -> bool:
     return bool(found == expected) and [isinstance(found, of) for of in kinds] == [isinstance(expected, of) for of in kinds]
 
 
+def test_of_which_types_the_data_holds_neither_lists_nor_objects() -> None:
+    two = {"type": "fixed", "name": "Two", "size": 2}
+    part = {"type": "record", "name": "Part", "fields": [{"name": "n", "type": "int"}]}
+    for kind, flat in [
+        ("int", True),
+        (["null", two], True),
+        ({"type": "map", "values": "int"}, False),
+        (["null", {"type": "array", "items": two}], False),
+        (["null", part], False),
+        ({"type": "array", "items": "int", "logicalType": "other"}, False),
+    ]:
+        assert one({"name": "it", "type": kind}).flat(["shop.Sold", "shop.Other"]) == ({"shop.Sold"} if flat else set())
+
+
 # -- every kind of schema ------------------------------------------------------------------------------------------------
 
 
