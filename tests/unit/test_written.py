@@ -79,6 +79,24 @@ def test_what_is_encoded_decodes_to_an_equal_value_and_encodes_to_the_same_bytes
 
 @given(st.data())
 @settings(max_examples=EXAMPLES, deadline=None)
+def test_a_version_that_adds_a_field_reads_what_was_written_before_as_it_was_read_then(data: st.DataObject) -> None:
+    """Each value of a union is of the branch that it was written as."""
+    schema = data.draw(records())
+    with TemporaryDirectory() as folder:
+        fields = schema["fields"]
+        added = {"name": "added_later", "type": "int", "default": 7}
+        codec = Codec(catalog_of(Path(folder), {"Sold.v1": fields, "Sold.v2": [*fields, added]}))
+    before = one(*fields)
+    encoded = before.encode("shop.Sold", data.draw(forms(schema)).given)
+    expected = {**before.decode(encoded).data, "added_later": 7}
+    for decode in (codec.decode, codec.reader({"shop.Sold": None})):
+        message = decode(encoded)
+        assert message is not None and alike(message[1], expected), (message, expected)
+        assert codec.encode("shop.Sold", message[1]) == codec.encode("shop.Sold", expected)
+
+
+@given(st.data())
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_what_came_as_json_is_what_is_read(data: st.DataObject) -> None:
     schema = data.draw(records())
     codec = one(*schema["fields"])
