@@ -29,8 +29,8 @@ class Decider:
 
     initial: the state before the first event.
     decide: (state, command) -> the events that follow, possibly none, or a Refusal. Must not change the state.
-    evolve: (state, event) -> the state after it; a new dict. What comes next meets what is read back of its snapshot, see
-    `evolved`.
+    evolve: (state, event) -> the state after it; a new dict. The event is what the log gives back of it, also where `decide`
+    returned it just now. What comes next meets what is read back of the state's snapshot, see `evolved`.
     version: of the state's form; raise it when evolve changes, and snapshots are made anew from the log.
     """
 

@@ -16,18 +16,20 @@ the batch, and which an event in between met.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from math import isfinite
 from types import NoneType
 from typing import Any, cast
 
 from eventfold.projections.projection import KeyOf, Projection, Step, event_key
+from eventfold.schemas.branches import branch_of, tagged
 from eventfold.schemas.event import Event
 from eventfold.store.rows import Row, read_back
 
 TRIAL = 16
 are_scalars = frozenset((str, int, bool, NoneType)).issuperset
 """Whether all of these types are of what JSON has; floats are left to a closer look, since some are not finite."""
+_HOLDING = frozenset((dict, list, type(tagged({}, ""))))
 Routed = tuple[str, KeyOf | None, Step]
 
 
@@ -42,12 +44,17 @@ class NotPlainError(Exception):
 class Steps:
     """The steps of a projection by type of event, each with its table and its key; None for the key of the event.
 
-    trial: how many results of each are read back; None: all. `routes` trusts the steps that are trusted by now, `strict` none.
+    trial: how many results of each are read back; None: all. flat: the types whose events hold neither lists nor objects; of
+    others, each step is given data of its own, since a row may take over a part of it and a later step change that.
+    `routes` trusts the steps that are trusted by now, `strict` none.
     """
 
-    def __init__(self, projection: Projection, trial: int | None = TRIAL) -> None:
+    def __init__(self, projection: Projection, trial: int | None = TRIAL, flat: Collection[str] = ()) -> None:
+        def tried(type_: str, step: Step) -> _Tried:
+            return _Tried(step if type_ in flat else _apart(step), trial)
+
         self._tried = {
-            type_: [(r.table, None if r.key_of is event_key else r.key_of, _Tried(r.step, trial)) for r in routes]
+            type_: [(r.table, None if r.key_of is event_key else r.key_of, tried(type_, r.step)) for r in routes]
             for type_, routes in projection.routes.items()
         }
         self._trials = [tried for of in self._tried.values() for _, _, tried in of]
@@ -107,6 +114,22 @@ class _Tried:
         """What is read back of the row that the step returns."""
         after = self.step(row, event)
         return None if after is None else _again(after)
+
+
+def _apart(step: Step) -> Step:
+    def on_its_own(row: Row | None, event: Event) -> Row | None:
+        data = event.data
+        return step(row, event if _HOLDING.isdisjoint(map(type, data.values())) else event._replace(data=_copied(data)))
+
+    return on_its_own
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        found = {key: _copied(of) for key, of in value.items()}
+        branch = branch_of(value)
+        return found if branch is None else tagged(found, branch)
+    return [_copied(of) for of in value] if isinstance(value, list) else value
 
 
 def _again(row: Row) -> Row:

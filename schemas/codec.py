@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -12,6 +12,7 @@ from eventfold.schemas.catalog import Catalog, MessageSchema
 from eventfold.schemas.errors import DecodeError, EventfoldError, UsageError
 from eventfold.schemas.forms.kept import restored
 from eventfold.schemas.framing import BRANCH, LONG, MARKER, SHORT, Framing, SingleObject
+from eventfold.schemas.logical import is_flat
 from eventfold.schemas.message import Message
 from eventfold.schemas.parsed import Parsed, fingerprint, parse
 from eventfold.schemas.pattern import Patterns
@@ -199,6 +200,10 @@ class Codec:
             return None if read is None else (type_, read(value, start))
 
         return decode
+
+    def flat(self, types: Iterable[str]) -> frozenset[str]:
+        """Which of these types the catalog has, with data that holds neither lists nor objects."""
+        return frozenset(type_ for type_ in types if type_ in self._versions and is_flat(self._versions[type_][-1].schema))
 
     def _writer(self, type_: str) -> Writer:
         writer = self._writers.get(type_)

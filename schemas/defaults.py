@@ -6,7 +6,9 @@ default that is none of its field's type, which an older message would be read w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+import struct
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from eventfold.schemas.decimals import from_bytes
@@ -24,6 +26,8 @@ _JSON: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("map", "record", "error"), (dict,)),
 }
 _BITS = {"int": 31, "long": 63}
+Takes = Callable[[Mapping[str, Any], Any], bool]
+"""Whether a type that is an object, of a logical type maybe, takes the value that a default stands for."""
 
 
 def put_values(schema: Any, named: Mapping[str, Any]) -> int:
@@ -54,28 +58,43 @@ def _kind(schema: Any, named: Mapping[str, Any]) -> str:
     return str(of["type"] if isinstance(of, Mapping) else of)
 
 
-def value_of(schema: Any, default: Any, named: Mapping[str, Any]) -> Any:
-    """What a default in JSON stands for (Avro specification, "Complex types", the table of defaults); ValueError if nothing."""
+def value_of(schema: Any, default: Any, named: Mapping[str, Any], takes: Takes | None = None) -> Any:
+    """What a default in JSON stands for (Avro specification, "Complex types", the table of defaults); ValueError if nothing, or
+    where a type does not take it.
+    """
     if isinstance(schema, list):
-        return _of_a_branch(schema, default, named)
+        return _of_a_branch(schema, default, named, takes)
     if isinstance(schema, str) and schema in named:
         schema = named[schema]
     kind = _kind(schema, named)
     if not _fits(schema, kind, default):
         raise ValueError(default)
+    value = _value(schema, kind, default, named, takes)
+    if takes is not None and isinstance(schema, Mapping) and not takes(schema, value):
+        raise ValueError(default)
+    return value
+
+
+def _value(schema: Any, kind: str, default: Any, named: Mapping[str, Any], takes: Takes | None) -> Any:
     match kind:
         case "bytes" | "fixed":
             encoded = default.encode("latin-1")
             is_ours = isinstance(schema, Mapping) and schema.get("logicalType") == DECIMAL
             return decimal_of(schema).number(from_bytes(encoded)) if is_ours else encoded
-        case "float" | "double":
+        case "float":
+            # As it is read once it was written.
+            rounded: float = struct.unpack("f", struct.pack("f", default))[0]
+            if takes is not None and math.isinf(rounded):
+                raise ValueError(default)
+            return rounded
+        case "double":
             return float(default)
         case "array":
-            return [value_of(schema["items"], item, named) for item in default]
+            return [value_of(schema["items"], item, named, takes) for item in default]
         case "map":
-            return {key: value_of(schema["values"], item, named) for key, item in default.items()}
+            return {key: value_of(schema["values"], item, named, takes) for key, item in default.items()}
         case "record" | "error":
-            return {field["name"]: _of_a_field(field, default, named) for field in schema["fields"]}
+            return {field["name"]: _of_a_field(field, default, named, takes) for field in schema["fields"]}
     return default
 
 
@@ -91,19 +110,19 @@ def _fits(schema: Any, kind: str, default: Any) -> bool:
     return fits
 
 
-def _of_a_branch(branches: Sequence[Any], default: Any, named: Mapping[str, Any]) -> Any:
-    """Since Avro 1.12 a default may be of any branch, before of the first one only."""
-    for branch in branches:
+def _of_a_branch(branches: Sequence[Any], default: Any, named: Mapping[str, Any], takes: Takes | None) -> Any:
+    """Since Avro 1.12 a default may be of any branch, before of the first one only; a number is a double before a float."""
+    for branch in sorted(branches, key=lambda of: _kind(of, named) == "float"):
         try:
-            return value_of(branch, default, named)
+            return value_of(branch, default, named, takes)
         except ValueError:
             continue
     raise ValueError(default)
 
 
-def _of_a_field(field: Mapping[str, Any], record: Mapping[str, Any], named: Mapping[str, Any]) -> Any:
+def _of_a_field(field: Mapping[str, Any], record: Mapping[str, Any], named: Mapping[str, Any], takes: Takes | None) -> Any:
     if field["name"] in record:
-        return value_of(field["type"], record[field["name"]], named)
+        return value_of(field["type"], record[field["name"]], named, takes)
     if "default" not in field:
         raise ValueError(record)
     # Those of a field's type were put in place before its own.

@@ -11,12 +11,12 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
-from uuid import UUID
 
 from eventfold.schemas.decimals import from_bytes
 from eventfold.schemas.defaults import value_of
 from eventfold.schemas.errors import EventfoldError
 from eventfold.schemas.faults import told
+from eventfold.schemas.forms.plain import is_uuid
 from eventfold.schemas.times import FIRST_DAY, FIRST_MS, LAST_DAY, LAST_MS
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -34,11 +34,13 @@ _UNDERLYING = {
     "duration": ("fixed",),
 }
 _SIZES = {"uuid": 16, "duration": 12}
-# The years 1 to 9999.
+# The years 1 to 9999, and a day.
 _BOUNDS = {
     "date": (FIRST_DAY, LAST_DAY),
     **dict.fromkeys(("timestamp-millis", "local-timestamp-millis"), (FIRST_MS, LAST_MS)),
     **dict.fromkeys(("timestamp-micros", "local-timestamp-micros"), (FIRST_MS * 1000, LAST_MS * 1000 + 999)),
+    "time-millis": (0, 86_399_999),
+    "time-micros": (0, 86_399_999_999),
 }
 
 
@@ -194,7 +196,7 @@ class _Walk:
         schema = self.type(field["type"], namespace, path)
         if "default" in field and len(self.faults) == before:
             try:
-                _take(schema, value_of(schema, field["default"], self.named))
+                value_of(schema, field["default"], self.named, _takes)
             except ValueError:
                 self._say(path, f"its default is none of its type: {told(field['default'])}")
         return schema
@@ -233,14 +235,13 @@ def _whole(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _take(schema: Any, value: Any) -> None:
-    """ValueError for the value of a default that its logical type does not take."""
-    logical = schema.get("logicalType") if isinstance(schema, Mapping) else None
+def _takes(schema: Mapping[str, Any], value: Any) -> bool:
+    """Whether the logical type of a schema, if any, takes the value of a default as a writer's value."""
+    logical = str(schema.get("logicalType"))
     if logical == "uuid" and isinstance(value, str):
-        UUID(value)
-    bounds = _BOUNDS.get(str(logical))
+        return is_uuid(value) is not None
+    bounds = _BOUNDS.get(logical)
     if logical == "decimal":
         most = 10 ** schema["precision"] - 1
         value, bounds = from_bytes(value), (-most, most)
-    if bounds is not None and not bounds[0] <= value <= bounds[1]:
-        raise ValueError(value)
+    return bounds is None or bool(bounds[0] <= value <= bounds[1])

@@ -9,6 +9,7 @@ fastavro in the same process.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
@@ -20,7 +21,9 @@ from eventfold.schemas.decimals import DecimalType, from_bytes
 
 DECIMAL = "eventfold-decimal"
 _BRANCH = "eventfold-branch"
+_RESOLVED, _UNION = "eventfold-resolved", "eventfold-union"
 _PADDED = 1_024
+_PROMOTED = ("int", "long", "float", "double", "string", "bytes")
 _HELD: Mapping[str, type] = {
     "null": type(None),
     "boolean": bool,
@@ -61,6 +64,27 @@ def remembering(schema: Any) -> Any:
         return _marked(of) if isinstance(of, Mapping) and of.get("name") in names else of
 
     return _mapped(schema, marked)
+
+
+def resolving(schema: Any) -> Any:
+    """What `untyped` made of a writer's schema, so that what is read by it as a reader's has the right branch of a union.
+
+    Avro's rules take the first branch that a value can become (Avro specification, "Schema Resolution"): of a float and a long
+    every long would be a float, of text and bytes all would be text. Here the branch of the same type comes before those (see
+    `put_branches`). A writer's defaults mean nothing to a reader.
+    """
+    return _mapped(schema, _resolving)
+
+
+def put_branches(schema: Any) -> None:
+    """Let each branch of a union, of a reader's schema for `resolving`, know the others by their types.
+
+    schema: what `remembering` made, parsed by fastavro, and changed. Parsed before, since of an object it takes fewer defaults.
+    """
+    for union in [of for of in _parts(schema) if isinstance(of, list)]:
+        whole = [{"type": of} if isinstance(of, str) and of in _PROMOTED else of for of in union]
+        by_type = {of["type"]: of for of in whole if isinstance(of, Mapping) and of["type"] in _PROMOTED}
+        union[:] = [{**of, _UNION: by_type} if isinstance(of, Mapping) and of["type"] in by_type else of for of in whole]
 
 
 def _mapped(schema: Any, change: Callable[[Any], Any]) -> Any:
@@ -124,6 +148,12 @@ def _held(branch: Any, named: Mapping[str, Any]) -> type:
     return Decimal if is_decimal(of) else _HELD[of if isinstance(of, str) else of["type"]]
 
 
+def is_flat(record: Mapping[str, Any]) -> bool:
+    """Whether the fields of a record hold neither lists nor objects."""
+    inside = [of.get("type") for of in _parts(record) if isinstance(of, Mapping) and of is not record]
+    return not any(kind in ("array", "map", "record", "error") for kind in inside)
+
+
 def is_decimal(schema: Any) -> bool:
     """Whether it is a decimal, on bytes or on a fixed."""
     is_called = isinstance(schema, Mapping) and schema.get("logicalType") in ("decimal", DECIMAL)
@@ -144,9 +174,47 @@ def _decimal(data: bytes, writer_schema: Any = None, reader_schema: Any = None) 
     return _tag(number, writer_schema) if _BRANCH in writer_schema else number
 
 
+def _resolving(part: Any) -> Any:
+    if isinstance(part, str):
+        return {"type": part, "logicalType": _RESOLVED} if part in _PROMOTED else part
+    if not isinstance(part, Mapping):
+        return part
+    inside = {of: _resolving(part[of]) for of in ("items", "values") if isinstance(part.get(of), str)}
+    if "fields" in part:
+        inside["fields"] = [{of: it for of, it in field.items() if of != "default"} for field in part["fields"]]
+    return {**part, **inside, "logicalType": _RESOLVED}
+
+
+def _resolve(data: Any, writer_schema: Any = None, reader_schema: Any = None) -> Any:
+    if reader_schema is None:
+        return data
+    to: Mapping[str, Any] = {"type": reader_schema} if isinstance(reader_schema, str) else reader_schema
+    written = writer_schema["type"]
+    to = to.get(_UNION, {}).get(written, to)
+    data = _promoted(data, written, to["type"])
+    if is_decimal(to):
+        return _decimal(data, to)
+    return tagged(data, to[_BRANCH]) if _BRANCH in to else data
+
+
+def _promoted(data: Any, written: str, to: str) -> Any:
+    """What a value of one type is as one of another (Avro specification, "Schema Resolution")."""
+    match written, to:
+        case (("int" | "long"), "float"):
+            return struct.unpack("f", struct.pack("f", data))[0]
+        case (("int" | "long"), "double"):
+            return float(data)
+        case "string", "bytes":
+            return data.encode()
+        case "bytes", "string":
+            return data.decode()
+    return data
+
+
 def _tag(data: Any, writer_schema: Any = None, reader_schema: Any = None) -> Any:
     return tagged(data, writer_schema[_BRANCH])
 
 
 LOGICAL_READERS.update({f"{type_}-{DECIMAL}": _decimal for type_ in ("bytes", "fixed")})
+LOGICAL_READERS.update({f"{type_}-{_RESOLVED}": _resolve for type_ in _HELD})
 LOGICAL_READERS.update({f"{type_}-{_BRANCH}": _tag for type_ in _HELD})

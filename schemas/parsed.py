@@ -14,7 +14,7 @@ from eventfold.schemas.catalog import MessageSchema
 from eventfold.schemas.decimals import DecimalType
 from eventfold.schemas.defaults import put_values
 from eventfold.schemas.errors import EventfoldError
-from eventfold.schemas.logical import decimal_of, is_decimal, remembering, typed, untyped
+from eventfold.schemas.logical import decimal_of, is_decimal, put_branches, remembering, resolving, typed, untyped
 
 WRONG = (fastavro.schema.SchemaParseException, fastavro.schema.UnknownType, KeyError, TypeError, AttributeError, ValueError)
 TIMES = ("timestamp-", "local-timestamp-", "time-", "date")
@@ -25,9 +25,9 @@ class Parsed:
     """One version of a message, ready to read and write bodies by.
 
     schema: by which bodies are written, all in Avro's underlying types. reading: by which they are read, with the decimals of
-    `schemas.logical`; remembering: the same, with branches that are remembered. logical: whether `reading` is any different
-    from `schema`. In all of them a default is the value that it stands for, which may be shared (`shares`: one of them is a
-    list or a map).
+    `schemas.logical`; remembering: the same, with branches that are remembered. resolving: by which they are read as data of
+    another version; wanted: as which those of another version are read. In all but the last but one a default is the value that
+    it stands for, which may be shared (`shares`: one of them is a list or a map).
     """
 
     message: MessageSchema
@@ -35,7 +35,8 @@ class Parsed:
     reading: Any
     remembering: Any
     shares: bool
-    logical: bool
+    resolving: Any
+    wanted: Any
 
     def __str__(self) -> str:
         return f"{self.message.type} version {self.message.version}"
@@ -48,15 +49,24 @@ def parse(message: MessageSchema) -> Parsed:
         full: Any = parse_schema(dict(message.schema), named_schemas={})
         plain, reading = untyped(full), typed(full)
         known = remembering(reading)
-        logical = plain != reading
         schema, shares = _with_values(plain)
-        read = _with_values(reading)[0] if logical else schema
+        read = schema if plain == reading else _with_values(reading)[0]
         remembers = read if known == reading else _with_values(known)[0]
+        resolves, wanted = _with_values(resolving(plain))[0], _with_values(known)[0]
+        put_branches(wanted)
     except WRONG as error:
         raise EventfoldError(f"{message.path}: not an Avro schema: {error}") from error
     except EventfoldError as error:
         raise EventfoldError(f"{message.path}: {error}") from None
-    return Parsed(message=message, schema=schema, reading=read, remembering=remembers, shares=shares, logical=logical)
+    return Parsed(
+        message=message,
+        schema=schema,
+        reading=read,
+        remembering=remembers,
+        shares=shares,
+        resolving=resolves,
+        wanted=wanted,
+    )
 
 
 def _with_values(schema: Any) -> tuple[Any, bool]:

@@ -13,7 +13,7 @@ from io import BytesIO
 from itertools import pairwise
 from typing import Any
 
-from fastavro import schemaless_reader, schemaless_writer
+from fastavro import schemaless_reader
 from fastavro.read import SchemaResolutionError
 
 from eventfold.schemas.errors import DecodeError, EventfoldError, UsageError
@@ -75,9 +75,7 @@ def resolved(written: Parsed, wanted: Parsed) -> Read:
     if written.message is wanted.message:
         return _plain(written)
     _same_units(written, wanted)
-    # fastavro applies the logical types of the writer's schema; those of the reader's are applied by one more round.
-    logical = wanted.logical
-    writer, reader = written.schema, wanted.schema
+    writer, resolving, reader = written.schema, written.resolving, wanted.wanted
     names = [field["name"] for field in reader["fields"]]
 
     def read(value: bytes, start: int) -> dict[str, Any]:
@@ -89,9 +87,7 @@ def resolved(written: Parsed, wanted: Parsed) -> Read:
             if body.tell() != len(value):
                 raise _too_long(written, value, body)
             body.seek(start)
-            data: Any = schemaless_reader(body, writer, reader)
-            if logical:
-                data = _again(data, reader, wanted)
+            data: Any = schemaless_reader(body, resolving, reader)
         except SchemaResolutionError as error:
             raise DecodeError(f"{written} does not resolve to version {wanted.message.version}: {error}") from error
         except _BAD_BODY as error:
@@ -101,13 +97,6 @@ def resolved(written: Parsed, wanted: Parsed) -> Read:
         return {name: data[name] for name in names}
 
     return read
-
-
-def _again(data: Any, reader: Any, wanted: Parsed) -> Any:
-    body = BytesIO()
-    schemaless_writer(body, reader, data)
-    body.seek(0)
-    return schemaless_reader(body, wanted.reading, None)
 
 
 def _plain(written: Parsed) -> Read:

@@ -78,7 +78,7 @@ class Folding:
         self._reading = reading
         self._held_rows = held_rows
         self._notices = notices
-        self._steps = Steps(projection)
+        self._steps = Steps(projection, flat=reading.flat)
         self._folds: dict[Place, Fold] = {}
         self._partitions: Mapping[str, int] = {}
         self.slices: dict[Place, OpenSlice] = {}

@@ -42,6 +42,8 @@ class Reading:
     def __init__(self, projection: Projection, codec: Codec, names: Names) -> None:
         """UsageError for a field, or a type or version of bare values, that the catalog does not have."""
         self._decode = codec.reader(projection.reads)
+        self.flat = codec.flat(projection.reads)
+        """The types whose events hold neither lists nor objects."""
         self._foreign = {names.topic(of.topic): _Taking(of, projection, codec) for of in projection.foreign}
 
     def is_foreign(self, topic: str) -> bool:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,13 +16,14 @@ from confluent_kafka import Message as Record
 from eventfold.processors.handler.asked import read
 from eventfold.processors.handler.decide import UNDECODABLE, Decided, Rules, decide
 from eventfold.producers.commands import NO_REPLY
-from eventfold.producers.decider import Decider, Refusal, State
+from eventfold.producers.decider import Decider, Refusal, State, evolved
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.envelope import Envelope
 from eventfold.schemas.message import Message
 from eventfold.schemas.partitioner import partition_of
 from eventfold.store.outcomes import Outcome
 from flights.decider import decider
+from tests.support.avro import catalog_of
 from tests.support.flights import arriving, departing, flight_id, scheduled
 
 PARTITIONS = 6
@@ -245,3 +249,28 @@ def test_a_refusal_that_no_record_can_hold_is_made_to_fit(codec: Codec, code: An
 
     refusal = run(codec, record(codec, "Schedule", scheduled(1)), by=replace(decider, decide=broken))[0].refusal
     assert refusal == Refusal(code=str(code), message="half a pair: ?")
+
+
+def test_evolve_meets_an_event_as_the_log_gives_it_back(codec: Codec, tmp_path: Path) -> None:
+    """Also when it was decided just now, and by the next event of the same command: a state is that of a fold of the log."""
+    kinds = {
+        "by": {"type": "string", "logicalType": "uuid"},
+        "at": {"type": "long", "logicalType": "timestamp-millis"},
+        "price": {"type": "bytes", "logicalType": "decimal", "precision": 6, "scale": 2},
+        "ratio": "float",
+    }
+    fields = [{"name": name, "type": kind} for name, kind in kinds.items()]
+    shop = Codec(catalog_of(tmp_path, {"Sold.v1": [*fields, {"name": "lots", "type": "int", "default": 1}]}))
+    sold = {"by": uuid.UUID(int=7), "at": datetime(2026, 1, 2, tzinfo=UTC), "price": Decimal("1.5"), "ratio": 0.1}
+
+    def evolve(state: State, event: Message) -> State:
+        return {"met": [*state.get("met", []), {name: str(of) for name, of in event.data.items()}]}
+
+    selling = Decider(version=1, initial=dict, decide=lambda *_: [Message("shop.Sold", sold)] * 2, evolve=evolve)
+    asked = read(codec, codec.catalog.types("flights", "commands"), record(codec, "Depart", departing()))
+    ledger = Memory(selling)
+    (decided,) = decide(Rules(decider=selling, codec=shop, partitions=PARTITIONS), ledger, [asked], NOW)  # type: ignore[arg-type]
+    again: State = {}
+    for event in decided.events:
+        again = evolved(selling, again, shop.decode(event.value))
+    assert ledger.aggregate(ID) == (2, again)

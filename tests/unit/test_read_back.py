@@ -196,6 +196,31 @@ def test_rows_and_events_share_nothing() -> None:
     assert in_batches(projection, events()[:1], events()[1:]) == expected
 
 
+def test_a_row_that_takes_over_a_part_of_an_event_late_changes_no_event() -> None:
+    """Neither the other table, nor a batch that is folded again, meets what a step made of the row meanwhile."""
+
+    def current(row: Row | None, event: Event) -> Row:
+        if row is None:
+            return {"at": event.data["at"], "moved": 0}
+        row["at"]["city"], row["at"]["moved"] = event.data["at"]["city"], row["at"]["moved"] + 1
+        return row
+
+    def original(row: Row | None, event: Event) -> Row:
+        return row or {"city": event.data["at"] and event.data["at"]["city"]}
+
+    projection = Projection(name="shop", version=1, topics=("shop.events",), tables=(Table(name="now"), Table(name="then")))
+    projection.on("shop.Put", table="now")(current)
+    projection.on("shop.Put", table="then")(original)
+
+    def batches() -> tuple[list[Event], list[Event]]:
+        begin = [put(number, f"{number}", at=None) for number in range(2 * TRIAL)]
+        return begin, [put(number, at={"city": city, "moved": 0}) for number, city in enumerate(("Oslo", "Rome"))]
+
+    expected = after_restarts(projection, [*batches()[0], *batches()[1]])
+    assert expected["then"]["a"] == b'{"city":"Oslo"}'  # type: ignore[index]
+    assert in_batches(projection, *batches()) == expected
+
+
 # -- steps that are trusted, and no longer are -----------------------------------------------------------------------------
 
 
@@ -247,7 +272,7 @@ def test_a_list_that_two_rows_share_is_noticed() -> None:
 def test_only_a_step_on_trial_is_read_back() -> None:
     """What the fold costs: a trusted step is called plainly."""
     projection = shop(late(0))
-    steps = Steps(projection, trial=3)
+    steps = Steps(projection, trial=3, flat=["shop.Put"])
     fold = Fold(projection, 10, steps)
     fold.apply([put(0), put(1)], lambda table, keys: [None])
     assert steps.routes["shop.Put"][0][2] is not projection.routes["shop.Put"][0].step

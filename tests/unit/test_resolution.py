@@ -292,3 +292,26 @@ def test_named_types_that_are_used_twice_are_fine(tmp_path: Path) -> None:
     codec = Codec(catalog_of(tmp_path, {"Sold.v1": fields}))
     data = {"a": {"x": 1}, "b": [{"x": 2}]}
     assert codec.decode(codec.encode("shop.Sold", data)).data == data
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (["bytes", "string"], "ab"),
+        (["string", "bytes"], b"\xff"),
+        (["null", "double", "long"], 2**53 + 1),
+        (["float", "int"], 5),
+        ({"type": "array", "items": ["double", "long"]}, [2**53 + 1, 0.5]),
+        ([DECIMAL, {"type": "fixed", "name": "Four", "size": 4}], ("shop.Four", b"\0\0\0\5")),
+        ([{"type": "int", "logicalType": "date"}, TIME], ("long", 5)),
+    ],
+    ids=str,
+)
+def test_a_value_of_a_union_stays_of_its_branch(tmp_path: Path, kind: Any, value: Any) -> None:
+    """Though Avro's rules would take the first branch that it can become."""
+    field, added = {"name": "it", "type": kind}, {"name": "n", "type": "int", "default": 0}
+    catalog = catalog_of(tmp_path, {"Sold.v1": [field], "Sold.v2": [field, added]})
+    codec = Codec(catalog)
+    found = codec.decode(written(catalog, "shop.Sold", 1, {"it": value})).data
+    assert found == {"it": value[1] if isinstance(value, tuple) else value, "n": 0}
+    assert codec.encode("shop.Sold", found) == codec.encode("shop.Sold", {"it": value})

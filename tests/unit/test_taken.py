@@ -6,6 +6,7 @@ import math
 from copy import deepcopy
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,8 @@ from eventfold.schemas.branches import branch_of
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.errors import UsageError
 from eventfold.schemas.faults import WrongDataError
+from eventfold.schemas.writing import written
+from tests.support.avro import catalog_of
 from tests.unit.test_written import alike, one
 
 ID = "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
@@ -176,6 +179,20 @@ def test_a_refusal_names_the_field_however_deep_it_lies() -> None:
 def test_what_is_no_mapping_is_no_message(data: Any) -> None:
     with pytest.raises(WrongDataError, match=r"^shop\.Sold: the data must be an object"):
         it("int").encode("shop.Sold", data)
+
+
+@pytest.mark.parametrize(
+    "kind", ["float", ["null", "float"], ["float", "double"], {"type": "array", "items": "float"}], ids=str
+)
+def test_a_default_is_read_of_an_older_version_as_where_it_was_left_out(tmp_path: Path, kind: Any) -> None:
+    """A float has 32 bits."""
+    number = {"name": "n", "type": "int"}
+    added = {"name": "it", "type": kind, "default": [0.1] if isinstance(kind, dict) else 0.1}
+    catalog = catalog_of(tmp_path, {"Sold.v1": [number], "Sold.v2": [number, added]})
+    codec = Codec(catalog)
+    older, left_out = written(catalog, "shop.Sold", 1, {"n": 5}), codec.encode("shop.Sold", {"n": 5})
+    for decode in (codec.decode, codec.reader({"shop.Sold": None})):
+        assert decode(older) == decode(left_out)
 
 
 # -- unions whose branches Python does not tell apart --------------------------------------------------------------------

@@ -45,6 +45,20 @@ def alike(found: Any, expected: Any) -> bool:
     return bool(found == expected) and [isinstance(found, of) for of in kinds] == [isinstance(expected, of) for of in kinds]
 
 
+def test_of_which_types_the_data_holds_neither_lists_nor_objects() -> None:
+    two = {"type": "fixed", "name": "Two", "size": 2}
+    part = {"type": "record", "name": "Part", "fields": [{"name": "n", "type": "int"}]}
+    for kind, flat in [
+        ("int", True),
+        (["null", two], True),
+        ({"type": "map", "values": "int"}, False),
+        (["null", {"type": "array", "items": two}], False),
+        (["null", part], False),
+        ({"type": "array", "items": "int", "logicalType": "other"}, False),
+    ]:
+        assert one({"name": "it", "type": kind}).flat(["shop.Sold", "shop.Other"]) == ({"shop.Sold"} if flat else set())
+
+
 # -- every kind of schema ------------------------------------------------------------------------------------------------
 
 
@@ -61,6 +75,24 @@ def test_what_is_encoded_decodes_to_an_equal_value_and_encodes_to_the_same_bytes
     assert codec.reader({"shop.Sold": None})(encoded) == ("shop.Sold", found)
     # No dict, so that what is made for dicts is not asked.
     assert codec.encode("shop.Sold", MappingProxyType(value)) == encoded
+
+
+@given(st.data())
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_a_version_that_adds_a_field_reads_what_was_written_before_as_it_was_read_then(data: st.DataObject) -> None:
+    """Each value of a union is of the branch that it was written as."""
+    schema = data.draw(records())
+    with TemporaryDirectory() as folder:
+        fields = schema["fields"]
+        added = {"name": "added_later", "type": "int", "default": 7}
+        codec = Codec(catalog_of(Path(folder), {"Sold.v1": fields, "Sold.v2": [*fields, added]}))
+    before = one(*fields)
+    encoded = before.encode("shop.Sold", data.draw(forms(schema)).given)
+    expected = {**before.decode(encoded).data, "added_later": 7}
+    for decode in (codec.decode, codec.reader({"shop.Sold": None})):
+        message = decode(encoded)
+        assert message is not None and alike(message[1], expected), (message, expected)
+        assert codec.encode("shop.Sold", message[1]) == codec.encode("shop.Sold", expected)
 
 
 @given(st.data())
