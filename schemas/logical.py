@@ -148,6 +148,11 @@ def _held(branch: Any, named: Mapping[str, Any]) -> type:
     return Decimal if is_decimal(of) else _HELD[of if isinstance(of, str) else of["type"]]
 
 
+def has_choice(schema: Any) -> bool:
+    """Whether it has a union of more than one type and null."""
+    return any(len([of for of in union if of != "null"]) > 1 for union in _parts(schema) if isinstance(union, list))
+
+
 def is_flat(record: Mapping[str, Any]) -> bool:
     """Whether the fields of a record hold neither lists nor objects."""
     inside = [of.get("type") for of in _parts(record) if isinstance(of, Mapping) and of is not record]

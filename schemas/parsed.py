@@ -14,7 +14,7 @@ from eventfold.schemas.catalog import MessageSchema
 from eventfold.schemas.decimals import DecimalType
 from eventfold.schemas.defaults import put_values
 from eventfold.schemas.errors import EventfoldError
-from eventfold.schemas.logical import decimal_of, is_decimal, put_branches, remembering, resolving, typed, untyped
+from eventfold.schemas.logical import decimal_of, has_choice, is_decimal, put_branches, remembering, resolving, typed, untyped
 
 WRONG = (fastavro.schema.SchemaParseException, fastavro.schema.UnknownType, KeyError, TypeError, AttributeError, ValueError)
 TIMES = ("timestamp-", "local-timestamp-", "time-", "date")
@@ -26,7 +26,8 @@ class Parsed:
 
     schema: by which bodies are written, all in Avro's underlying types. reading: by which they are read, with the decimals of
     `schemas.logical`; remembering: the same, with branches that are remembered. resolving: by which they are read as data of
-    another version; wanted: as which those of another version are read. In all but the last but one a default is the value that
+    another version; wanted: as which those of another version are read; chooses: whether that can differ from `schema`, since
+    it has a decimal, or a union of more than one type and null. In all but the last but one a default is the value that
     it stands for, which may be shared (`shares`: one of them is a list or a map).
     """
 
@@ -37,6 +38,7 @@ class Parsed:
     shares: bool
     resolving: Any
     wanted: Any
+    chooses: bool
 
     def __str__(self) -> str:
         return f"{self.message.type} version {self.message.version}"
@@ -66,6 +68,7 @@ def parse(message: MessageSchema) -> Parsed:
         shares=shares,
         resolving=resolves,
         wanted=wanted,
+        chooses=plain != reading or has_choice(plain),
     )
 
 

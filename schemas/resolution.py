@@ -76,6 +76,9 @@ def resolved(written: Parsed, wanted: Parsed) -> Read:
         return _plain(written)
     _same_units(written, wanted)
     writer, resolving, reader = written.schema, written.resolving, wanted.wanted
+    if not wanted.chooses:
+        # Avro's own rules read the same, in half the time.
+        resolving, reader = writer, wanted.schema
     names = [field["name"] for field in reader["fields"]]
 
     def read(value: bytes, start: int) -> dict[str, Any]:

@@ -53,7 +53,7 @@ local stamp = ARGV[5]
 for index, kind in pairs(kinds) do
   if index > 1 then
     local name = ARGV[index + 4]
-    local bears = stamp .. ' ' .. name
+    local bears = stamp .. ' ' .. KEYS[index]
     if string.sub(kind, 1, 1) == 'H' then
       redis.call('HSET', KEYS[index], '\\255', bears)
     elseif string.sub(kind, 1, 1) == 'Z' then

@@ -1,11 +1,11 @@
 """Proof that a slice is whole: nothing of it was deleted, evicted, renamed or set back behind its writer's back.
 
 Each write has a stamp of its own, 64 random bits; a count would repeat once a slice was dropped and begun anew. Every part
-bears the stamp of the write that changed it last: a hash in the field `\\xff`, a sorted set in a member that begins so, the
-stream of changes by the id of its last entry. The slice's progress holds the size and the stamp of each part in a field
-`part.<name>`, and the number of its own fields in `fields`. A part that is missing, has lost a field or was restored as it
-was some writes ago does not fit to the progress, and neither does a progress that was set back: the slice is torn. A field
-whose value alone was changed is not found by this (`eventfold verify` finds it).
+bears the stamp of the write that changed it last, and its own key: a hash in the field `\\xff`, a sorted set in a member
+that begins so; the stream of changes has the id of its last entry. The slice's progress holds the size and the stamp of
+each part in a field `part.<name>`, and the number of its own fields in `fields`. A part that is missing, has lost a field
+or was restored as it was some writes ago does not fit to the progress, and neither does a progress that was set back: the
+slice is torn. A field whose value alone was changed is not found by this (`eventfold verify` finds it).
 
 What is read is read in one transaction of Redis (MULTI, EXEC) with the proof, so that a missing key proves nothing by
 itself. The proof is a script; the reads beside it are ordinary commands, since Lua is three times as slow with many rows.
@@ -28,11 +28,17 @@ from eventfold.store.slices import META, STAMP, SliceId, TornError
 FUNCTIONS = """
 local function seen(key)
   local type = redis.call('TYPE', key).ok
-  if type == 'hash' then
-    return redis.call('HLEN', key) .. ' ' .. (redis.call('HGET', key, '\\255') or '')
-  elseif type == 'zset' then
-    local last = redis.call('ZRANGEBYLEX', key, '[\\255', '+', 'LIMIT', 0, 1)[1] or ''
-    return redis.call('ZCARD', key) .. ' ' .. string.sub(last, 2)
+  if type == 'hash' or type == 'zset' then
+    local bears
+    if type == 'hash' then
+      bears = redis.call('HGET', key, '\\255') or ''
+    else
+      bears = string.sub(redis.call('ZRANGEBYLEX', key, '[\\255', '+', 'LIMIT', 0, 1)[1] or '', 2)
+    end
+    if string.sub(bears, -#key) ~= key then
+      return 'of another key'
+    end
+    return redis.call(type == 'hash' and 'HLEN' or 'ZCARD', key) .. ' ' .. bears
   elseif type == 'stream' then
     local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
     return redis.call('XLEN', key) .. ' ' .. (last and last[1] or '')

@@ -24,6 +24,7 @@ from eventfold.store.generations import Generations
 from eventfold.store.ledgers import snapshot_at
 from eventfold.store.outcomes import Outcome
 from eventfold.store.slice_store import SliceStore
+from eventfold.store.slices import TornError
 
 _POLL_S = (0.002, 0.05)
 # A ledger that runs follows its outcomes within milliseconds; one that does not may never come so far.
@@ -116,13 +117,16 @@ class Loader:
         return _folded(self._domain.decider, key, events)
 
     def _in_ledger(self, key: str, positions: list[Position]) -> _Found | None:
-        """None where Redis has no ledger of the partition."""
+        """None where Redis has no ledger of the partition, or one that is not whole."""
         live = self._generations.live(ledger_name(self._domain))
         if live is None:
             return None
         place = (self._events, partition_of(key, live.partitions[self._events]))
         _belongs(key, place, positions)
-        offset, held = snapshot_at(self._store, live.slice(*place), key)
+        try:
+            offset, held = snapshot_at(self._store, live.slice(*place), key)
+        except TornError:
+            return None
         if not offset:
             return None
         version, state = (0, self._domain.decider.initial()) if held is None else (held["version"], held["state"])

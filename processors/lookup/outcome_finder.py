@@ -17,6 +17,7 @@ from eventfold.store.decided_ids import outcome_of_events, outcome_of_refusal
 from eventfold.store.generations import Generations
 from eventfold.store.ledgers import proof
 from eventfold.store.outcomes import Outcome, Outcomes, OutcomeUnknownError
+from eventfold.store.slices import TornError
 
 _POLL_S = 0.1
 
@@ -62,7 +63,7 @@ class OutcomeFinder:
                 if time.monotonic() + _POLL_S > deadline:
                     raise OutcomeUnknownError(command_id, _nothing(command_id, names, timeout_s))
                 self._sleep(_POLL_S)
-        except RedisError as error:
+        except (RedisError, TornError) as error:
             raise OutcomeUnknownError(command_id, f"since Redis does not tell it ({error}): ask again later") from error
         return found
 

@@ -245,8 +245,12 @@ class Builder:
         slices = {place: self._build.generation.slice(*place) for place in places}
         progress = begun(self._store, slices, self._build.parts, self._topics, first=self._build.first_of())
         known = any(build.id == self._build.id for build in self._generations.all(self._build.generation.projection))
-        if not known or any(of.revision == 0 for of in progress.values()):
-            raise GoneError(f"the generation {self._build.id} was dropped, or Redis lost some of it: begin a new replay")
+        if not known:
+            raise GoneError(f"the generation {self._build.id} was dropped, or Redis forgot it: begin a new replay")
+        if any(of.revision == 0 for of in progress.values()):
+            name = self._build.generation.projection
+            again = f"`eventfold replay {name} --resume` folds that anew, `eventfold replay {name} --abort` drops it"
+            raise GoneError(f"Redis lost some of the generation {self._build.id}: {again}")
         starts = self._folding.open(self._build.generation, progress, self._topics, self._build.first_of())
         self._read = {place: [] for place in places}
         self._seen = dict(starts)

@@ -177,6 +177,13 @@ def test_a_part_of_a_slice_that_was_dropped_is_none_of_the_next_one(store: Slice
     assert store.stamps([(slice_, before.parts)]) == [None]
 
 
+def test_the_parts_of_one_slice_are_not_those_of_another(store: SliceStore, redis: Redis, slice_: SliceId) -> None:
+    before, other = filled(store, slice_), replace(slice_, partition=4)
+    for part in (META, *PARTS):
+        redis.copy(slice_.key(part), other.key(part))
+    assert store.stamps([(other, before.parts)]) == [None]
+
+
 def test_of_two_parts_of_one_write_neither_passes_for_the_other(store: SliceStore, redis: Redis, slice_: SliceId) -> None:
     changes = Changes()
     changes.put(TABLE, "a", b"1")
