@@ -13,7 +13,7 @@ from pprint import pformat
 
 from eventfold.producers.decider import Decider, Decision, Refusal, State, evolved
 from eventfold.schemas.message import Message
-from eventfold.schemas.testing import same
+from eventfold.schemas.testing import logged, same
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +70,15 @@ class Given:
 def given(decider: Decider, *events: Message) -> Given:
     """Begin with what has happened to the aggregate so far.
 
-    As in a handler, `decide` and the next `evolve` meet what is read back of a snapshot. AssertionError when `evolve` changed
-    the state it was given; TypeError names the field of a state that JSON cannot hold.
+    As in a handler, `evolve` meets an event of an installed domain as the log gives it back, and `decide` and the next `evolve`
+    meet what is read back of a snapshot. AssertionError when `evolve` changed the state it was given; WrongDataError names the
+    field of an event that does not fit to its schema, TypeError that of a state that JSON cannot hold.
     """
     return Given(decider, _evolved(decider, decider.initial(), *events))
 
 
 def _evolved(decider: Decider, state: State, *events: Message) -> State:
-    for event in events:
+    for event in map(logged, events):
         before = deepcopy(state)
         after = evolved(decider, state, event)
         same(before, state, f"evolve changed the state it was given ({event.type})")

@@ -9,12 +9,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pprint import pformat
 from typing import Any
 
+from eventfold.schemas import plugins
 from eventfold.schemas.catalog import Catalog
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.errors import DecodeError
+from eventfold.schemas.message import Message
 from eventfold.schemas.writing import written
 
 
@@ -70,3 +73,21 @@ def same(expected: Any, found: Any, what: str) -> None:
     if expected != found:
         lines = difflib.ndiff(pformat(expected).splitlines(), pformat(found).splitlines())
         raise AssertionError("\n".join([f"{what} (- expected, + found):", *lines]))
+
+
+@cache
+def _codec(domain: str) -> Codec | None:
+    """That of an installed domain; None where no such one is installed."""
+    return Codec(Catalog.installed([domain])) if domain in plugins.domains(None) else None
+
+
+def logged(event: Message) -> Message:
+    """An event as the log gives it back, where its domain is installed and has its type; else as it is.
+
+    WrongDataError names the field that does not fit to the schema.
+    """
+    domain = event.type.partition(".")[0]
+    codec = _codec(domain)
+    if codec is None or event.type not in codec.catalog.types(domain, "events"):
+        return event
+    return codec.decode(codec.encode(event.type, event.data))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -17,8 +18,10 @@ from eventfold.projections.testing import assert_folds_alike, folded
 from eventfold.projections.testing import given as given_rows
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.event import Event
+from eventfold.schemas.faults import WrongDataError
 from eventfold.schemas.message import Message
 from eventfold.store.rows import Row
+from tests.support import flights
 
 PUT = Message("shop.Put", {"count": 1})
 WAS_PUT = Message("shop.WasPut", {"count": 1})
@@ -303,3 +306,14 @@ def test_a_deadline_that_is_not_started_so_is_caught() -> None:
         rebooking.at_deadline("late", HAPPENED._replace(type="flights.FlightArrived"))
     with pytest.raises(AssertionError, match="its 'minutes' is None"):
         rebooking.at_deadline("late", HAPPENED._replace(data={"minutes": None}))
+
+
+def test_evolve_meets_an_event_as_the_log_gives_it_back() -> None:
+    keeps = Decider(version=1, initial=dict, decide=lambda *_: [], evolve=lambda _, event: dict(event.data))
+    when = datetime(2013, 2, 8, 12, tzinfo=UTC)
+    event = Message("flights.FlightScheduled", {**flights.scheduled(1), "scheduled_departure": when})
+    assert given(keeps, event).state["scheduled_departure"] == int(when.timestamp() * 1000)
+    with pytest.raises(WrongDataError, match="scheduled_departure"):
+        given(keeps, Message("flights.FlightScheduled", {**flights.scheduled(1), "scheduled_departure": "soon"}))
+    # Where no domain of this name is installed there is no log to ask.
+    assert given(keeps, Message("nowhere.Happened", {"at": 1})).state == {"at": 1}
