@@ -14,6 +14,7 @@ from eventfold.schemas.errors import UsageError
 
 # Possessive: of a megabyte of digits before something else no shorter match is looked for.
 _TEXT = re.compile(r"(-?)([0-9]++)(?:\.([0-9]++))?")
+_FEW = 4_000
 EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 """Moves the point of any number without rounding; the default context rounds to 28 digits."""
 
@@ -39,7 +40,9 @@ class DecimalType(NamedTuple):
             raise self._too_fine(text)
         if len(whole) > self.precision - self.scale:
             raise self._too_large(text)
-        number = int((whole + rest[: self.scale].ljust(self.scale, "0")) or "0")
+        digits = (whole + rest[: self.scale].ljust(self.scale, "0")) or "0"
+        # By way of a Decimal where there are very many: Python makes no int of a text of more than 4,300 digits.
+        number = int(digits) if len(digits) < _FEW else int(EXACT.create_decimal(digits))
         return -number if sign else number
 
     def unscaled(self, number: Decimal) -> int:

@@ -57,7 +57,7 @@ def day(text: str) -> int:
 
 def micros(moment: datetime) -> int:
     """Microseconds since 1970 UTC of a moment; UsageError for one without a time zone."""
-    if moment.tzinfo is None:
+    if moment.utcoffset() is None:
         raise UsageError(f"{str(moment)!r} has no time zone; give the datetime one, e.g. UTC")
     return (moment - _EPOCH) // _US
 

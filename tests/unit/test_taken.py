@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from copy import deepcopy
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ CLOCK_US = (10 * 60 + 17) * 60_000_000 + 123_999
         (MONEY, Decimal("12.5"), Decimal("12.50")),
         (MONEY, "12.50", Decimal("12.50")),
         (MONEY, Decimal("1E+3"), Decimal("1000.00")),
+        (logical("bytes", "decimal", precision=9_000, scale=2), "1" * 5_000 + ".25", Decimal("1" * 5_000 + ".25")),
         (SUM, Decimal("-99.99"), Decimal("-99.99")),
         (UUID_, UUID(ID), ID),
         (UUID_, ID.upper(), ID.upper()),
@@ -173,6 +174,18 @@ def test_a_refusal_names_the_field_however_deep_it_lies() -> None:
         "point and 2 after it, not 5; the field 'parts/1/n' must be a whole number, not 2.9; the field 'by/a~1b/price': "
         "'1.005' has more than 2 decimals; the field 'n' is missing; the field 'x' is no field of shop.Sold"
     )
+
+
+class _NoOffset(tzinfo):
+    """A time zone that does not say what it is."""
+
+    def utcoffset(self, _: datetime | None) -> None:
+        return None
+
+
+def test_a_time_whose_zone_gives_no_offset_is_refused() -> None:
+    with pytest.raises(WrongDataError, match="has no time zone"):
+        it(MOMENT).encode("shop.Sold", {"it": AT.replace(tzinfo=_NoOffset())})
 
 
 @pytest.mark.parametrize("data", [None, [], 7, "text", object()])
