@@ -70,7 +70,7 @@ def changed(name: str, value: str) -> tuple[str, ...]:
         (("run", "handler", "nothing"), "there are: flights"),
         (("digest", "nothing"), "there are: aircraft"),
         (("--instance", NO_TEXT, "flights", "cancel", NO_TEXT), "is not a flight"),
-        (changed("--tail", NO_TEXT), "surrogates not allowed"),
+        (changed("--tail", NO_TEXT), "half of a surrogate pair"),
         (("nothing",), "No such command"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
