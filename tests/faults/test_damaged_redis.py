@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from eventfold.producers.commands import Command
+from eventfold.schemas.errors import NotFoundError
 from eventfold.store.outcomes import Outcome
 from eventfold.store.slices import TornError
 from tests.faults.kills import seeds
@@ -109,7 +110,8 @@ def _assert_rows(sandbox: Sandbox, projections: Sequence[str]) -> None:
         def right(name: str = name, wanted: object = wanted) -> bool:
             try:
                 return sandbox.tables(name) == wanted
-            except TornError:
+            except (TornError, NotFoundError):
+                # Torn, or without a pointer to what is live, until its daemon has noticed.
                 return False
 
         eventually(right, f"the rows of {name} are those of the log", 60)
