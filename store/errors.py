@@ -108,6 +108,10 @@ def _memory(redis: Redis) -> str:
         found: Any = redis.info("memory")
     except RedisError:
         return "how full it is cannot be asked"
+    return _used(found)
+
+
+def _used(found: Any) -> str:
     return f"{found['used_memory'] / _MB:,.1f} MB are used of {found.get('maxmemory', 0) / _MB:,.1f} MB"
 
 
@@ -115,7 +119,7 @@ def is_full(redis: Redis) -> str | None:
     """How much memory is used of how much, once no more can be written; None before."""
     found: Any = redis.info("memory")
     limit = found.get("maxmemory") or 0
-    return _memory(redis) if limit and found["used_memory"] >= limit else None
+    return _used(found) if limit and found["used_memory"] >= limit else None
 
 
 def _address(redis: Redis) -> str:

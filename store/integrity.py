@@ -14,13 +14,14 @@ itself. The proof is a script; the reads beside it are ordinary commands, since 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from redis import Redis
 from redis.exceptions import NoScriptError
 
+from eventfold.schemas.errors import Transient
 from eventfold.store.slices import META, STAMP, SliceId, TornError
 
 # `seen` is what the progress should say of a part, `torn` the first part that is another one. KEYS: the progress, then the
@@ -89,6 +90,13 @@ return part or ''
 )
 
 
+class MovedError(Transient):
+    """Another writer changed a slice: what is held of it in memory is out of date."""
+
+    def __init__(self, slice_: SliceId) -> None:
+        super().__init__(f"the slice {slice_.key('')!r} changed in Redis")
+
+
 def new_stamp() -> str:
     """A stamp that no other write has."""
     return secrets.token_hex(8)
@@ -139,9 +147,17 @@ class ProvedReads:
             self._prove = str(self._redis.script_load(_PROVE))
             return [*self._read(wanted)]
 
-    def whole(self, slice_: SliceId, parts: Sequence[str], *reads: tuple[Any, ...]) -> Found:
-        """What is read of one slice; TornError when one of the parts is not whole."""
-        return self.read([Wanted(slice_, parts, reads)])[0].whole()
+    def whole(
+        self, slice_: SliceId, parts: Sequence[str], *reads: tuple[Any, ...], stamps: Container[str] | None = None
+    ) -> Found:
+        """What is read of one slice; TornError when one of the parts is not whole.
+
+        stamps: those that the last write of the slice may have; MovedError when it has another one.
+        """
+        found = self.read([Wanted(slice_, parts, reads)])[0].whole()
+        if stamps is not None and found.stamp not in stamps:
+            raise MovedError(slice_)
+        return found
 
     def drop_torn(self, slice_: SliceId, parts: Sequence[str]) -> str:
         """Delete the slice if it is torn, in one step with the proof; the part that was, empty when it is whole."""

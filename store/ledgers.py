@@ -16,7 +16,7 @@ from redis import Redis
 from eventfold.store.decided_ids import IDS, STATE, Known
 from eventfold.store.integrity import ProvedReads, Wanted
 from eventfold.store.rows import to_json
-from eventfold.store.slice_store import MovedError, SliceStore
+from eventfold.store.slice_store import SliceStore
 from eventfold.store.slices import SliceId
 
 AGGREGATES = "aggregates"
@@ -78,19 +78,15 @@ class StoredLedger:
 
         stamp: of the write after which this process left the slice of the events.
         """
-        found: Sequence[bytes | None] = self._as_left(stamp, [AGGREGATES], ("HMGET", AGGREGATES, *keys))[0]
+        found: Sequence[bytes | None] = self._reads.whole(
+            self._events, [AGGREGATES], ("HMGET", AGGREGATES, *keys), stamps=(stamp,)
+        ).values[0]
         return found
 
     def offsets(self, command_id: str, stamp: str) -> list[int]:
         """Where the events of an accepted command lie, none of one that is not known; the rest as in `aggregates`."""
-        found = self._as_left(stamp, IDS, *(("HGET", part, command_id) for part in IDS))
-        return next((list(orjson.loads(proof)[1:]) for proof in found if proof is not None), [])
-
-    def _as_left(self, stamp: str, parts: Sequence[str], *reads: tuple[Any, ...]) -> Sequence[Any]:
-        found = self._reads.whole(self._events, parts, *reads)
-        if found.stamp != stamp:
-            raise MovedError(self._events)
-        return found.values
+        found = self._reads.whole(self._events, IDS, *(("HGET", part, command_id) for part in IDS), stamps=(stamp,))
+        return next((list(orjson.loads(proof)[1:]) for proof in found.values if proof is not None), [])
 
 
 def snapshot_at(store: SliceStore, events: SliceId, key: str) -> tuple[int, Snapshot | None]:

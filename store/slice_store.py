@@ -9,7 +9,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
-from eventfold.schemas.errors import EventfoldError, Transient
+from eventfold.schemas.errors import EventfoldError
 from eventfold.store.commits import SCRIPT, Call, Commit
 from eventfold.store.holds import Holds
 from eventfold.store.integrity import ProvedReads, Wanted, pairs
@@ -30,13 +30,6 @@ from eventfold.store.slices import (
 
 _SCANNED = 2_000
 _SAMPLES = 50
-
-
-class MovedError(Transient):
-    """Another writer changed a slice: what is held of it in memory is out of date."""
-
-    def __init__(self, slice_: SliceId) -> None:
-        super().__init__(f"the slice {slice_.key('')!r} changed in Redis")
 
 
 class SliceStore:
@@ -96,10 +89,7 @@ class SliceStore:
 
         stamps: those that the last write of the slice may have; MovedError when it has another one.
         """
-        found = self._reads.whole(slice_, [table], ("HMGET", table, *keys))
-        if stamps is not None and found.stamp not in stamps:
-            raise MovedError(slice_)
-        rows: list[bytes | None] = found.values[0]
+        rows: list[bytes | None] = self._reads.whole(slice_, [table], ("HMGET", table, *keys), stamps=stamps).values[0]
         return rows
 
     def row(self, slices: Sequence[SliceId], table: str, key: str) -> list[bytes]:

@@ -11,9 +11,10 @@ import pytest
 from redis import Redis
 
 from eventfold.store.commits import Changes, Commit
+from eventfold.store.integrity import MovedError
 from eventfold.store.ledgers import AGGREGATES, StoredLedger
 from eventfold.store.parked import Mark, first_of
-from eventfold.store.slice_store import MovedError, SliceStore
+from eventfold.store.slice_store import SliceStore
 from eventfold.store.slices import CHANGES, META, PARKED, PARKED_EVENTS, Progress, SliceId, TornError
 from tests.support.sandbox import OpenSandbox, Sandbox
 from tests.support.soak import SOAK
