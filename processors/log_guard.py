@@ -65,10 +65,6 @@ class LogGuard:
             except Transient as fault:
                 log.warning("the topics' settings are not looked at", fault=str(fault))
 
-    def runs(self, stop: threading.Event) -> Callable[[], None]:
-        """`watch`, to run beside what works until `stop` is set."""
-        return lambda: self.watch(stop)
-
     def _look(self, refused: Callable[[WrongSetting], bool]) -> None:
         """LogDestroyedError for what is to be refused; anything else that is wrong is logged."""
         runtime, found = self._runtime, list[WrongSetting]()

@@ -14,48 +14,54 @@ from eventfold.processors.reactor.managing import Managing
 from eventfold.processors.reactor.timers import timers_name
 from eventfold.processors.runtime import Runtime
 from eventfold.producers.process_manager import ProcessManager
+from eventfold.schemas.codec import Codec
 from eventfold.store.slice_store import SliceStore
 
 _LOOK_S = 0.2
+Run = Callable[[], None]
 
 
 def run_handler(runtime: Runtime, name: str, stop: threading.Event) -> None:
     """Run a domain's command handler until `stop` is set."""
     domain = runtime.domain(name)
-    with ended_by_fault(runtime, [Work(role="handler", kind="domain", of=name, name=f"{name}.handler")]):
-        SliceStore(runtime.redis).refuse_eviction()
-        codec = runtime.loaded_codec()
-        guard = LogGuard(runtime, [name])
-        guard.refuse()
-        calm_collector()
-        _together([lambda: handle(runtime, domain, codec, stop), guard.runs(stop)], stop)
+    work = Work(role="handler", kind="domain", of=name, name=f"{name}.handler")
+    _run(runtime, [work], LogGuard(runtime, [name]), lambda codec: [lambda: handle(runtime, domain, codec, stop)], stop)
 
 
 def run_projectors(runtime: Runtime, names: Sequence[str], pinned: Sequence[int] | None, stop: threading.Event) -> None:
     """Keep each projection's generations fed until `stop` is set or one fails (which stops the others)."""
     projections = [runtime.projection(name) for name in dict.fromkeys(names)]
-    with ended_by_fault(runtime, [_projector(projection.name) for projection in projections]):
-        SliceStore(runtime.redis).refuse_eviction()
-        codec = runtime.loaded_codec()
-        guard = LogGuard.of_projections(runtime, names)
-        guard.refuse()
-        calm_collector()
+
+    def runs(codec: Codec) -> list[Run]:
         running = [Projecting(runtime, projection, codec, pinned, stop) for projection in projections]
-        _together([run for projecting in running for run in (projecting.live, projecting.kept)] + [guard.runs(stop)], stop)
+        return [run for projecting in running for run in (projecting.live, projecting.kept)]
+
+    works = [_projector(projection.name) for projection in projections]
+    _run(runtime, works, LogGuard.of_projections(runtime, names), runs, stop)
 
 
 def run_process_managers(runtime: Runtime, names: Sequence[str], stop: threading.Event) -> None:
     """React until `stop` is set or one fails (which stops the others), each with its deadlines."""
     managers = [runtime.process_manager(name) for name in dict.fromkeys(names)]
     timers = [_projector(timers_name(manager.name)) for manager in managers if manager.deadlines]
-    with ended_by_fault(runtime, [*map(_manager, managers), *timers]):
+
+    def runs(codec: Codec) -> list[Run]:
+        return [run for manager in managers for run in Managing(runtime, manager, codec, stop).runs()]
+
+    guard = LogGuard(runtime, {domain for manager in managers for domain in manager.domains})
+    _run(runtime, [*map(_manager, managers), *timers], guard, runs, stop)
+
+
+def _run(
+    runtime: Runtime, works: Sequence[Work], guard: LogGuard, runs: Callable[[Codec], list[Run]], stop: threading.Event
+) -> None:
+    """Check what daemons need before they begin, then run them, and the guard of their topics beside them."""
+    with ended_by_fault(runtime, works):
         SliceStore(runtime.redis).refuse_eviction()
         codec = runtime.loaded_codec()
-        guard = LogGuard(runtime, {domain for manager in managers for domain in manager.domains})
         guard.refuse()
-        running = [Managing(runtime, manager, codec, stop) for manager in managers]
         calm_collector()
-        _together([run for managing in running for run in managing.runs()] + [guard.runs(stop)], stop)
+        _together([*runs(codec), lambda: guard.watch(stop)], stop)
 
 
 def _projector(name: str) -> Work:
@@ -67,10 +73,10 @@ def _manager(manager: ProcessManager) -> Work:
     return Work(role="process-manager", kind="process_manager", of=name, name=f"{name}.process-manager")
 
 
-def _together(runs: Sequence[Callable[[], None]], stop: threading.Event) -> None:
+def _together(runs: Sequence[Run], stop: threading.Event) -> None:
     faults: list[BaseException] = []
 
-    def guarded(run: Callable[[], None]) -> None:
+    def guarded(run: Run) -> None:
         try:
             run()
         except BaseException as fault:
