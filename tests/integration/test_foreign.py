@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import NewTopic
 from confluent_kafka.schema_registry import SchemaRegistryClient, record_subject_name_strategy
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from tests.support import log
 from tests.support.deadline import eventually
-from tests.support.orders import ORDERED, PARTITIONS, SOURCE, fields, install, ordered, write
+from tests.support.orders import ORDERED, SOURCE, fields, install, ordered, shop_of, write
 from tests.support.sandbox import OpenSandbox, Sandbox
 
 
@@ -32,9 +31,7 @@ def mended(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def shop(open_sandbox: OpenSandbox, broken: str) -> Iterator[Sandbox]:
-    with open_sandbox(partitions=PARTITIONS, PYTHONPATH=broken, EVENTFOLD_DOMAINS="orders") as sandbox:
-        new = NewTopic(sandbox.topic("orders.legacy"), num_partitions=PARTITIONS, replication_factor=1)
-        sandbox.admin.create_topics([new])[new.topic].result(30)
+    with shop_of(open_sandbox, broken) as sandbox:
         yield sandbox
 
 
@@ -147,13 +144,10 @@ def test_a_topic_in_confluents_format_whose_record_has_a_name_of_its_owners(
     path = install(tmp_path, aliases=[name], source=SOURCE.replace('bare=Bare("orders.Ordered", 1),', ""))
     more = {"name": "note", "type": ["null", "string"], "default": None, "doc": "Theirs."}
     theirs = {**ORDERED, "namespace": name.rpartition(".")[0], "name": "Order", "fields": [more, *fields()]}
-    settings = {"PYTHONPATH": path, "EVENTFOLD_DOMAINS": "orders", "SCHEMA_REGISTRY_URL": registry_url}
     with (
-        open_sandbox(partitions=PARTITIONS, **settings) as sandbox,
+        shop_of(open_sandbox, path, SCHEMA_REGISTRY_URL=registry_url) as sandbox,
         SchemaRegistryClient({"url": registry_url}) as client,
     ):
-        new = NewTopic(sandbox.topic("orders.legacy"), num_partitions=PARTITIONS, replication_factor=1)
-        sandbox.admin.create_topics([new])[new.topic].result(30)
         strategy = {"subject.name.strategy": record_subject_name_strategy}
         serialize = AvroSerializer(client, json.dumps(theirs), conf=strategy)
         value = serialize({"note": "soon", "item": "tea", "count": 3}, SerializationContext("any", MessageField.VALUE))

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import NewTopic
 
 from tests.support import partitions
 from tests.support.deadline import eventually
-from tests.support.orders import MERGED, PARTITIONS, install, ordered, write
+from tests.support.orders import MERGED, PARTITIONS, install, ordered, shop_of, write
 from tests.support.sandbox import OpenSandbox, Sandbox
 
 
@@ -27,9 +26,7 @@ def merged(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def shop(open_sandbox: OpenSandbox, whole: str) -> Iterator[Sandbox]:
-    with open_sandbox(partitions=PARTITIONS, PYTHONPATH=whole, EVENTFOLD_DOMAINS="orders") as sandbox:
-        new = NewTopic(sandbox.topic("orders.legacy"), num_partitions=PARTITIONS, replication_factor=1)
-        sandbox.admin.create_topics([new])[new.topic].result(30)
+    with shop_of(open_sandbox, whole) as sandbox:
         yield sandbox
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-import uuid
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -19,35 +17,14 @@ from eventfold.store.commits import Changes, Commit
 from eventfold.store.slice_store import SliceStore
 from eventfold.store.slices import Progress, SliceId, TornError
 from tests.support.deadline import eventually
-from tests.support.sandbox import OpenSandbox, Sandbox
+from tests.support.sandbox import Sandbox
 
 TABLE, INDEX = "rows", "by_time"
-
-
-@pytest.fixture(scope="module")
-def corner(open_sandbox: OpenSandbox) -> Iterator[Sandbox]:
-    with open_sandbox(partitions=0) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def redis(corner: Sandbox) -> Redis:
-    return corner.redis
-
-
-@pytest.fixture
-def store(redis: Redis) -> SliceStore:
-    return SliceStore(redis)
 
 
 @pytest.fixture
 def streams(redis: Redis) -> ChangeStreams:
     return ChangeStreams(redis)
-
-
-@pytest.fixture
-def slice_() -> SliceId:
-    return SliceId(owner="flights", generation=uuid.uuid4().hex, topic="flights.events", partition=3)
 
 
 def put(**rows: bytes | None) -> Changes:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from redis import Redis
+from redis.exceptions import NoScriptError
 
 from eventfold.store.commits import Changes, Commit
 from eventfold.store.integrity import MovedError
@@ -16,7 +16,6 @@ from eventfold.store.ledgers import AGGREGATES, StoredLedger
 from eventfold.store.parked import Mark, first_of
 from eventfold.store.slice_store import SliceStore
 from eventfold.store.slices import CHANGES, META, PARKED, PARKED_EVENTS, Progress, SliceId, TornError
-from tests.support.sandbox import OpenSandbox, Sandbox
 from tests.support.soak import SOAK
 from tests.support.tampering import Tampering
 
@@ -24,27 +23,6 @@ TABLE, OTHER, INDEX = "rows", "totals", "by_time"
 PARTS = (TABLE, OTHER, INDEX, PARKED, PARKED_EVENTS, CHANGES)
 MARK = Mark(origin=0, recorded=0, error="", count=1).to_json()
 ROUNDS = 20_000 if SOAK else 2_000
-
-
-@pytest.fixture(scope="module")
-def corner(open_sandbox: OpenSandbox) -> Iterator[Sandbox]:
-    with open_sandbox(partitions=0) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def redis(corner: Sandbox) -> Redis:
-    return corner.redis
-
-
-@pytest.fixture
-def store(redis: Redis) -> SliceStore:
-    return SliceStore(redis)
-
-
-@pytest.fixture
-def slice_() -> SliceId:
-    return SliceId(owner="flights", generation=uuid.uuid4().hex, topic="flights.events", partition=3)
 
 
 def commit(slice_: SliceId, before: Progress, number: int) -> Commit:
@@ -324,7 +302,8 @@ def test_whatever_is_damaged_nothing_wrong_is_read_and_nothing_wrong_stays(
                 progress = of.done
                 tampering.remember()
                 continue
-        except (TornError, MovedError):
+        except (TornError, MovedError, NoScriptError):
+            # Each is a fault that passes, and a daemon loads again. Other tests make the Redis that they share forget scripts.
             pass
         progress, dropped = begun(store, slice_)
         torn += dropped

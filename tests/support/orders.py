@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
 import fastavro
+from confluent_kafka.admin import NewTopic
 
 from tests.support.parcels import install_parcels, python_path
-from tests.support.sandbox import Sandbox
+from tests.support.sandbox import OpenSandbox, Sandbox
 
 PARTITIONS = 3
 ORDERED = {
@@ -81,6 +83,15 @@ MERGED = (
 
 def fields() -> list[dict[str, object]]:
     return list(ORDERED["fields"])  # type: ignore[call-overload, no-any-return]
+
+
+@contextmanager
+def shop_of(open_sandbox: OpenSandbox, path: str, **settings: str) -> Iterator[Sandbox]:
+    """A sandbox with the projection that was installed at the path, and the old shop's topic."""
+    with open_sandbox(partitions=PARTITIONS, PYTHONPATH=path, EVENTFOLD_DOMAINS="orders", **settings) as sandbox:
+        new = NewTopic(sandbox.topic("orders.legacy"), num_partitions=PARTITIONS, replication_factor=1)
+        sandbox.admin.create_topics([new])[new.topic].result(30)
+        yield sandbox
 
 
 def install(folder: Path, *, mended: bool = False, source: str = SOURCE, aliases: Sequence[str] = ()) -> str:
