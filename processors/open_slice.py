@@ -31,7 +31,8 @@ class OpenSlice:
         self.id = slice_
         self.progress = progress
         self.stamps: tuple[str, ...] = (progress.stamp,)
-        """Of the last write, and while one is under way of the one before it: what is stored has one of them."""
+        """The stamps that the stored slice may have: that of the last write, and that of the write before it, which is what is
+        stored while the last one is still under way."""
         last = progress.last_offset
         self._unproven = last is not None and last >= log_start
         self.start = max(log_start, progress.offset if last is None else last)

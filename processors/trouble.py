@@ -1,4 +1,4 @@
-"""What stands in the way of a daemon's work: faults since it last went on, and what it waits for."""
+"""Counts the faults that a daemon meets in a row, and says how long it waits before the next try and what its status tells."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from eventfold.processors.patience import outlook, raise_lasting
 from eventfold.schemas.errors import NoAnswer, Outlook, Transient
 
 MOST_UNKNOWN = 30
-"""So often a fault comes, with two minutes of pauses between, of which nobody knows whether it passes."""
+"""How many faults of unknown kind in a row end the daemon; with the pauses between them that takes two minutes."""
 _PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 5.0
 _CALM_S = 10.0
@@ -18,7 +18,8 @@ _CALM_S = 10.0
 class Trouble:
     """Counts faults until work is done again, or none came for ten seconds.
 
-    Those who look are told of what a server has to do with at once, and of what another writer did when it comes again.
+    A fault of Kafka or Redis is in the status from the first time on; a fault that another writer caused (the slice moved on)
+    only from the second time on, since loading again usually mends it.
     """
 
     def __init__(self, told: Callable[[Exception], str]) -> None:
@@ -41,20 +42,20 @@ class Trouble:
             self._unknown += 1
             if self._unknown > MOST_UNKNOWN:
                 raise fault
-        # What another writer did is seen at once when all is read again.
+        # What another writer did is mended by loading again, so there is nothing to wait for.
         return 0 if ours else min(_PAUSE_S * 2.0 ** (self._count - 2), _LONGEST_PAUSE_S)
 
     def waits(self, fault: Exception) -> None:
-        """It is being waited for that this one passes."""
+        """Note a fault that the daemon waits out."""
         self._note(fault, 2)
 
     def passed(self, done: int) -> None:
-        """A turn went well, in which so much was done."""
+        """Note a turn of the worker's loop without a fault; done: how many records it worked on."""
         if self._count and (done or time.monotonic() - self._last > _CALM_S):
             self._count = self._unknown = 0
 
     def status(self) -> dict[str, str]:
-        """What it waits for, as `trouble`, if for anything."""
+        """The fault that the daemon waits out, as `trouble`; empty when there is none."""
         return {"trouble": self._said} if self._count > 1 else {}
 
     def _note(self, fault: Exception, least: int) -> None:
