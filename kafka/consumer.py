@@ -32,6 +32,7 @@ _COMMITTED_S = 5
 _RETAKE_S = 0.25
 _DRAINED_S = 1
 _DRAINED_AT_ONCE = 1_000
+_LEAVES_S = 0.005
 
 
 @dataclass(slots=True)
@@ -70,6 +71,7 @@ class BatchConsumer:
             }
         self._consumer = made(Consumer, settings, settings.consumer(group, **config))
         self._group = group
+        self._protocol = protocol
         self._starts = starts
         self._gone = gone
         self._owned: set[Place] = set()
@@ -180,8 +182,13 @@ class BatchConsumer:
         with suppress(KafkaException):
             self._consumer.unsubscribe()
         deadline = time.monotonic() + _DRAINED_S
-        while self._consumer.consume(_DRAINED_AT_ONCE, 0) and time.monotonic() < deadline:
+        # A close that comes while partitions of a classic group are still being given up forgets to leave the group, which
+        # then keeps them for the session's time-out. The member id goes as the group is left.
+        while (self._consumer.consume(_DRAINED_AT_ONCE, _LEAVES_S) or self._leaves()) and time.monotonic() < deadline:
             pass
+
+    def _leaves(self) -> bool:
+        return self._protocol == "classic" and bool(self._consumer.memberid())
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if self._closing:

@@ -13,6 +13,7 @@ itself. The proof is a script; the reads beside it are ordinary commands, since 
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -133,17 +134,15 @@ class ProvedReads:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._prove = ""
+        self._prove = digest_of(_PROVE)
         self._drop = redis.register_script(_DROP)
 
     def read(self, wanted: Sequence[Wanted]) -> list[Found]:
         """What was wanted of each slice. Errors of Redis are raised."""
-        if not self._prove:
-            self._prove = str(self._redis.script_load(_PROVE))
         try:
             return [*self._read(wanted)]
         except NoScriptError:
-            # This Redis was started anew.
+            # This Redis was started anew, or was told SCRIPT FLUSH.
             self._prove = str(self._redis.script_load(_PROVE))
             return [*self._read(wanted)]
 
@@ -177,17 +176,23 @@ class ProvedReads:
         answers = iter(pipe.execute(raise_on_error=False))
         for of in wanted:
             *queued, executed = [next(answers) for _ in range(len(of.reads) + 3)]
-            _raise([*queued, executed])
+            raise_first([*queued, executed])
             proof, *values = executed
-            _raise([proof])
+            raise_first([proof])
             stamp, offset, torn = (told.decode() for told in proof)
             if not torn:
                 # A part of another type, which no command can read, is torn.
-                _raise(values)
+                raise_first(values)
             yield Found(of.slice, stamp, int(offset), torn, values)
 
 
-def _raise(replies: Sequence[Any]) -> None:
+def digest_of(script: str) -> str:
+    """By which name Redis knows a script once it was loaded."""
+    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
+
+
+def raise_first(replies: Sequence[Any]) -> None:
+    """Raise the first of the errors among the answers to a pipeline."""
     for reply in replies:
         if isinstance(reply, Exception):
             raise reply

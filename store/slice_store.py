@@ -12,7 +12,7 @@ from redis.exceptions import NoScriptError, ResponseError
 from eventfold.schemas.errors import EventfoldError
 from eventfold.store.commits import SCRIPT, Call, Commit
 from eventfold.store.holds import Holds
-from eventfold.store.integrity import ProvedReads, Wanted, pairs
+from eventfold.store.integrity import ProvedReads, Wanted, digest_of, pairs, raise_first
 from eventfold.store.slices import (
     CHANGES,
     ESCAPED,
@@ -37,7 +37,7 @@ class SliceStore:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._script = ""
+        self._script = digest_of(SCRIPT)
         self.holds = Holds(redis)
         self._reads = ProvedReads(redis)
 
@@ -144,18 +144,21 @@ class SliceStore:
         False for a slice that is not as `before` says: another writer was there, it is held, or a part of it is not whole.
         Slices are independent of each other. After a redis error nothing is known: read the progress again.
         """
-        if not self._script:
+        calls = [Call(commit) for commit in commits]
+        answers = self._sent(calls)
+        if forgotten := [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]:
+            # This Redis was started anew, or was told SCRIPT FLUSH; what it refuses with that did not run.
             self._script = str(self._redis.script_load(SCRIPT))
+            for index, answer in zip(forgotten, self._sent([calls[index] for index in forgotten]), strict=True):
+                answers[index] = answer
+        raise_first(answers)
+        return [answer == 1 for answer in answers]
+
+    def _sent(self, calls: Sequence[Call]) -> list[Any]:
         pipe = self._redis.pipeline(transaction=False)
-        for commit in commits:
-            call = Call(commit)
+        for call in calls:
             pipe.evalsha(self._script, len(call.keys), *call.keys, *call.argv)
-        try:
-            return [done == 1 for done in pipe.execute()]
-        except NoScriptError:
-            # This Redis was started anew. Some slices may be written, others not: the caller reads them again.
-            self._script = ""
-            raise
+        return pipe.execute(raise_on_error=False)
 
     def scan(self, slice_: SliceId, part: str, *, index: bool) -> Iterator[dict[str, bytes]]:
         """A table's rows by key (an index's members, each with an empty row), some at a time and in no order.

@@ -25,6 +25,8 @@ _FIRST = ("faults", "http", "integration", "browser", "e2e", "interop")
 _TOGETHER = {
     # Of these some stop or kill the registry that all workers share.
     **dict.fromkeys(("test_change_over", "test_confluent", "test_foreign", "test_registry", "test_registry_auth"), "registry"),
+    # These fold January in the same consumer groups.
+    **dict.fromkeys(("test_projector", "test_replay"), "january"),
     # These ask one server.
     **dict.fromkeys(("test_bad_input", "test_changes", "test_commands", "test_queries", "test_who_may"), "http"),
 }

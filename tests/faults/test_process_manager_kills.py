@@ -78,7 +78,7 @@ def test_killing_and_stopping_its_daemons(open_sandbox: OpenSandbox, installed: 
                 os.kill(daemons[name].pid, signal.SIGCONT)
 
         for _ in range(ROUNDS):
-            shared = lambda: sandbox.partitions_of("process-manager") == [4, 4]  # noqa: E731
+            shared = lambda: [*sandbox.members("returns.process-manager").values()] == [4, 4]  # noqa: E731
             eventually(shared, "each has four of eight partitions", 60)
             written.grow(EVENTS)
             # Not to wait for anything: what happens is to fall anywhere within a batch.

@@ -58,7 +58,7 @@ class Stream:
 @pytest.mark.parametrize("resumed", ["when its partitions are another's", "when its transaction is aborted"])
 def test_what_it_had_produced_is_committed_by_nobody_and_decided_by_another(grouped: Sandbox, resumed: str) -> None:
     stopped = grouped.handler("stopped")
-    zombie = set(owners(grouped))
+    zombie = set(grouped.members("flights.handler"))
     stream = Stream(grouped)
     try:
         stop_amid_a_transaction(grouped, stopped, offsets_added=False)
@@ -69,8 +69,8 @@ def test_what_it_had_produced_is_committed_by_nobody_and_decided_by_another(grou
         if resumed == "when its transaction is aborted":
             other.wait_for_log("event=assigned domain=flights", 1, 90)
         else:
-            eventually(lambda: zombie.isdisjoint(owners(grouped)), "the stopped one is expelled", 60)
-            eventually(lambda: list(owners(grouped).values()) == [PARTITIONS], "its partitions are the other's", 60)
+            eventually(lambda: zombie.isdisjoint(grouped.members("flights.handler")), "the stopped one is expelled", 60)
+            eventually(lambda: [*grouped.members("flights.handler").values()] == [PARTITIONS], "the other has all", 60)
     finally:
         os.kill(stopped.pid, signal.SIGCONT)
     grouped.caught_up("flights.handler", timeout_s=90)
@@ -88,7 +88,7 @@ def test_what_it_had_produced_is_committed_by_nobody_and_decided_by_another(grou
         assert stopped.ended() == 1
         assert FENCED in stopped.log
     else:
-        eventually(lambda: sorted(owners(grouped).values()) == [1, 1], "it takes part again", 60)
+        eventually(lambda: sorted(grouped.members("flights.handler").values()) == [1, 1], "it takes part again", 60)
         assert stopped.stop() == 0
     assert "Traceback" not in stopped.log
     assert other.stop() == 0
@@ -97,7 +97,7 @@ def test_what_it_had_produced_is_committed_by_nobody_and_decided_by_another(grou
 def test_a_transaction_that_holds_its_offsets_already_is_waited_for_and_counts_whole(grouped: Sandbox) -> None:
     """It was a member when it added them. So it may still commit, and the new owner decides nothing before it knows."""
     stopped = grouped.handler("stopped")
-    zombie = set(owners(grouped))
+    zombie = set(grouped.members("flights.handler"))
     stream = Stream(grouped)
     try:
         stop_amid_a_transaction(grouped, stopped, offsets_added=True)
@@ -105,7 +105,7 @@ def test_a_transaction_that_holds_its_offsets_already_is_waited_for_and_counts_w
         stream.end()
     other = grouped.start("--instance", "other", "run", "handler", "flights")
     try:
-        eventually(lambda: zombie.isdisjoint(owners(grouped)), "the stopped one is expelled", 60)
+        eventually(lambda: zombie.isdisjoint(grouped.members("flights.handler")), "the stopped one is expelled", 60)
     finally:
         os.kill(stopped.pid, signal.SIGCONT)
     grouped.caught_up("flights.handler", timeout_s=90)
@@ -152,10 +152,3 @@ def open_transactions(sandbox: Sandbox, topics: Topics) -> bool:
     places = [(sandbox.topic("flights.events"), partition) for partition in range(PARTITIONS)]
     stable, high = topics.ends(places, committed=True), topics.ends(places, committed=False)
     return any(stable[place] < high[place] for place in places)
-
-
-def owners(sandbox: Sandbox) -> dict[str, int]:
-    """How many partitions of the commands the group has given to each of its members."""
-    group = sandbox.topic("flights.handler")
-    members = sandbox.admin.describe_consumer_groups([group])[group].result(30).members
-    return {member.member_id: len(member.assignment.topic_partitions) for member in members}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 
@@ -23,27 +24,22 @@ def test_who_is_closed_before_it_took_its_first_partitions_leaves_once_it_has_gi
     """Were it out of its group by then, librdkafka might never answer it again."""
     group, topic = sandbox.topic("closing"), sandbox.topic("flights.commands")
 
-    def members() -> list[int]:
-        """How many partitions each member of the group has."""
-        described = sandbox.admin.describe_consumer_groups([group])[group].result(30)
-        return [len(member.assignment.topic_partitions) for member in described.members]
-
     found: list[tuple[list[Place], list[int]]] = []
 
     def gone(places: list[Place]) -> None:
         time.sleep(0.5)
-        found.append((sorted(places), members()))
+        found.append((sorted(places), [*sandbox.members("closing").values()]))
 
     consumer = BatchConsumer(
         sandbox.installation.kafka, group, starts=lambda _: pytest.fail("too late to start"), gone=gone, protocol=protocol
     )
     consumer.subscribe([topic])
-    eventually(lambda: members() == [2], "the group gave it both partitions")
+    eventually(lambda: [*sandbox.members("closing").values()] == [2], "the group gave it both partitions")
     # Nobody but a poll, which is not to come, shows that it was told of them.
     time.sleep(1)
     consumer.close()
     assert found == [([(topic, 0), (topic, 1)], [2])]
-    assert members() == []
+    assert not sandbox.members("closing")
 
 
 @pytest.mark.parametrize("protocol", ["consumer", "classic"])
@@ -92,3 +88,30 @@ def test_a_consumer_whose_static_name_another_one_has_says_so(sandbox: Sandbox) 
         with closing(joining()) as second, pytest.raises(EventfoldError, match="still used by another member"):
             eventually(lambda: polled(second), "the second consumer has a partition")
         assert polled(first)
+
+
+@pytest.mark.parametrize("protocol", ["consumer", "classic"])
+def test_a_closed_member_has_left_its_group(sandbox: Sandbox, protocol: str) -> None:
+    """Closed while partitions were being given up, one of ten stayed in its classic group until its session timed out."""
+    topic = sandbox.topic("flights.events")
+
+    def closed(number: int) -> str:
+        group = sandbox.topic(f"closed-{number}")
+        consumer = BatchConsumer(
+            sandbox.installation.kafka,
+            group,
+            starts=lambda places: dict.fromkeys(places, 0),
+            gone=lambda _: None,
+            protocol=protocol,
+        )
+        consumer.subscribe([topic])
+        eventually(lambda: consumer.poll(1, 0.02) or consumer.owned, "it has partitions", pause_s=0)
+        consumer.poll(1, 0.1)
+        consumer.close()
+        return group
+
+    # At once, since the fault needs threads that get no turn for a moment.
+    with ThreadPoolExecutor(8) as pool:
+        groups = [*pool.map(closed, range(100))]
+    described = sandbox.admin.describe_consumer_groups(groups)
+    assert [group for group, found in described.items() if found.result(30).members] == []

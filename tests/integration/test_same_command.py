@@ -201,7 +201,7 @@ def test_a_group_that_loses_its_offset_under_load_changes_nothing(open_sandbox: 
             )
             handler.kill()
             group = sandbox.topic("flights.handler")
-            eventually(lambda: not sandbox.admin.describe_consumer_groups([group])[group].result(30).members, "nobody is left")
+            eventually(lambda: not sandbox.members("flights.handler"), "nobody is left")
             sandbox.admin.delete_consumer_groups([group])[group].result(30)
             assert set(decided(sandbox)) == {-1001}, "no offset is left"
             sandbox.handler()

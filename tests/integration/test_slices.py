@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from redis import Redis
 from redis.crc import key_slot
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import ResponseError
 
 from eventfold.schemas.errors import EventfoldError
 from eventfold.store.change_stream import ChangeStreams
@@ -203,16 +203,17 @@ def test_all_keys_of_a_slice_lie_in_one_hash_slot(store: SliceStore, redis: Redi
     assert key_slot(slice_.key(TABLE).encode()) != key_slot(replace(slice_, partition=4).key(TABLE).encode())
 
 
-def test_a_redis_without_the_script_is_noticed_and_the_next_commit_works(
-    store: SliceStore, redis: Redis, slice_: SliceId
-) -> None:
-    progress = written(store, slice_, 1, put(a=b"1"))
+def test_a_redis_that_forgot_its_scripts_is_told_them_again(store: SliceStore, redis: Redis, slice_: SliceId) -> None:
+    """In the midst of a batch too, where some of the slices were written before."""
+    before = written(store, slice_, 1, put(a=b"1"))
     redis.script_flush()
-    commit = Commit(slice=slice_, before=progress, after=reaching(2), changes=put(b=b"2"))
-    with pytest.raises(NoScriptError):
-        store.commit([commit])
-    assert store.progress([slice_]) == [progress]
-    assert store.commit([commit]) == [True]
+    other = replace(slice_, partition=slice_.partition + 1)
+    commit = Commit(slice=slice_, before=before, after=reaching(2), changes=put(b=b"2"))
+    late = Commit(slice=slice_, before=before, after=reaching(3), changes=put(b=b"3"))
+    beside = Commit(slice=other, before=Progress(), after=reaching(2), changes=put(b=b"2"))
+    assert store.commit([commit, late, beside]) == [True, False, True]
+    assert store.progress([slice_, other]) == [commit.done, beside.done]
+    assert store.rows(slice_, TABLE, ["a", "b"]) == [b"1", b"2"]
 
 
 def test_a_slice_that_is_not_whole_is_an_error_not_a_beginning(store: SliceStore, redis: Redis, slice_: SliceId) -> None:

@@ -214,6 +214,12 @@ class Sandbox:
         found = daemons(self.redis, self.prefix).values()
         return sorted(len(body["partitions"]) for body in found if body["role"] == role and body["alive"])
 
+    def members(self, group: str) -> dict[str, int]:
+        """How many partitions the group has given to each of its members, as Kafka says; heartbeats tell it later."""
+        name = self.topic(group)
+        members = self.admin.describe_consumer_groups([name])[name].result(30).members
+        return {member.member_id: len(member.assignment.topic_partitions) for member in members}
+
     # -- the end -------------------------------------------------------------------------------------------------------
 
     def close(self, *, delete_topics: bool, empty: bool = True) -> None:
