@@ -104,7 +104,7 @@ def test_a_partition_that_stands_still_is_still_shown_after_a_fault_of_redis(san
     eventually(lambda: len(sandbox.rows("flights")) == 1, "the other partition goes on")
     sandbox.redis.hdel(sandbox.reader("flights").generation.slices()[GOOD].key("slice"), "revision")
     schedule(sandbox, GOOD_NUMBERS[1])
-    projector.wait_for_log("going on from what is stored")
+    projector.wait_for_log("a slice was torn: it is folded anew")
     eventually(lambda: len(sandbox.rows("flights")) == 2, "the other partition goes on")
     beat = sandbox.status()[0]["beat"]
     shown = eventually(lambda: [s for s in sandbox.status() if s["beat"] > beat], "the next sign of life")
