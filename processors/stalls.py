@@ -23,10 +23,11 @@ class Stalls:
         self._attempts = Attempts(policy)
         self._log = log
         self._stalled: dict[Place, str] = {}
-        self._retrying: dict[Place, tuple[float, str]] = {}
+        self._due: dict[Place, float] = {}
+        self._retrying: dict[Place, tuple[int, str]] = {}
 
     def __contains__(self, place: Place) -> bool:
-        return place in self._stalled or place in self._retrying
+        return place in self._stalled or place in self._due
 
     def parks(self, place: Place, offset: int) -> bool:
         """Whether the event, which fails right now, is to be parked and passed."""
@@ -39,34 +40,43 @@ class Stalls:
         if pause_s is None:
             self._log.error("the partition stands still", error=error)
             self._stalled[place] = error
+            self._retrying.pop(place, None)
         else:
             tried = self._attempts.shown(place, offset)
             self._log.warning("trying again later", error=error, tried=tried, again_in_s=round(pause_s, 3))
-            self._retrying[place] = time.monotonic() + pause_s, f"{error} ({tried})"
+            self._due[place] = time.monotonic() + pause_s
+            self._retrying[place] = offset, f"{error} ({tried})"
 
     def due(self) -> list[Place]:
         """The partitions whose event is to be tried again now; they stand still no more."""
-        due = [place for place, (at, _) in self._retrying.items() if at <= time.monotonic()]
+        due = [place for place, at in self._due.items() if at <= time.monotonic()]
         self.go_on(due)
         return due
 
     def passed(self, offsets: Mapping[Place, int]) -> None:
         """Forget the failures of events before these offsets, which are done with."""
         self._attempts.passed(offsets)
+        for place, end in offsets.items():
+            if place in self._retrying and self._retrying[place][0] < end:
+                del self._retrying[place]
 
     def go_on(self, places: Collection[Place]) -> None:
         """These partitions are read again; how often their events failed is remembered."""
         for place in places:
             self._stalled.pop(place, None)
-            self._retrying.pop(place, None)
+            self._due.pop(place, None)
 
     def forget(self, places: Collection[Place]) -> None:
         """These partitions are another one's now."""
         self.go_on(places)
         self._attempts.forget(places)
+        for place in places:
+            self._retrying.pop(place, None)
 
     def status(self) -> dict[str, dict[str, str]]:
-        """The errors at which partitions stand still (`stalled`), or until the next try (`retrying`), by `topic/partition`."""
+        """The errors at which partitions stand still (`stalled`), or that are tried again until one passes (`retrying`), by
+        `topic/partition`.
+        """
         return {
             "stalled": by_name(self._stalled),
             "retrying": by_name({place: error for place, (_, error) in self._retrying.items()}),
