@@ -68,12 +68,14 @@ class Client:
         """
         return change(self._loader(domain), self._sender, key, decide, after=after, attempts=attempts, timeout_s=timeout_s)
 
-    def outcome(self, id: str, *, domain: str | None = None, timeout_s: float = 0) -> Outcome:
-        """What became of the command `id`, up to eight days ago and more; OutcomeUnknownError when nothing is known of it.
+    def outcome(self, id: str, *, key: str, domain: str | None = None, timeout_s: float = 0) -> Outcome:
+        """What became of the command `id` to the aggregate `key`, up to eight days ago and more.
+
+        OutcomeUnknownError when nothing is known of it.
 
         timeout_s: how long to wait for the decision.
         """
-        return OutcomeFinder(self._installation.runtime).outcome(id, domain, timeout_s)
+        return OutcomeFinder(self._installation.runtime).outcome(id, key, domain, timeout_s).outcome
 
     def query(self, projection: str, *, after: Outcome | None = None, timeout_s: float = 10, **params: Any) -> Any:
         """Run a projection's query, once the events of `after` are folded; NotFoundError when it has no answer."""

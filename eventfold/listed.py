@@ -86,7 +86,7 @@ COMMANDS = (
     Listed(
         "outcome",
         "tools.outcome_cli:outcome",
-        "Tell what became of the command ID (a UUID): exit code 0 accepted, 1 refused, 3 when nothing is known of it.",
+        "Tell what became of the command ID (a UUID) to the aggregate KEY.",
     ),
     Listed(
         "publish",

@@ -71,6 +71,7 @@ class BatchConsumer:
             }
         self._consumer = made(Consumer, settings, settings.consumer(group, **config))
         self._group = group
+        self._beside: Collection[str] = ()
         self._protocol = protocol
         self._starts = starts
         self._gone = gone
@@ -83,9 +84,9 @@ class BatchConsumer:
         self._closing = False
         self._subscribed = False
 
-    def subscribe(self, topics: list[str]) -> None:
-        """Join the group and take what it assigns."""
-        self._subscribed = True
+    def subscribe(self, topics: list[str], beside: Collection[str] = ()) -> None:
+        """Join the group and take what it assigns, and of the topics `beside` the partitions of the same numbers."""
+        self._subscribed, self._beside = True, beside
         self._consumer.subscribe(topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
 
     def pin(self, places: list[Place]) -> None:
@@ -195,7 +196,7 @@ class BatchConsumer:
             # It is called even then, and what it asked the group for would hang until it timed out.
             consumer.incremental_assign([])
             return
-        places = [(tp.topic, tp.partition) for tp in partitions]
+        places = self._with_beside(partitions)
         try:
             starts = self._starts(places)
         except Exception as fault:
@@ -208,10 +209,16 @@ class BatchConsumer:
         self._owned.update(places)
         consumer.incremental_assign([TopicPartition(*place, starts[place]) for place in places])
 
+    def _with_beside(self, partitions: list[TopicPartition]) -> list[Place]:
+        """Neither protocol's assignor need give one member the same partitions of several topics, so the group knows of one
+        topic alone. librdkafka reads what it is told to, whatever the group assigned.
+        """
+        return [(topic, tp.partition) for tp in partitions for topic in (tp.topic, *self._beside)]
+
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        places = [(tp.topic, tp.partition) for tp in partitions]
+        places = self._with_beside(partitions)
         # What `_assigned` did not take is none of librdkafka's assignment, and would be refused.
-        taken = [tp for tp, place in zip(partitions, places, strict=True) if place in self._owned]
+        taken = [TopicPartition(*place) for place in places if place in self._owned]
         self.changes += 1
         self._owned.difference_update(places)
         self._gone(places)

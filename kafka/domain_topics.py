@@ -30,13 +30,15 @@ def domain_topics(names: Names, domain: str, *, decides: bool) -> dict[str, dict
     """The topics of a domain and their settings; one that decides nothing has no commands and no refusals."""
     wanted = {names.events(domain): _FOR_EVER | _RECORDED | _LARGE, names.dead_letters(domain): _FOR_EVER | _LARGE}
     if decides:
-        wanted |= {names.commands(domain): _WEEK | _RECORDED, names.refusals(domain): _WEEK | _LONGER | _RECORDED | _LARGE}
+        asked = dict.fromkeys((names.commands(domain), names.internal(domain)), _WEEK | _RECORDED)
+        wanted |= asked | {names.refusals(domain): _WEEK | _LONGER | _RECORDED | _LARGE}
     return wanted
 
 
 def keyed_topics(names: Names, domains: Iterable[str]) -> set[str]:
     """The topics of these domains in which each key has one partition, that of its hash."""
-    return {topic for domain in domains for topic in (names.events(domain), names.commands(domain), names.refusals(domain))}
+    kinds = (names.events, names.commands, names.internal, names.refusals)
+    return {topic(domain) for domain in domains for topic in kinds}
 
 
 def settings_of(names: Names, domains: Iterable[str], topic: str) -> Mapping[str, str]:

@@ -95,9 +95,9 @@ def submit(
         if options["wait"]:
             outcome = sender.submit(command, options["timeout"])
             end_with(outcome, options["as_json"], more, then)
-        position = sender.post(command)
+        position = sender.post(command).position
     except KeyboardInterrupt:
-        raise Interrupted(f"interrupted, command {command.id} may be decided; {again(command.id)}") from None
+        raise Interrupted(f"interrupted, command {command.id} may be decided; {again(command.id, command.key)}") from None
     if options["as_json"]:
         click.echo(orjson.dumps({"command_id": command.id, "outcome": "sent", "position": str(position), **(more or {})}))
     else:

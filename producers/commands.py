@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from eventfold.kafka.publisher import BULK_S, Delivered, PublishError
 from eventfold.schemas.envelope import Envelope, Headers
 from eventfold.schemas.errors import UsageError
-from eventfold.schemas.ids import checked_id, checked_key, new_id
+from eventfold.schemas.fingerprint import Fingerprints
+from eventfold.schemas.ids import checked_id, checked_key, checked_text, is_traceparent, new_id, shortened
+from eventfold.schemas.message import Actor
 from eventfold.schemas.names import Names
 from eventfold.schemas.position import Position
 from eventfold.schemas.times import FIRST_MS, LAST_MS
-from eventfold.store.outcomes import Outcome, Outcomes
+from eventfold.store.outcomes import Outcome, Outcomes, Reference
 
 if TYPE_CHECKING:
     from eventfold.schemas.codec import Codec
@@ -30,7 +32,8 @@ class Command:
     id: a UUID; the same id decided again yields the first outcome and no second event.
     time: when it happened (ms UTC), which becomes its events' time. expected_version: refuse it at any other.
     expires: refuse it undecided after this time (ms UTC). noreply: nobody will wait for its outcome.
-    actor: who asked for it, as an id that tells nobody who that is. traceparent: W3C trace context.
+    actor: who asks for it, as an id that tells nobody who that is; over HTTP the server names it, and whoever may write the
+    topic of commands names whom it likes. traceparent: W3C trace context.
     """
 
     type: str
@@ -42,7 +45,7 @@ class Command:
     expires: int | None = None
     correlation_id: str | None = None
     noreply: bool = False
-    actor: str | None = None
+    actor: Actor | None = None
     traceparent: str | None = None
 
     def __post_init__(self) -> None:
@@ -51,6 +54,14 @@ class Command:
         checked_time(self.time)
         if self.expires is not None:
             checked_time(self.expires)
+        if self.correlation_id is not None:
+            checked_text(self.correlation_id, "a correlation id")
+        if self.actor is not None:
+            checked_text(self.actor.id, "an actor")
+            if self.actor.kind:
+                checked_text(self.actor.kind, "an actor's kind")
+        if self.traceparent is not None and not is_traceparent(self.traceparent):
+            raise UsageError(f"{shortened(self.traceparent)} is not a traceparent of W3C Trace Context")
 
 
 def checked_time(ms: int) -> int:
@@ -58,6 +69,13 @@ def checked_time(ms: int) -> int:
     if not isinstance(ms, int) or isinstance(ms, bool) or not FIRST_MS <= ms <= LAST_MS:
         raise UsageError(f"{ms!r} is not a time: whole milliseconds since 1970, in the years 1 to 9999 UTC")
     return ms
+
+
+class Posted(NamedTuple):
+    """Where a command lies, and by what its outcome is known."""
+
+    position: Position
+    reference: Reference
 
 
 class Sends(Protocol):
@@ -78,9 +96,10 @@ class CommandSender:
         self._names = names
         self._outcomes = outcomes
         self._source = source
+        self._fingerprints = Fingerprints(codec)
 
-    def send(self, command: Command, delivered: Delivered | None = None) -> None:
-        """Queue the command; UsageError when it does not fit its schema."""
+    def send(self, command: Command, delivered: Delivered | None = None) -> bytes:
+        """Queue the command, and return it as it was encoded; UsageError when it does not fit its schema."""
         envelope = Envelope(
             id=command.id,
             type=command.type,
@@ -98,21 +117,24 @@ class CommandSender:
             headers.append(NO_REPLY)
         value = self._codec.encode(command.type, command.data)
         self._publisher.send(self._topic(command.type), command.key, value, headers, delivered)
+        return value
 
-    def post(self, command: Command) -> Position:
+    def post(self, command: Command) -> Posted:
         """Send the command and return where it lies once Kafka has it; PublishError names its id."""
         where: list[Position] = []
         try:
-            self.send(command, where.append)
+            value = self.send(command, where.append)
             self._publisher.flush()
         except PublishError as error:
             raise PublishError(f"{error}; to try again without acting twice: --command-id {command.id}") from error
-        return where[0]
+        message, expected = self._codec.decode(value), command.expected_version
+        fingerprint = self._fingerprints.of(value, message, command.key, expected, command.actor)
+        return Posted(where[0], Reference(command.id, command.key, fingerprint))
 
     def submit(self, command: Command, timeout_s: float = 10) -> Outcome:
         """Send the command and wait for its outcome; OutcomeUnknownError when that stays unknown."""
-        position = self.post(command)
-        return self._outcomes.wait(position.topic, position.partition, command.id, timeout_s)
+        position, reference = self.post(command)
+        return self._outcomes.wait(position.topic, position.partition, reference, timeout_s)
 
     def flush(self, still_s: float = BULK_S) -> None:
         """Return when Kafka has every command that was sent; PublishError when it acknowledges none for so long."""

@@ -158,6 +158,17 @@ class Codec:
         """The schema that `value` was written with, by its header alone; DecodeError as `decode`."""
         return self._find(value).versions[0].message
 
+    def as_written(self, value: bytes, message: Message) -> tuple[Parsed, dict[str, Any]]:
+        """The version that `value` was written with, and its data in that version's form.
+
+        message: what `decode` made of it, which is the same where the newest version was written.
+        """
+        written = self._find(value)
+        first = written.versions[0]
+        if len(written.versions) == 1:
+            return first, message.data
+        return first, resolved(first, first)(value, written.start)
+
     def header(self, value: bytes) -> bytes:
         """What stands before the body; DecodeError as `decode`."""
         return value[: self._find(value).start]

@@ -1,7 +1,8 @@
 """The CloudEvents 1.0 envelope in Kafka's binary mode: `content-type` and `ce_` headers around a bare payload.
 
-Extensions: `sequence` (the aggregate's version after the event), `correlationid`, `causationid`, on commands
-`expectedversion`, `expirytime` and `actor`, `processid` on what belongs to a process, and W3C `traceparent` (a plain header).
+Extensions: `sequence` (the aggregate's version after the event), `correlationid`, `causationid`, `actor` and `actorkind` on
+commands and what follows from them, on commands `expectedversion` and `expirytime`, on their events `fingerprint` (see
+eventfold.schemas.fingerprint), `processid` on what belongs to a process, and W3C `traceparent` (a plain header).
 No personal data belongs in any of them.
 """
 
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from eventfold.schemas.errors import DecodeError, UsageError
+from eventfold.schemas.ids import checked_text, is_traceparent
+from eventfold.schemas.message import Actor
 from eventfold.schemas.times import iso, millis
 
 Headers = list[tuple[str, str | bytes | None]]
@@ -36,7 +39,8 @@ class Envelope:
     expected_version: of a command, the version at which alone it may be accepted.
     expires: of a command, the time (milliseconds) after which it is refused undecided.
     traceparent: W3C trace context, handed on as it came.
-    actor: of a command, who asked for it, as an id that tells nobody who that is.
+    actor: who asked for it, or for what it follows from.
+    fingerprint: of an event, in hex, what its command asked for.
     process_id: `<process manager>/<process>` of a command that a process manager emitted, and of what followed from it.
     """
 
@@ -52,7 +56,8 @@ class Envelope:
     expires: int | None = None
     traceparent: str | None = None
     process_id: str | None = None
-    actor: str | None = None
+    actor: Actor | None = None
+    fingerprint: str | None = None
 
     def to_headers(self) -> Headers:
         """The record's headers."""
@@ -78,9 +83,9 @@ class Envelope:
             headers.append(("traceparent", self.traceparent.encode()))
         if self.process_id is not None:
             headers.append(("ce_processid", self.process_id.encode()))
-        if self.actor is not None:
-            headers.append(("ce_actor", self.actor.encode()))
-        return headers
+        if self.fingerprint is not None:
+            headers.append(("ce_fingerprint", self.fingerprint.encode()))
+        return headers + headers_of(self.actor)
 
     @classmethod
     def from_headers(cls, headers: RawHeaders | None) -> Envelope:
@@ -100,12 +105,47 @@ class Envelope:
                 expires=millis(found["ce_expirytime"].decode()) if "ce_expirytime" in found else None,
                 traceparent=_text(found, "traceparent"),
                 process_id=_text(found, "ce_processid"),
-                actor=_text(found, "ce_actor"),
+                actor=actor_of(found),
+                fingerprint=_text(found, "ce_fingerprint"),
             )
         except KeyError as missing:
             raise DecodeError(f"the record has no {missing.args[0]} header") from None
         except (ValueError, UsageError) as error:
             raise DecodeError(f"a ce_ header cannot be read: {error}") from error
+
+
+def headers_of(actor: Actor | None) -> Headers:
+    """The headers that say who asked."""
+    if actor is None:
+        return []
+    kind: Headers = [("ce_actorkind", actor.kind.encode())] if actor.kind else []
+    return [("ce_actor", actor.id.encode()), *kind]
+
+
+def actor_of(headers: Mapping[str, bytes]) -> Actor | None:
+    """Who asked, by the headers; None where they name nobody, or what no door lets in."""
+    if "ce_actor" not in headers:
+        return None
+    try:
+        id_ = checked_text(headers["ce_actor"].decode(), "an actor")
+        kind = checked_text(headers["ce_actorkind"].decode(), "an actor's kind") if "ce_actorkind" in headers else ""
+    except (ValueError, UsageError):
+        return None
+    return Actor(id_, kind)
+
+
+def correlation_of(headers: Mapping[str, bytes]) -> str:
+    """What a record belongs to; empty where it does not say, or what no door lets in."""
+    try:
+        return checked_text(headers.get("ce_correlationid", b"").decode(), "a correlation id")
+    except (ValueError, UsageError):
+        return ""
+
+
+def trace_of(headers: Mapping[str, bytes]) -> str | None:
+    """A W3C `traceparent`; None where there is none, or none that has the form of one."""
+    found = headers.get("traceparent", b"")[:64].decode(errors="replace")
+    return found if is_traceparent(found) else None
 
 
 def as_mapping(headers: RawHeaders | None) -> dict[str, bytes]:

@@ -30,6 +30,10 @@ class Names:
     def commands(self, domain: str) -> str:
         return f"{self.prefix}{domain}.commands"
 
+    def internal(self, domain: str) -> str:
+        """Commands of process managers, which nobody else may write."""
+        return f"{self.prefix}{domain}.internal"
+
     def events(self, domain: str) -> str:
         return f"{self.prefix}{domain}.events"
 

@@ -79,12 +79,12 @@ class Changes:
 
     def __init__(self) -> None:
         self.digests: dict[str, int] = {}
-        self.rows: dict[str, dict[str, bytes | None]] = {}
+        self.rows: dict[str, dict[Any, bytes | None]] = {}
         self.members: dict[str, dict[str, bool]] = {}
         self.drops: list[str] = []
         self.parked: dict[str, dict[Any, bytes | None]] = {}
 
-    def put(self, table: str, key: str, row: bytes | None) -> None:
+    def put(self, table: str, key: str | bytes, row: bytes | None) -> None:
         """Write a row, or delete it (None)."""
         self.rows.setdefault(table, {})[key] = row
 

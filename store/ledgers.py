@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from redis import Redis
 
-from eventfold.store.decided_ids import IDS, STATE, Known
+from eventfold.store.decided_ids import IDS, STATE, Known, offsets_of
 from eventfold.store.integrity import ProvedReads, Wanted
 from eventfold.store.rows import to_json
 from eventfold.store.slice_store import SliceStore
@@ -29,13 +29,13 @@ class Read:
     """What was read of a ledger at once.
 
     moved: the slices that are not as this process left them; then there is nothing else. aggregates: the stored snapshot of
-    each key that was asked for. accepted, refused: the proofs of the ids that were decided before.
+    each key that was asked for. accepted, refused: the proofs of the ids that were decided before, by their fields.
     """
 
     moved: Sequence[SliceId]
     aggregates: Sequence[bytes | None]
-    accepted: dict[str, bytes]
-    refused: dict[str, bytes]
+    accepted: dict[bytes, bytes]
+    refused: dict[bytes, bytes]
 
 
 class StoredLedger:
@@ -53,8 +53,8 @@ class StoredLedger:
         accepted, refused = (Known(int(of.whole().values[0] or 0)) for of in found)
         return accepted, refused
 
-    def read(self, keys: Sequence[str], ids: Sequence[str], stamps: tuple[str, str]) -> Read:
-        """These aggregates and ids, in one round trip, each slice in one step with the proof that nothing of it is missing.
+    def read(self, keys: Sequence[str], ids: Sequence[bytes], stamps: tuple[str, str]) -> Read:
+        """These aggregates and ids (by their fields), in one round trip, each slice with the proof that nothing is missing.
 
         stamps: those of the writes after which this process left the slices of the events and of the refusals.
         """
@@ -83,10 +83,10 @@ class StoredLedger:
         ).values[0]
         return found
 
-    def offsets(self, command_id: str, stamp: str) -> list[int]:
+    def offsets(self, field: bytes, stamp: str) -> list[int]:
         """Where the events of an accepted command lie, none of one that is not known; the rest as in `aggregates`."""
-        found = self._reads.whole(self._events, IDS, *(("HGET", part, command_id) for part in IDS), stamps=(stamp,))
-        return next((list(orjson.loads(proof)[1:]) for proof in found.values if proof is not None), [])
+        found = self._reads.whole(self._events, IDS, *(("HGET", part, field) for part in IDS), stamps=(stamp,))
+        return next((offsets_of(proof) for proof in found.values if proof is not None), [])
 
 
 def snapshot_at(store: SliceStore, events: SliceId, key: str) -> tuple[int, Snapshot | None]:
@@ -106,18 +106,16 @@ def version_and_state(stored: bytes) -> tuple[int, Any]:
     return snapshot["version"], snapshot["state"]
 
 
-def proof(redis: Redis, slices: Sequence[SliceId], command_id: str) -> tuple[SliceId, bytes] | None:
-    """The proof that a command was decided, and the slice that has it, in one round trip; None where none has.
+def proof(redis: Redis, slices: Sequence[SliceId], field: bytes) -> tuple[SliceId, bytes] | None:
+    """The proof that a command was decided, and the first slice that has it, in one round trip; None where none has.
 
     TornError where a slice is not whole: the proof may be missing from it.
     """
-    found = ProvedReads(redis).read([Wanted(slice_, IDS, [("HGET", part, command_id) for part in IDS]) for slice_ in slices])
+    found = ProvedReads(redis).read([Wanted(slice_, IDS, [("HGET", part, field) for part in IDS]) for slice_ in slices])
     proofs = ((of.slice, proof) for of in found for proof in of.whole().values if proof is not None)
     return next(proofs, None)
 
 
-def _proofs(ids: Sequence[str], stored: Sequence[Sequence[bytes | None]]) -> dict[str, bytes]:
-    """By id, of both parts."""
-    return {
-        command_id: of for proofs in stored if any(proofs) for command_id, of in zip(ids, proofs, strict=True) if of is not None
-    }
+def _proofs(ids: Sequence[bytes], stored: Sequence[Sequence[bytes | None]]) -> dict[bytes, bytes]:
+    """By field, of both parts."""
+    return {field: of for proofs in stored if any(proofs) for field, of in zip(ids, proofs, strict=True) if of is not None}

@@ -1,7 +1,9 @@
 """What became of a command: a short-lived key in Redis that its submitter waits for.
 
-Key: `{<commands topic>:<partition>}:outcome:<command id>`, JSON; in the hash slot of the partition so that a handler
-writes all of a batch in one call. The lasting proof is in Kafka: the event's `causationid`, or the refusal.
+Key: `{<commands topic>:<partition>}:outcome:<scoped id>:<fingerprint>` (see eventfold.schemas.ids.scoped_id and
+eventfold.schemas.fingerprint), JSON; in the hash slot of the partition so that a handler writes all of a batch in one call. So
+who used an id that another had used before is told that, and not the other's outcome. The lasting proof is in Kafka: the
+event's `causationid`, or the refusal.
 """
 
 from __future__ import annotations
@@ -9,18 +11,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from shlex import quote
+from typing import Any, NamedTuple
 
 import orjson
 from redis import Redis
 from redis.exceptions import RedisError
 
 from eventfold.schemas.errors import TimedOutError
+from eventfold.schemas.ids import scoped_id
 from eventfold.schemas.position import Position
 
 KEPT_S = 900
 CONFLICT = "conflict"
 """The code of a refusal because the aggregate is at another version than the command expects."""
+REUSED = "id-reused"
+"""The code of a refusal because another command had this id before: another type, other data, or somebody else's."""
+FORBIDDEN = "forbidden"
+"""The code of a refusal because who asks may not."""
 _POLL_S = (0.002, 0.05)
 _WRITE = """
 for i = 1, #KEYS do
@@ -37,10 +45,37 @@ class OutcomeUnknownError(TimedOutError):
         self.command_id = command_id
 
 
-def again(command_id: str) -> str:
+class Reference(NamedTuple):
+    """By what the outcome of a command is known: its id, its aggregate's, and the fingerprint of what it asks for."""
+
+    command_id: str
+    key: str
+    fingerprint: bytes
+
+    @property
+    def field(self) -> str:
+        """The part of its key in Redis that is its own."""
+        return key_part(scoped_id(self.command_id, self.key), self.fingerprint)
+
+
+def key_part(scoped: str, fingerprint: bytes) -> str:
+    """The part of an outcome's key in Redis that is its own."""
+    return f"{scoped}:{fingerprint.hex()}"
+
+
+def reused_text(command_id: str, key: str) -> str:
+    """The message of a refusal because the id is another command's."""
+    return (
+        f"the id {command_id} belongs to another command to {key}: of another type, with other data, or of somebody else; send "
+        "this one under an id of its own"
+    )
+
+
+def again(command_id: str, key: str) -> str:
     """What to do about a command whose outcome is unknown."""
     return (
-        f"ask for it with `eventfold outcome {command_id}`, or send it again with --command-id {command_id}, it acts only once"
+        f"ask for it with `eventfold outcome {command_id} --key {quote(key)}`, or send it again with "
+        f"--command-id {command_id}, it acts only once"
     )
 
 
@@ -92,35 +127,29 @@ class Outcomes:
         self._sleep = sleep
         self._script = redis.register_script(_WRITE)
 
-    def write(self, topic: str, partition: int, outcomes: Sequence[Outcome]) -> None:
-        """Make the outcomes of one partition's commands known; they are kept for a quarter of an hour."""
-        keys = [_key(topic, partition, outcome.command_id) for outcome in outcomes]
-        self._script(keys=keys, args=[KEPT_S, *(orjson.dumps(outcome.to_json()) for outcome in outcomes)])
+    def write(self, topic: str, partition: int, outcomes: Sequence[tuple[str, Outcome]]) -> None:
+        """Make the outcomes of one partition's commands known, each with its `key_part`, for a quarter of an hour."""
+        keys = [_key(topic, partition, part) for part, _ in outcomes]
+        self._script(keys=keys, args=[KEPT_S, *(orjson.dumps(outcome.to_json()) for _, outcome in outcomes)])
 
-    def get(self, topic: str, partition: int, command_id: str) -> Outcome | None:
+    def get(self, topic: str, partition: int, of: Reference) -> Outcome | None:
         """The outcome, if it is known by now."""
-        stored = self._redis.get(_key(topic, partition, command_id))
+        stored = self._redis.get(_key(topic, partition, of.field))
         return None if stored is None else Outcome.parse(stored)  # type: ignore[arg-type]
 
-    def find(self, places: Sequence[tuple[str, int]], command_id: str) -> Outcome | None:
-        """The outcome, wherever among these partitions of commands it is known; asked in one pipeline."""
-        pipe = self._redis.pipeline(transaction=False)
-        for topic, partition in places:
-            pipe.get(_key(topic, partition, command_id))
-        return next((Outcome.parse(stored) for stored in pipe.execute() if stored is not None), None)
-
-    def wait(self, topic: str, partition: int, command_id: str, timeout_s: float) -> Outcome:
+    def wait(self, topic: str, partition: int, of: Reference, timeout_s: float) -> Outcome:
         """The outcome as soon as it is known; OutcomeUnknownError when it is not within `timeout_s`, or when Redis fails."""
+        command_id, key = of.command_id, of.key
         deadline = time.monotonic() + timeout_s
         pause = _POLL_S[0]
         try:
-            while (outcome := self.get(topic, partition, command_id)) is None:
+            while (outcome := self.get(topic, partition, of)) is None:
                 if time.monotonic() + pause > deadline:
-                    raise OutcomeUnknownError(command_id, f"after {timeout_s:g} s: {_sent(topic)}; {again(command_id)}")
+                    raise OutcomeUnknownError(command_id, f"after {timeout_s:g} s: {_sent(topic)}; {again(command_id, key)}")
                 self._sleep(pause)
                 pause = min(pause * 1.5, _POLL_S[1])
         except RedisError as error:
-            why = f"since Redis does not tell it ({error}): {_sent(topic)}; {again(command_id)}"
+            why = f"since Redis does not tell it ({error}): {_sent(topic)}; {again(command_id, key)}"
             raise OutcomeUnknownError(command_id, why) from error
         return outcome
 
@@ -129,5 +158,5 @@ def _sent(topic: str) -> str:
     return f"it is in {topic} and may still be decided"
 
 
-def _key(topic: str, partition: int, command_id: str) -> str:
-    return f"{{{topic}:{partition}}}:outcome:{command_id}"
+def _key(topic: str, partition: int, part: str) -> str:
+    return f"{{{topic}:{partition}}}:outcome:{part}"

@@ -19,7 +19,7 @@ def works(runtime: Runtime) -> dict[str, list[str]]:
     """
     names = runtime.names
     found = {of.name: [names.topic(topic) for topic in of.topics] for of in runtime.projections.values()}
-    found |= {f"{domain}.handler": [names.commands(domain)] for domain in runtime.domains}
+    found |= {f"{domain}.handler": [names.commands(domain), names.internal(domain)] for domain in runtime.domains}
     for name, manager in runtime.process_managers.items():
         refusing = [domain for domain in manager.domains if domain in runtime.domains]
         topics = [*map(names.events, manager.domains), *map(names.refusals, refusing)]

@@ -89,10 +89,10 @@ def application(served: Served) -> Starlette:
         outcomes = Outcomes(redis, sleep)
         sender = CommandSender(publisher, codec, runtime.names, outcomes, _SOURCE)
         command_side = CommandSide(
-            codec=codec, sender=sender, outcomes=outcomes, domains=list(runtime.domains), counted=counted.command
+            codec=codec, sender=sender, outcomes=outcomes, domains=runtime.domains, counted=counted.command
         )
         routes += command_routes(command_side, served.access)
-        finder = OutcomeFinder(replace(runtime, redis=redis), sleep, in_thread)
+        finder = OutcomeFinder(replace(runtime, redis=redis), sleep)
         routes += outcome_routes(finder, list(runtime.domains), served.access)
     routes.append(
         description_route(

@@ -67,7 +67,7 @@ def description(
         for type_ in commands.types():
             schema = commands.codec.catalog.newest(type_)
             schemas[type_] = json_schema(schema, f"#/components/schemas/{type_}")
-            paths[command_path(type_)] = {"post": _command(type_, str(schema.schema.get("doc", "")))}
+            paths[command_path(type_)] = {"post": _command(type_, commands.scope_of(type_), str(schema.schema.get("doc", "")))}
         for domain in commands.domains:
             paths[f"/outcomes/{domain}/{{id}}"] = {"get": _asked_outcome(domain)}
     if not guarded:
@@ -159,7 +159,7 @@ def _operations() -> Json:
     }
 
 
-def _command(type_: str, doc: str) -> Json:
+def _command(type_: str, scope: str, doc: str) -> Json:
     domain, _, name = type_.rpartition(".")
     return {
         "summary": doc or name,
@@ -175,7 +175,7 @@ def _command(type_: str, doc: str) -> Json:
             _parameter("Prefer", "header", _TEXT, "wait=5: answer with the outcome, if it is known so soon"),
         ],
         "requestBody": {"required": True, **_json({"$ref": f"#/components/schemas/{type_}"})},
-        "security": _scoped(f"{domain}:write"),
+        "security": _scoped(scope),
         "responses": {
             "200": {"description": "it was accepted", **_json({"$ref": "#/components/schemas/Outcome"})},
             "202": {
@@ -195,9 +195,11 @@ def _asked_outcome(domain: str) -> Json:
         "tags": [domain],
         "parameters": [
             _parameter("id", "path", {"type": "string", "format": "uuid"}, "the command's id"),
+            _parameter("key", "query", _ID, "the id of the aggregate that it was sent to", required=True),
+            _parameter("of", "query", _TEXT, "what it asked for, as the Location of its answer has it"),
             _parameter("Prefer", "header", _TEXT, "wait=5: wait so many seconds until it is known"),
         ],
-        "security": _scoped(f"{domain}:write"),
+        "security": _scoped(),
         "responses": {
             "200": {"description": "it was accepted", **_json({"$ref": "#/components/schemas/Outcome"})},
             **_problems("400", "404", "409", "422", "500", "503"),
@@ -229,8 +231,8 @@ def _problems(*statuses: str) -> Json:
     return dict.fromkeys((*statuses, "401", "403"), problem)
 
 
-def _scoped(scope: str) -> list[Mapping[str, list[str]]]:
-    return [{"bearer": [scope]}]
+def _scoped(*scopes: str) -> list[Mapping[str, list[str]]]:
+    return [{"bearer": [*scopes]}]
 
 
 def _problem() -> Json:

@@ -12,10 +12,12 @@ from starlette.routing import BaseRoute, Route
 
 from eventfold.kafka.errors import KafkaException, said
 from eventfold.processors.lookup.history import History
-from eventfold.processors.lookup.outcome_finder import OutcomeFinder
+from eventfold.processors.lookup.outcome_finder import Kept, OutcomeFinder
 from eventfold.schemas.errors import Transient, UnavailableError, UsageError
-from eventfold.schemas.ids import checked_id
-from eventfold.store.outcomes import OutcomeUnknownError
+from eventfold.schemas.fingerprint import SIZE
+from eventfold.schemas.ids import checked_id, checked_key
+from eventfold.store.decided_ids import tag_of
+from eventfold.store.outcomes import REUSED, Outcome, OutcomeUnknownError, reused_text
 from eventfold.tools.log.told import told
 from eventfold.web.commands.conditions import wait_s
 from eventfold.web.commands.resources import outcome_response
@@ -36,28 +38,61 @@ def outcome_routes(finder: OutcomeFinder, domains: list[str], access: Access) ->
 
 
 def _outcome(finder: OutcomeFinder, domain: str, access: Access) -> Route:
-    async def answer(request: Request, _: Caller) -> Response:
-        _refuse_parameters(request)
+    async def answer(request: Request, caller: Caller) -> Response:
+        _refuse_parameters(request, "key", "of")
         try:
             id_ = checked_id(request.path_params["id"])
         except UsageError as error:
             raise ProblemError(Problem(status=400, kind="wrong-id", detail=str(error))) from None
+        key, of = _key(request), _fingerprint(request)
         wait = wait_s(request)
         headers = {"cache-control": "no-store"} | ({"preference-applied": f"wait={wait:g}"} if wait else {})
         try:
-            with _kafka_may_be_away():
-                outcome = await on_loop(finder.outcome, id_, domain, wait)
+            outcome = _told(await on_loop(finder.outcome, id_, key, domain, wait), caller, id_, key, of)
         except OutcomeUnknownError:
             detail = (
-                "it is not decided yet, or was decided longer ago than ids are kept, or Kafka never had it: ask again, or send "
-                "it again with its id as Idempotency-Key, it acts only once"
+                "no such command of yours is known: it is not decided yet, or was decided longer ago than ids are kept, or "
+                "Kafka never had it: ask again, or send it again with its id as Idempotency-Key, it acts only once"
             )
             more = {"command_id": id_}
             unknown = Problem(status=404, kind="outcome-unknown", detail=detail, more=more, headers={"retry-after": "1"})
             raise ProblemError(unknown) from None
         return outcome_response(outcome, headers)
 
-    return Route(f"/outcomes/{domain}/{{id}}", endpoint(answer, access, f"{domain}:write"), methods=["GET"])
+    return Route(f"/outcomes/{domain}/{{id}}", endpoint(answer, access), methods=["GET"])
+
+
+def _told(found: Kept, caller: Caller, id_: str, key: str, of: bytes | None) -> Outcome:
+    """An outcome for who asks; OutcomeUnknownError where that is not who sent the command."""
+    if of is not None and not found.asking.fits(of):
+        return Outcome(command_id=id_, accepted=False, code=REUSED, message=reused_text(id_, key))
+    if caller.actor and found.asking.asker != tag_of(caller.actor):
+        raise OutcomeUnknownError(id_, "to who asks")
+    return found.outcome
+
+
+def _key(request: Request) -> str:
+    given = request.query_params.getlist("key")
+    if len(given) != 1:
+        raise wrong_parameter("key", "must be given once: the id of the aggregate that the command was sent to")
+    try:
+        return checked_key(given[0])
+    except UsageError as error:
+        raise wrong_parameter("key", f"cannot be taken: {error}") from None
+
+
+def _fingerprint(request: Request) -> bytes | None:
+    """What the command asked for, as the `Location` of its answer has it."""
+    given = request.query_params.getlist("of")
+    if not given:
+        return None
+    try:
+        found = bytes.fromhex(given[0])
+    except ValueError:
+        found = b""
+    if len(given) != 1 or len(found) != SIZE:
+        raise wrong_parameter("of", f"must be given once, as {2 * SIZE} hex digits")
+    return found
 
 
 class Histories:
@@ -114,6 +149,7 @@ class Turn:
         self._turns.release()
 
 
-def _refuse_parameters(request: Request) -> None:
+def _refuse_parameters(request: Request, *known: str) -> None:
     for name in request.query_params:
-        raise wrong_parameter(name, "is not known")
+        if name not in known:
+            raise wrong_parameter(name, "is not known")

@@ -11,7 +11,7 @@ from eventfold.kafka.records import rebuilt
 from eventfold.processors.dead_letters.letters import DISCARDED, RETRIED, Letter
 from eventfold.processors.dead_letters.notices import Notices
 from eventfold.processors.dead_letters.owner import DISCARD, RETRY, Entry, Resolved
-from eventfold.processors.handler.asked import read
+from eventfold.processors.handler.asked import CommandReader
 from eventfold.processors.runtime import Runtime
 from eventfold.schemas.envelope import Headers
 from eventfold.schemas.errors import UsageError
@@ -51,9 +51,10 @@ class UndecidedCommands:
 
     def _wrong(self, letter: Letter) -> str:
         """Why the handler would refuse it again as what cannot be decoded."""
-        codec = self._runtime.codec()
+        if letter.left_out:
+            return f"it was too large to be kept whole ({', '.join(letter.left_out)}): it can only be discarded"
         record = rebuilt(letter.origin, letter.key, letter.value, letter.headers)
-        return read(codec, frozenset(codec.catalog.types(self._domain, "commands")), record).wrong
+        return CommandReader(self._runtime.codec(), self._domain, self._runtime.names.internal(self._domain)).read(record).wrong
 
     def _send(self, letter: Letter) -> str:
         """To the partition that it came on, as it came but for its id; what there is to know."""
@@ -65,7 +66,6 @@ class UndecidedCommands:
             note = f"the id {id_} stays refused: {letter.origin} was sent again as {derived_id(id_, 'retried')}"
         headers: Headers = [(name, new if name == _ID else value) for name, value in letter.headers]
         publisher = Publisher(self._runtime.kafka)
-        commands = self._runtime.names.commands(self._domain)
-        publisher.send(commands, letter.key, letter.value, headers, partition=letter.origin.partition)
+        publisher.send(letter.origin.topic, letter.key, letter.value, headers, partition=letter.origin.partition)
         publisher.flush()
         return note

@@ -1,64 +1,147 @@
-"""From a record to a command: what it asks, under which id, and whether it can be read at all. Needs no ledger."""
+"""From a record to a command: what it asks, under which id, and whether it can be read at all. Needs no ledger.
+
+Whatever Kafka client wrote it, all that is copied from it into the log is checked here, by the definition that every other door
+has (eventfold.schemas.ids).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from eventfold.kafka.domain_topics import LARGEST_EVENT
 from eventfold.producers.commands import NO_REPLY
 from eventfold.schemas.codec import Codec
-from eventfold.schemas.envelope import as_mapping
+from eventfold.schemas.envelope import as_mapping, trace_of
 from eventfold.schemas.errors import DecodeError, UsageError
-from eventfold.schemas.ids import checked_id, checked_key
-from eventfold.schemas.message import Message
+from eventfold.schemas.fingerprint import Fingerprints
+from eventfold.schemas.ids import checked_id, checked_key, checked_text, scoped_id
+from eventfold.schemas.message import Actor, Message
 from eventfold.schemas.record import Record
 from eventfold.schemas.times import millis
 
-_NEEDED = ("ce_id", "ce_time", "ce_subject")
+_LONGEST_TIME = 64
 
 
 @dataclass(slots=True)
 class Asked:
     """A command as it came. One that cannot be read has no message and says in `wrong` why.
 
-    expected_version, expires (ms): where it says so. noreply: nobody waits for its outcome.
+    internal: whether it came on the topic that the domain's own processes write. key: the aggregate's id; where the record's
+    key is none, a text that stands for it. scoped: what the id is known by; empty where the id cannot be read.
+    expected_version, expires (ms): where it says so. noreply: nobody waits for its outcome. process_id, traceparent: to be
+    handed on.
     """
 
     record: Record
-    headers: Mapping[str, bytes]
+    internal: bool = False
     key: str = ""
     id: str = ""
+    scoped: str = ""
+    fingerprint: bytes = b""
     message: Message | None = None
     wrong: str = ""
+    time: bytes = b""
     expected_version: int | None = None
     expires: int | None = None
     noreply: bool = False
+    correlation_id: str = ""
+    actor: Actor | None = None
+    process_id: bytes = b""
+    traceparent: str | None = None
 
 
-def read(codec: Codec, types: Container[str], record: Record) -> Asked:
-    """A command and its envelope; `types` are those that the domain takes."""
-    headers = as_mapping(record.headers())
-    asked = Asked(record, headers, noreply=NO_REPLY[0] in headers)
-    try:
-        raw = record.key()
-        asked.key = raw.decode() if isinstance(raw, bytes) else (raw or "")
-        for name in _NEEDED:
-            if name not in headers:
-                raise DecodeError(f"the record has no {name} header")
-        asked.id = checked_id(headers["ce_id"].decode())
-        checked_key(asked.key)
-        if headers["ce_subject"].decode() != asked.key:
-            raise DecodeError(f"key and ce_subject must be the same id: {asked.key!r}, {headers['ce_subject']!r}")
-        millis(headers["ce_time"].decode())
-        if "ce_expectedversion" in headers:
-            asked.expected_version = int(headers["ce_expectedversion"])
-        if "ce_expirytime" in headers:
-            asked.expires = millis(headers["ce_expirytime"].decode())
-        asked.message = codec.decode_wanted(record.value(), types)
+class CommandReader:
+    """Reads the commands of one domain. internal: the topic (with its prefix) that its own processes write."""
+
+    def __init__(self, codec: Codec, domain: str, internal: str) -> None:
+        self._codec = codec
+        self._fingerprints = Fingerprints(codec)
+        self._internal = internal
+        self._types = frozenset(codec.catalog.types(domain, "commands"))
+
+    def read(self, record: Record) -> Asked:
+        """A command and its envelope."""
+        headers = as_mapping(record.headers())
+        asked = Asked(record, record.topic() == self._internal, noreply=NO_REPLY[0] in headers)
+        asked.key, wrong = _key(record.key())
+        try:
+            asked.id = checked_id(_needed(headers, "ce_id"))
+            asked.scoped = scoped_id(asked.id, asked.key, internal=asked.internal)
+            if wrong:
+                raise DecodeError(wrong)
+            self._envelope(asked, headers)
+            self._message(asked)
+        except DecodeError as error:
+            asked.wrong = error.reason
+        except UsageError as error:
+            asked.wrong = str(error)
         if asked.message is None:
+            asked.fingerprint = Fingerprints.of_unreadable(record.value(), asked.key)
+        return asked
+
+    def _envelope(self, asked: Asked, headers: Mapping[str, bytes]) -> None:
+        if _needed(headers, "ce_subject") != asked.key:
+            raise DecodeError(f"key and ce_subject must be the same id: {asked.key!r}, {headers['ce_subject'][:200]!r}")
+        time = _needed(headers, "ce_time")
+        if len(time) > _LONGEST_TIME:
+            raise DecodeError(f"the header ce_time has {len(time):,} characters")
+        millis(time)
+        asked.time = headers["ce_time"]
+        if "ce_expectedversion" in headers:
+            asked.expected_version = _number(headers, "ce_expectedversion")
+        if "ce_expirytime" in headers:
+            asked.expires = millis(_text(headers, "ce_expirytime"))
+        if "ce_correlationid" in headers:
+            asked.correlation_id = checked_text(_text(headers, "ce_correlationid"), "a ce_correlationid")
+        if "ce_actor" in headers:
+            kind = checked_text(_text(headers, "ce_actorkind"), "a ce_actorkind") if "ce_actorkind" in headers else ""
+            asked.actor = Actor(checked_text(_text(headers, "ce_actor"), "a ce_actor"), kind)
+        if "traceparent" in headers:
+            asked.traceparent = trace_of(headers)
+        if asked.internal:
+            asked.process_id = _needed(headers, "ce_processid").encode()
+
+    def _message(self, asked: Asked) -> None:
+        value = asked.record.value()
+        if value is not None and len(value) > LARGEST_EVENT:
+            raise DecodeError(f"the value has {len(value):,} bytes; {LARGEST_EVENT:,} are the most")
+        message = self._codec.decode_wanted(value, self._types)
+        if message is None:
             raise DecodeError("the value is no command of this domain")
-    except DecodeError as error:
-        asked.wrong = error.reason
-    except (UsageError, ValueError) as error:
-        asked.wrong = str(error)
-    return asked
+        assert value is not None
+        asked.fingerprint = self._fingerprints.of(value, message, asked.key, asked.expected_version, asked.actor)
+        asked.message = message.by(asked.actor)
+
+
+def _key(raw: bytes | str | None) -> tuple[str, str]:
+    """The aggregate's id; of a key that is none, a text that stands for it, and why it is none."""
+    found = raw.encode(errors="surrogateescape") if isinstance(raw, str) else raw or b""
+    try:
+        return checked_key(found.decode()), ""
+    except UnicodeDecodeError as error:
+        why = f"the key is not UTF-8: {error.reason} at byte {error.start}"
+    except UsageError as error:
+        why = str(error)
+    return f"no-key-{hashlib.blake2b(found, digest_size=16).hexdigest()}", why
+
+
+def _needed(headers: Mapping[str, bytes], name: str) -> str:
+    if name not in headers:
+        raise DecodeError(f"the record has no {name} header")
+    return _text(headers, name)
+
+
+def _text(headers: Mapping[str, bytes], name: str) -> str:
+    try:
+        return headers[name].decode()
+    except UnicodeDecodeError as error:
+        raise DecodeError(f"the header {name} is not UTF-8: {error.reason} at byte {error.start}") from None
+
+
+def _number(headers: Mapping[str, bytes], name: str) -> int:
+    text = headers[name]
+    if len(text) > 18 or not text.isdigit():
+        raise DecodeError(f"the header {name} is no version: up to 18 digits")
+    return int(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,11 +13,13 @@ from eventfold.processors.handler.asked import Asked
 from eventfold.processors.handler.ledger import Ledger
 from eventfold.processors.open_slice import place_of
 from eventfold.producers.decider import Decider, Refusal, State
+from eventfold.producers.domain import May
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.message import Message
 from eventfold.schemas.partitioner import partition_of
 from eventfold.schemas.times import iso
-from eventfold.store.outcomes import CONFLICT, Outcome
+from eventfold.store.decided_ids import Asking
+from eventfold.store.outcomes import CONFLICT, FORBIDDEN, REUSED, Outcome, reused_text
 from eventfold.store.rows import read_back
 
 UNDECODABLE = "undecodable"
@@ -37,7 +39,8 @@ class Encoded(NamedTuple):
 class Decided:
     """What became of one command: events, a refusal, or the outcome that its id had before.
 
-    version: the aggregate's, after its events or at its refusal; None where the command could not be read.
+    version: the aggregate's, after its events or at its refusal; None where the command could not be read. reused: the id was
+    another command's before, so that the refusal proves nothing of it.
     """
 
     asked: Asked
@@ -45,36 +48,44 @@ class Decided:
     refusal: Refusal | None = None
     earlier: Outcome | None = None
     version: int | None = None
+    reused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What commands are decided by."""
+    """What commands are decided by; `may` and `internal` as in eventfold.producers.domain.Domain."""
 
     decider: Decider
     codec: Codec
     partitions: int
+    may: May | None = None
+    internal: Container[str] = ()
 
 
 def decide(rules: Rules, ledger: Ledger, asked: Sequence[Asked], now_ms: int) -> list[Decided]:
     """Decide the commands of one partition in their order.
 
-    The ledger holds the new states but has written nothing. A command whose id stands in the batch already is left
-    out: its first occurrence gives its outcome.
+    The ledger holds the new states but has written nothing. A command that stands in the batch already is left out: its
+    first occurrence gives its outcome. So is the second of two that have one id for different things, which is refused.
     """
-    ids = list(dict.fromkeys(a.id for a in asked if a.id))
+    ids = {a.scoped: a.id for a in asked if a.id}
     known = ledger.load(dict.fromkeys(a.key for a in asked if a.message), ids) if ids else {}
     results = []
-    done: dict[str, Asked] = {}
+    first: dict[str, Asking] = {scoped: of.asking for scoped, of in known.items()}
+    done: dict[tuple[str, bytes], Asked] = {}
     for a in asked:
         if a.id:
-            if a.id in done:
+            sent = (a.scoped, a.fingerprint)
+            if sent in done:
                 # Whoever sent it again may wait, even if the first sender does not.
-                done[a.id].noreply &= a.noreply
+                done[sent].noreply &= a.noreply
                 continue
-            done[a.id] = a
-        if a.id in known:
-            results.append(Decided(a, earlier=known[a.id]))
+            done[sent] = a
+            if not first.setdefault(a.scoped, Asking(a.fingerprint)).fits(a.fingerprint):
+                results.append(_reused(ledger, a))
+                continue
+        if a.scoped in known:
+            results.append(Decided(a, earlier=known[a.scoped].outcome))
         elif a.message is None:
             log.error("a command cannot be read", at=place_of(a.record), error=a.wrong)
             results.append(Decided(a, refusal=_bounded(Refusal(code=UNDECODABLE, message=a.wrong))))
@@ -83,11 +94,17 @@ def decide(rules: Rules, ledger: Ledger, asked: Sequence[Asked], now_ms: int) ->
     return results
 
 
+def _reused(ledger: Ledger, asked: Asked) -> Decided:
+    refusal = Refusal(code=REUSED, message=reused_text(asked.id, asked.key))
+    return Decided(asked, refusal=refusal, version=ledger.aggregate(asked.key)[0] if asked.message else None, reused=True)
+
+
 def _one(rules: Rules, ledger: Ledger, asked: Asked, command: Message, now_ms: int) -> Decided:
     version, state = ledger.aggregate(asked.key)
     decision = (
-        _general(asked, version, now_ms)
-        or _misplaced(ledger, asked, rules.partitions)
+        _misplaced(ledger, asked, rules.partitions)
+        or _barred(rules, asked, command, state)
+        or _general(asked, version, now_ms)
         or _by_domain(rules, ledger, asked, command, version, state)
     )
     if isinstance(decision, Refusal):
@@ -113,6 +130,21 @@ def _general(asked: Asked, version: int, now_ms: int) -> Refusal | None:
     if expires is not None and expires < now_ms:
         return Refusal(code="expired", message=f"the command was to be decided by {iso(expires)}")
     return None
+
+
+def _barred(rules: Rules, asked: Asked, command: Message, state: State) -> Refusal | None:
+    """What its sender may not send. A fault of the domain's code refuses the command alone."""
+    if command.type in rules.internal and not asked.internal:
+        return Refusal(code=FORBIDDEN, message=f"a {command.type} is sent by the domain's own processes alone")
+    if rules.may is None:
+        return None
+    try:
+        # Read back anew, since what it is given it may change.
+        allowed = rules.may(command, state)
+    except Exception as error:
+        log.exception("`may` failed on a command", at=place_of(asked.record))
+        return Refusal(code="decider-failed", message=f"{type(error).__name__}: {error}")
+    return None if allowed else Refusal(code=FORBIDDEN, message=f"who asks may not send this {command.type} to {asked.key}")
 
 
 def _misplaced(ledger: Ledger, asked: Asked, partitions: int) -> Refusal | None:
@@ -147,7 +179,7 @@ def _by_domain(
                 return Refusal(code="too-large", message=f"a {event.type} of {len(value)} bytes; {LARGEST_EVENT} are the most")
             events.append(Encoded(event.type, value))
             # What the log gives back: a UUID is text by then, a datetime a number, a field that was left out its default.
-            state = decider.evolve(state, codec.decode(value))
+            state = decider.evolve(state, codec.decode(value).by(asked.actor))
         if not events:
             return Refusal(code="no-event", message=f"{command.type} changes nothing")
         ledger.evolve(asked.key, version + len(events), state)

@@ -13,7 +13,7 @@ import structlog
 from eventfold.kafka.consumer import Batch, BatchConsumer
 from eventfold.kafka.transactions import Transactions
 from eventfold.processors.dead_letters.letters import handler_name, parked
-from eventfold.processors.handler.asked import Asked, read
+from eventfold.processors.handler.asked import Asked, CommandReader
 from eventfold.processors.handler.decide import UNDECODABLE, Rules, decide
 from eventfold.processors.handler.handover import HandOver
 from eventfold.processors.handler.ledger import Ledger, LedgerLost
@@ -78,13 +78,15 @@ class Handler:
         self._name = handler_name(domain.name)
         self._dead_letters = names.dead_letters(domain.name)
         self._records = Records(domain.name, names, codec)
-        self._types = frozenset(codec.catalog.types(domain.name, "commands"))
-        self._rules = Rules(decider=domain.decider, codec=codec, partitions=handover.partitions)
+        self._reader = CommandReader(codec, domain.name, names.internal(domain.name))
+        self._rules = Rules(
+            decider=domain.decider, codec=codec, partitions=handover.partitions, may=domain.may, internal=domain.internal
+        )
         self._work: dict[int, Work] = {}
         self._fault: Exception | None = None
         self._watch = watch
         self._ledgers: dict[int, Ledger] = {}
-        self._next: dict[int, int] = {}
+        self._next: dict[Place, int] = {}
 
     @property
     def wait_s(self) -> float:
@@ -107,20 +109,19 @@ class Handler:
         return self._take(places)
 
     def _take(self, places: list[Place]) -> dict[Place, int]:
-        taken = self._handover.take(self._consumer, [partition for _, partition in places])
-        for partition, (ledger, offset) in taken.items():
-            self._ledgers[partition] = ledger
-            self._next[partition] = offset
-        self._log.info("assigned", partitions=sorted(taken))
-        return {(self._commands, partition): offset for partition, (_, offset) in taken.items()}
+        ledgers, following = self._handover.take(self._consumer, {partition for _, partition in places})
+        self._ledgers |= ledgers
+        self._next |= following
+        self._log.info("assigned", partitions=sorted(ledgers))
+        return following
 
     def revoked(self, places: list[Place]) -> None:
         """Forget partitions that were taken away, once what was decided of them is committed."""
         self._finish()
-        for _, partition in places:
-            self._ledgers.pop(partition, None)
-            self._next.pop(partition, None)
-        self._log.info("revoked", partitions=sorted(partition for _, partition in places))
+        for place in places:
+            self._ledgers.pop(place[1], None)
+            self._next.pop(place, None)
+        self._log.info("revoked", partitions=sorted({partition for _, partition in places}))
 
     def process(self, batch: Batch, metadata: Any | None) -> int:
         """Handle a batch; returns how many commands the transaction before it decided."""
@@ -130,9 +131,11 @@ class Handler:
         if metadata is None:
             # Taken under another membership than it would be committed under: read it again.
             handled = self._settle()
-            self._consumer.seek({place: self._next[place[1]] for place in batch.records})
+            self._consumer.seek({place: self._next[place] for place in batch.records})
             return handled
-        asked = {partition: self._read(partition, records) for (_, partition), records in batch.records.items()}
+        asked: dict[int, list[Asked]] = {}
+        for place, records in batch.records.items():
+            asked.setdefault(place[1], []).extend(self._read(place, records))
         # The outcome of a command that is sent again while it is being committed is not known before it is.
         handled = self._settle() if self._sent_again(asked) else 0
         work = {partition: self._decide(partition, commands) for partition, commands in asked.items() if commands}
@@ -140,13 +143,13 @@ class Handler:
         self._begin(work, metadata)
         return handled
 
-    def _read(self, partition: int, records: Sequence[Record]) -> list[Asked]:
-        codec, types, following = self._codec, self._types, self._next[partition]
-        return [read(codec, types, record) for record in records if record.offset() >= following]
+    def _read(self, place: Place, records: Sequence[Record]) -> list[Asked]:
+        read, following = self._reader.read, self._next[place]
+        return [read(record) for record in records if record.offset() >= following]
 
     def _sent_again(self, asked: Mapping[int, list[Asked]]) -> bool:
         return any(
-            not {decided.asked.id for decided in self._work[partition].decided}.isdisjoint(a.id for a in commands)
+            not {decided.asked.scoped for decided in self._work[partition].decided}.isdisjoint(a.scoped for a in commands)
             for partition, commands in asked.items()
             if partition in self._work
         )
@@ -158,8 +161,8 @@ class Handler:
         self._transactions.begin()
         for partition, done in work.items():
             self._produce(partition, done)
-            self._next[partition] = done.next_command
-        offsets = {(self._commands, partition): done.next_command for partition, done in work.items()}
+            self._next |= done.following
+        offsets = {place: offset for done in work.values() for place, offset in done.following.items()}
         self._transactions.commit(offsets, metadata)
         self._work = work
 
@@ -181,7 +184,8 @@ class Handler:
     def _decide(self, partition: int, asked: Sequence[Asked]) -> Work:
         ledger = self._ledgers[partition]
         decided = decide(self._rules, ledger, asked, time.time_ns() // 1_000_000)
-        return Work(decided=decided, snapshots=ledger.snapshots(), next_command=asked[-1].record.offset() + 1)
+        following = {(a.record.topic(), partition): a.record.offset() + 1 for a in asked}
+        return Work(decided=decided, snapshots=ledger.snapshots(), following=following)
 
     def _produce(self, partition: int, work: Work) -> None:
         """Inside the transaction."""
@@ -251,4 +255,4 @@ class Handler:
         self._consumer.retake(self._take)
 
     def status(self) -> dict[str, Any]:
-        return {"domain": self._domain.name, "partitions": by_name({(self._commands, p): at for p, at in self._next.items()})}
+        return {"domain": self._domain.name, "partitions": by_name(self._next)}

@@ -62,7 +62,7 @@ def handle(runtime: Runtime, domain: Domain, codec: Codec, stop: threading.Event
             daemon.work(
                 handler,
                 group=group,
-                join=lambda consumer: consumer.subscribe([names.commands(name)]),
+                join=lambda consumer: consumer.subscribe([names.commands(name)], beside=[names.internal(name)]),
                 pulse=heartbeat,
                 stop=stop,
             )

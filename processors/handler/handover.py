@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 
 import structlog
@@ -13,7 +13,7 @@ from eventfold.kafka.consumer import BatchConsumer
 from eventfold.kafka.range_reader import RangeReader
 from eventfold.kafka.topics import Topics
 from eventfold.processors.dead_letters.notices import refuse_fewer
-from eventfold.processors.handler.ledger import Ledger, LedgerLost
+from eventfold.processors.handler.ledger import Ledger, LedgerLost, Told
 from eventfold.processors.open_slice import OpenSlice, begun, opened
 from eventfold.processors.sources import RESTORE, PartitionsAddedError, refuse_added
 from eventfold.producers.domain import Domain
@@ -25,7 +25,7 @@ from eventfold.store.builds import Generation
 from eventfold.store.connection import Redis
 from eventfold.store.generations import Generations
 from eventfold.store.ledgers import PARTS
-from eventfold.store.outcomes import KEPT_S, Outcome, Outcomes
+from eventfold.store.outcomes import KEPT_S, Outcomes
 from eventfold.store.slice_store import SliceStore
 
 _STILL_S = 60
@@ -35,7 +35,8 @@ log = structlog.get_logger("handler")
 
 def ledger_name(domain: Domain) -> str:
     """Under which name the handler's ledgers are a generation like any projection's."""
-    return f"{domain.name}.handler.v{domain.decider.version}"
+    # The last number is that of the ledgers' own form: a new one has them folded anew.
+    return f"{domain.name}.handler.v{domain.decider.version}.2"
 
 
 class HandOver:
@@ -70,21 +71,22 @@ class HandOver:
         self._tail = tail
         self._stop = stop
         self._commands = names.commands(domain.name)
+        self._asking = (self._commands, names.internal(domain.name))
         self._events = names.events(domain.name)
         self._refusals = names.refusals(domain.name)
         self._dead_letters = names.dead_letters(domain.name)
         self._generation: Generation | None = None
-        self._begun: dict[Place, Outcome] = {}
-        self.topics = [self._commands, self._events, self._refusals]
+        self._begun: dict[Place, Told] = {}
+        self.topics = [*self._asking, self._events, self._refusals]
         self.partitions = self._checked_partitions()
 
-    def take(self, commands: BatchConsumer, partitions: list[int]) -> dict[int, tuple[Ledger, int]]:
-        """The ledger of each partition, complete, and the offset of its next command."""
+    def take(self, commands: BatchConsumer, partitions: Collection[int]) -> tuple[dict[int, Ledger], dict[Place, int]]:
+        """The ledger of each partition, complete; and the offset of the next command in each of its topics."""
         self.check({name: topic.partitions for name, topic in self._topics.describe(self.topics).items()})
-        places = [(self._commands, partition) for partition in partitions]
+        places = [(topic, partition) for partition in partitions for topic in self._asking]
         committed = commands.committed(places)
         earliest = self._topics.starts(places)
-        following = {p: max(earliest[c, p], committed[c, p] or 0) for c, p in places}
+        following = {place: max(earliest[place], committed[place] or 0) for place in places}
         for c, p in places:
             if (expected := committed[c, p]) is not None and expected < earliest[c, p]:
                 log.warning("commands expired undecided", topic=c, partition=p, from_=expected, to=earliest[c, p])
@@ -92,7 +94,7 @@ class HandOver:
         ends = self._topics.ends(sources, committed=False)
         ledgers = self._ledgers(partitions)
         self._fold(ledgers, ends)
-        return {p: (ledgers[p], following[p]) for p in partitions}
+        return ledgers, following
 
     def lost(self) -> bool:
         """Whether Redis forgot the generation of the ledgers, and with it what a new one would not know."""
@@ -113,7 +115,7 @@ class HandOver:
         refuse_fewer(info[self._dead_letters], info[self._commands])
         return counts[self._events]
 
-    def _ledgers(self, partitions: list[int]) -> dict[int, Ledger]:
+    def _ledgers(self, partitions: Collection[int]) -> dict[int, Ledger]:
         # A generation of its own for each version of the decider, and a new one where Redis forgot it: never twice the same.
         counts = dict.fromkeys((self._events, self._refusals), self.partitions)
         version = self._domain.decider.version
@@ -157,7 +159,7 @@ class HandOver:
         commit, outcomes = fold(self._codec, records, since)
         # The events of the last command may go on in the next batch, which then has its whole outcome.
         begun = self._begun.pop(place, None)
-        if begun is not None and not (outcomes and outcomes[0].command_id == begun.command_id):
+        if begun is not None and not (outcomes and outcomes[0][0] == begun[0]):
             outcomes.insert(0, begun)
         if outcomes and commit.after.offset < end:
             self._begun[place] = outcomes.pop()

@@ -6,25 +6,47 @@ log when Redis loses them. How far back ids are known: see eventfold.store.decid
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
+from eventfold.processors.handler.decided_by import Accepted, decided_by, fingerprint_of, is_internal
 from eventfold.processors.open_slice import OpenSlice, place_of
 from eventfold.processors.sources import RESTORE
 from eventfold.producers.decider import Decider, State
 from eventfold.schemas.codec import Codec
-from eventfold.schemas.envelope import as_mapping
+from eventfold.schemas.envelope import actor_of, as_mapping
 from eventfold.schemas.errors import LogError, Transient
+from eventfold.schemas.ids import scoped_id
 from eventfold.schemas.partitioner import partition_of
 from eventfold.schemas.record import Record
 from eventfold.store.commits import Changes, Commit
 from eventfold.store.connection import Redis
-from eventfold.store.decided_ids import accepted, outcome_of_events, outcome_of_refusal, proof_of_events, proof_of_refusal
+from eventfold.store.decided_ids import (
+    Asking,
+    accepted,
+    asking_of,
+    field_of,
+    outcome_of_events,
+    outcome_of_refusal,
+    proof_of_events,
+    proof_of_refusal,
+    tag_of,
+)
 from eventfold.store.ledgers import AGGREGATES, StoredLedger, version_and_state, written
-from eventfold.store.outcomes import Outcome
+from eventfold.store.outcomes import Outcome, key_part
 from eventfold.store.rows import Rows
 from eventfold.store.slices import Progress
 
 _HELD = 8_192
+Told = tuple[str, Outcome]
+"""An outcome, and the part of its key in Redis that is its own."""
+
+
+class Proved(NamedTuple):
+    """What became of an id that was decided before, and how that command was asked for."""
+
+    outcome: Outcome
+    asking: Asking
 
 
 class LedgerLost(Transient):
@@ -46,22 +68,27 @@ class Ledger:
 
     # -- deciding ----------------------------------------------------------------------------------------------------
 
-    def load(self, keys: Iterable[str], ids: Sequence[str]) -> dict[str, Outcome]:
-        """Bring the aggregates into memory and return those of the ids that were decided before.
+    def load(self, keys: Iterable[str], ids: Mapping[str, str]) -> dict[str, Proved]:
+        """Bring the aggregates into memory and return those of the ids (by what they are known by) that were decided before.
 
         LedgerLost when Redis does not stand where this process left it, or a part is not whole: an id could be missing.
         """
         missing = self._held.missing(keys)
-        found = self._stored.read(missing, ids, (self.events.progress.stamp, self.refusals.progress.stamp))
+        fields = {field_of(scoped): scoped for scoped in ids}
+        found = self._stored.read(missing, list(fields), (self.events.progress.stamp, self.refusals.progress.stamp))
         if found.moved:
             lost = ", ".join(f"{slice_.topic}/{slice_.partition}" for slice_ in found.moved)
             raise LedgerLost(f"Redis lost the ledger of {lost}")
         self._hold(missing, found.aggregates)
-        events = self.events.id
-        return {
-            **{id_: outcome_of_events(id_, events.topic, events.partition, proof) for id_, proof in found.accepted.items()},
-            **{id_: outcome_of_refusal(id_, proof) for id_, proof in found.refused.items()},
-        }
+        known = {}
+        for field, proof in found.refused.items():
+            scoped = fields[field]
+            known[scoped] = Proved(outcome_of_refusal(ids[scoped], proof), asking_of(proof))
+        for field, proof in found.accepted.items():
+            scoped = fields[field]
+            outcome = outcome_of_events(ids[scoped], self.events.id.topic, self.events.id.partition, proof)
+            known[scoped] = Proved(outcome, asking_of(proof))
+        return known
 
     def _hold(self, keys: Sequence[str], snapshots: Sequence[bytes | None]) -> None:
         self._held.young.update(zip(keys, snapshots, strict=True))
@@ -79,17 +106,19 @@ class Ledger:
         """Hold an aggregate's new state as it is written once its events are committed; TypeError where JSON cannot hold it."""
         self._held.young[key] = self._snapshots[key] = written(version, state)
 
-    def accept(self, changes: Changes, command_id: str, timestamp: int, version: int, offsets: Sequence[int]) -> None:
+    def accept(
+        self, changes: Changes, timestamp: int, scoped: str, asking: Asking, version: int, offsets: Sequence[int]
+    ) -> None:
         """Note that a command was accepted and where its events lie."""
-        self._accepted.add(changes, timestamp, command_id, proof_of_events(version, offsets))
+        self._accepted.add(changes, timestamp, field_of(scoped), proof_of_events(asking, (version,), offsets))
 
-    def accepted(self, command_id: str, version: int, offsets: Iterable[int]) -> Outcome:
+    def accepted(self, command_id: str, version: int, offsets: Sequence[int]) -> Outcome:
         """The outcome of an accepted command."""
         return accepted(command_id, self.events.id.topic, self.events.id.partition, version, offsets)
 
-    def refuse(self, changes: Changes, timestamp: int, outcome: Outcome) -> None:
+    def refuse(self, changes: Changes, timestamp: int, scoped: str, asking: Asking, outcome: Outcome) -> None:
         """Note that a command was refused."""
-        self._refused.add(changes, timestamp, outcome.command_id, proof_of_refusal(outcome))
+        self._refused.add(changes, timestamp, field_of(scoped), proof_of_refusal(asking, outcome))
 
     def snapshots(self) -> dict[str, bytes]:
         """The new states since this was last asked for, by key, as they are to be written; those of one batch."""
@@ -102,7 +131,7 @@ class Ledger:
 
     # -- folding the tail of the log ---------------------------------------------------------------------------------
 
-    def fold_events(self, codec: Codec, records: Sequence[Record], since: float) -> tuple[Commit, list[Outcome]]:
+    def fold_events(self, codec: Codec, records: Sequence[Record], since: float) -> tuple[Commit, list[Told]]:
         """Fold events that an earlier handler wrote: the commit, and the outcomes of commands decided `since` (ms).
 
         MovedError when Redis does not stand where this process left it, as when it was emptied.
@@ -113,7 +142,7 @@ class Ledger:
         if missing:
             self._hold(missing, self._stored.aggregates(missing, stamp))
         changes = Changes()
-        commands: dict[str, tuple[int, int, list[int]]] = {}
+        commands: dict[str, Accepted] = {}
         for key, record in zip(keys, unread, strict=True):
             offset = record.offset()
             version, state = self.aggregate(key)
@@ -122,26 +151,28 @@ class Ledger:
                     f"{place_of(record)}: the key belongs to partition {partition_of(key, self._partitions)} of "
                     f"{self._partitions}: were partitions added to the topic? Then {RESTORE}"
                 )
-            self._evolve_stored(key, version + 1, state, codec, record)
-            cause = as_mapping(record.headers()).get("ce_causationid")
-            if cause:
-                command_id = cause.decode()
-                before = commands[command_id][2] if command_id in commands else []
-                if not commands:
+            headers = as_mapping(record.headers())
+            self._evolve_stored(key, version + 1, state, codec, record, headers)
+            if (by := decided_by(headers, key)) is not None:
+                decision = commands.get(by.scoped)
+                if decision is None:
                     # An earlier batch may have ended in the midst of the first command's events.
-                    before = [earlier for earlier in self._stored.offsets(command_id, stamp) if earlier < offset]
-                commands[command_id] = (record.timestamp()[1], version + 1, [*before, offset])
+                    earlier = [] if commands else self._stored.offsets(field_of(by.scoped), stamp)
+                    decision = commands[by.scoped] = Accepted(by, [of for of in earlier if of < offset])
+                decision.add(offset, record.timestamp()[1], version + 1)
         outcomes = []
-        for command_id, (timestamp, version, offsets) in commands.items():
-            self.accept(changes, command_id, timestamp, version, offsets)
-            if timestamp > since:
-                outcomes.append(self.accepted(command_id, version, offsets))
+        for scoped, decision in commands.items():
+            asking, version, offsets = decision.by.asking, decision.version, decision.offsets
+            self.accept(changes, decision.timestamp, scoped, asking, version, offsets)
+            if decision.timestamp > since:
+                outcome = self.accepted(decision.by.command_id, version, offsets)
+                outcomes.append((key_part(scoped, asking.fingerprint), outcome))
         for key, snapshot in self.snapshots().items():
             changes.put(AGGREGATES, key, snapshot)
         self.trim()
         return _commit(self.events, self.events.after(unread, None), changes), outcomes
 
-    def fold_refusals(self, codec: Codec, records: Sequence[Record], since: float) -> tuple[Commit, list[Outcome]]:
+    def fold_refusals(self, codec: Codec, records: Sequence[Record], since: float) -> tuple[Commit, list[Told]]:
         """Fold refusals likewise."""
         unread = self.refusals.unread(records)
         changes = Changes()
@@ -155,15 +186,21 @@ class Ledger:
                 code=data["code"],
                 message=data["message"],
             )
+            headers = as_mapping(record.headers())
+            asking = Asking(fingerprint_of(data.get("fingerprint")), tag_of(actor_of(headers)))
+            scoped = scoped_id(outcome.command_id, _key(record), internal=is_internal(headers))
             timestamp = record.timestamp()[1]
-            self.refuse(changes, timestamp, outcome)
+            if not data.get("reused"):
+                self.refuse(changes, timestamp, scoped, asking, outcome)
             if timestamp > since:
-                outcomes.append(outcome)
+                outcomes.append((key_part(scoped, asking.fingerprint), outcome))
         return _commit(self.refusals, self.refusals.after(unread, None), changes), outcomes
 
-    def _evolve_stored(self, key: str, version: int, state: State, codec: Codec, record: Record) -> None:
+    def _evolve_stored(
+        self, key: str, version: int, state: State, codec: Codec, record: Record, headers: Mapping[str, bytes]
+    ) -> None:
         try:
-            event = codec.decode(record.value())
+            event = codec.decode(record.value()).by(actor_of(headers))
             self.evolve(key, version, self._decider.evolve(state, event))
         except Exception as error:
             raise LogError(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 
+from eventfold.processors.handler.asked import Asked
 from eventfold.processors.handler.decide import Decided
 from eventfold.schemas.codec import Codec
-from eventfold.schemas.envelope import FIXED, Headers
+from eventfold.schemas.envelope import FIXED, Headers, headers_of
 from eventfold.schemas.ids import derived_id
 from eventfold.schemas.names import Names
 from eventfold.schemas.own import COMMAND_REFUSED
@@ -15,7 +16,7 @@ from eventfold.schemas.times import iso
 
 
 class Records:
-    """Makes the records of one domain's decisions. What only the command knows is handed on as it came."""
+    """Makes the records of one domain's decisions, with what eventfold.processors.handler.asked let in of the command."""
 
     def __init__(self, domain: str, names: Names, codec: Codec) -> None:
         self._codec = codec
@@ -29,15 +30,17 @@ class Records:
         asked, version = decided.asked, decided.version
         assert version is not None
         first = version - len(decided.events) + 1
-        time_, links = ("ce_time", asked.headers["ce_time"]), self._links(decided)
+        time_, links = ("ce_time", asked.time), self._links(asked)
+        links.append(("ce_fingerprint", asked.fingerprint.hex().encode()))
+        subject = asked.key.encode()
         found = []
         for index, event in enumerate(decided.events):
-            id_ = derived_id(asked.id, str(index))
+            id_ = derived_id(asked.scoped, str(index))
             headers: Headers = [
                 *self._fixed(event.type),
                 ("ce_id", id_.encode()),
                 time_,
-                ("ce_subject", asked.headers["ce_subject"]),
+                ("ce_subject", subject),
                 ("ce_sequence", b"%d" % (first + index)),
                 *links,
             ]
@@ -55,13 +58,13 @@ class Records:
         """The lasting proof of a refusal."""
         asked, refusal = decided.asked, decided.refusal
         assert refusal is not None
-        id_ = derived_id(asked.id, "refused")
+        id_ = derived_id(asked.scoped, f"refused:{asked.fingerprint.hex()}" if decided.reused else "refused")
         headers: Headers = [
             *self._fixed(COMMAND_REFUSED),
             ("ce_id", id_.encode()),
             ("ce_time", iso(time.time_ns() // 1_000_000).encode()),
             ("ce_subject", asked.key.encode()),
-            *self._links(decided),
+            *self._links(asked),
         ]
         data = {
             "command_id": asked.id,
@@ -69,15 +72,18 @@ class Records:
             "code": refusal.code,
             "message": refusal.message,
             "version": decided.version,
+            "fingerprint": asked.fingerprint.hex(),
+            "reused": decided.reused,
         }
         return ProducerRecord(self._refusals, asked.key, self._codec.encode(COMMAND_REFUSED, data), headers, id_)
 
     @staticmethod
-    def _links(decided: Decided) -> Headers:
-        headers, id_ = decided.asked.headers, decided.asked.id.encode()
-        links: Headers = [("ce_correlationid", headers.get("ce_correlationid") or id_), ("ce_causationid", id_)]
-        if "traceparent" in headers:
-            links.append(("traceparent", headers["traceparent"]))
-        if "ce_processid" in headers:
-            links.append(("ce_processid", headers["ce_processid"]))
-        return links
+    def _links(asked: Asked) -> Headers:
+        id_ = asked.id.encode()
+        correlation = asked.correlation_id.encode() if asked.correlation_id else id_
+        links: Headers = [("ce_correlationid", correlation), ("ce_causationid", id_)]
+        if asked.traceparent is not None:
+            links.append(("traceparent", asked.traceparent.encode()))
+        if asked.process_id:
+            links.append(("ce_processid", asked.process_id))
+        return links if asked.actor is None else links + headers_of(asked.actor)

@@ -18,6 +18,7 @@ from eventfold.producers.process_manager import Deadline, ProcessManager
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.errors import spoken
 from eventfold.schemas.event import Event
+from eventfold.schemas.message import Actor
 from eventfold.schemas.record import Place
 from eventfold.store.builds import Generation
 from eventfold.store.generations import Generations
@@ -162,6 +163,7 @@ class Deadlines:
             correlation_id=row["correlation"] or row["id"],
             process=row["process"],
             traceparent=row["trace"] or None,
+            actor=Actor(*row["actor"]) if "actor" in row else None,
         )
         emits = deadline.fires(Event(row["type"], key, self._codec.restored(row["type"], row["data"])))
         return self._emitter.records(emits, cause, None, deadline.name)

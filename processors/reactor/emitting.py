@@ -10,9 +10,10 @@ from eventfold.kafka.domain_topics import LARGEST_EVENT
 from eventfold.producers.commands import NO_REPLY
 from eventfold.producers.process_manager import Emit
 from eventfold.schemas.codec import Codec
-from eventfold.schemas.envelope import Envelope
+from eventfold.schemas.envelope import Envelope, actor_of, correlation_of, trace_of
 from eventfold.schemas.errors import DecodeError, UsageError
 from eventfold.schemas.ids import checked_id, checked_key, derived_id
+from eventfold.schemas.message import Actor
 from eventfold.schemas.names import Names
 from eventfold.schemas.partitioner import partition_of
 from eventfold.schemas.record import Place, ProducerRecord
@@ -21,13 +22,16 @@ from eventfold.schemas.times import millis
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """What a command follows from: the event's or refusal's own id, time (ms) and trace, and the process it belongs to."""
+    """What a command follows from: the event's or refusal's own id, time (ms) and trace, who asked for it, and the process it
+    belongs to.
+    """
 
     id: str
     time: int
     correlation_id: str
     process: str
     traceparent: str | None = None
+    actor: Actor | None = None
 
 
 class Emitted(NamedTuple):
@@ -81,8 +85,9 @@ class Emitter:
             expires=expires,
             traceparent=cause.traceparent,
             process_id=f"{self._owner}/{cause.process}",
+            actor=cause.actor,
         )
-        topic = self._names.commands(domain)
+        topic = self._names.internal(domain)
         place = (topic, partition_of(key, self._partitions(topic)))
         return Emitted(place, ProducerRecord(topic, key, value, [*envelope.to_headers(), NO_REPLY], id_))
 
@@ -94,13 +99,13 @@ def cause_of(headers: Mapping[str, bytes], key: str, owner: str) -> Cause:
     """
     try:
         id_ = checked_id(headers["ce_id"].decode())
-        trace = headers.get("traceparent")
         return Cause(
             id=id_,
             time=millis(headers["ce_time"].decode()),
-            correlation_id=headers.get("ce_correlationid", id_.encode()).decode(),
+            correlation_id=correlation_of(headers) or id_,
             process=process_of(headers, owner) or key,
-            traceparent=None if trace is None else trace.decode(),
+            traceparent=trace_of(headers),
+            actor=actor_of(headers),
         )
     except KeyError as missing:
         raise DecodeError(f"the record has no {missing.args[0]} header") from None

@@ -78,6 +78,9 @@ class Reactions:
         type_, data = self._codec.decode(record.value())
         if type_ not in COMMAND_REFUSED_TYPES:
             raise DecodeError(f"a {type_} among the refusals")
+        if data.get("reused"):
+            # The command under this id is another one, whose outcome it has or had.
+            return ()
         react = self._manager.refusals.get(data["command_type"])
         if react is None:
             return ()

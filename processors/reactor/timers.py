@@ -1,8 +1,9 @@
 """The deadlines of a process manager as a read model: which ones run, by when they are due.
 
-A table a deadline, a row a key: `due` (ms), and of the event that started it `id`, `correlation`, `process`, `trace`, `type`
-and `data` (as `schemas.forms.kept` has it). An event that ends it deletes the row; one that starts it again replaces it. A
-pure fold: after a loss of Redis the log gives back what still runs.
+A table a deadline, a row a key: `due` (ms), and of the event that started it `id`, `correlation`, `process`, `trace`, `type`,
+`data` (as `schemas.forms.kept` has it) and, where somebody is known to have asked for it, `actor` (id and kind). An event that
+ends it deletes the row; one that starts it again replaces it. A pure fold: after a loss of Redis the log gives back what still
+runs.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from functools import partial
 
 from eventfold.producers.process_manager import Deadline, ProcessManager
 from eventfold.projections.projection import Index, Projection, Table
-from eventfold.schemas.envelope import as_mapping
+from eventfold.schemas.envelope import actor_of, as_mapping, correlation_of, trace_of
 from eventfold.schemas.event import Event
 from eventfold.schemas.forms.kept import kept
 from eventfold.store.rows import Row
@@ -62,19 +63,17 @@ def _started(manager: str, deadline: Deadline, row: Row | None, event: Event) ->
     if due.__class__ is not int:
         raise TypeError(f"{deadline.due!r} must be a timestamp-millis, not {due!r}")
     headers = {} if event.record is None else as_mapping(event.record.headers())
-
-    def text(name: str) -> str:
-        return headers.get(name, b"").decode()
-
-    mine, _, process = text("ce_processid").partition("/")
+    mine, _, process = headers.get("ce_processid", b"").decode(errors="replace").partition("/")
+    actor = actor_of(headers)
     return {
         "due": due,
-        "id": text("ce_id"),
-        "correlation": text("ce_correlationid"),
+        "id": headers.get("ce_id", b"").decode(errors="replace"),
+        "correlation": correlation_of(headers),
         "process": process if mine == manager and process else event.key,
-        "trace": text("traceparent"),
+        "trace": trace_of(headers) or "",
         "type": event.type,
         "data": kept(event.data),
+        **({} if actor is None else {"actor": [*actor]}),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -13,14 +13,19 @@ from typing import Any
 import pytest
 from confluent_kafka import Message as Record
 
-from eventfold.processors.handler.asked import read
+from eventfold.processors.handler.asked import CommandReader
 from eventfold.processors.handler.decide import UNDECODABLE, Decided, Rules, decide
+from eventfold.processors.handler.ledger import Proved
+from eventfold.processors.handler.records import Records
 from eventfold.producers.commands import NO_REPLY
 from eventfold.producers.decider import Decider, Refusal, State, evolved
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.envelope import Envelope
-from eventfold.schemas.message import Message
+from eventfold.schemas.ids import KEY_LIMIT, derived_id, scoped_id
+from eventfold.schemas.message import Actor, Message
+from eventfold.schemas.names import Names
 from eventfold.schemas.partitioner import partition_of
+from eventfold.store.decided_ids import Asking
 from eventfold.store.outcomes import Outcome
 from flights.decider import decider
 from tests.support.avro import catalog_of
@@ -34,13 +39,13 @@ ID = flight_id(1)
 class Memory:
     """A ledger whose aggregates and decided ids are dicts."""
 
-    def __init__(self, decider: Decider, **known: Outcome) -> None:
+    def __init__(self, decider: Decider, known: Mapping[str, Proved] = {}) -> None:
         self._decider = decider
-        self.known = dict(known)
+        self.known = known
         self.held: dict[str, tuple[int, State]] = {}
 
-    def load(self, keys: Iterable[str], ids: Sequence[str]) -> dict[str, Outcome]:
-        return {id_: self.known[id_] for id_ in ids if id_ in self.known}
+    def load(self, keys: Iterable[str], ids: Mapping[str, str]) -> dict[str, Proved]:
+        return {scoped: self.known[scoped] for scoped in ids if scoped in self.known}
 
     def aggregate(self, key: str) -> tuple[int, State]:
         return self.held.get(key, (0, self._decider.initial()))
@@ -61,6 +66,8 @@ def record(
     partition: int | None = None,
     without: str = "",
     value: bytes | None = None,
+    topic: str = "flights.commands",
+    raw_key: bytes | None = None,
     extra: list[tuple[str, bytes]] | None = None,
     **envelope: Any,
 ) -> Record:
@@ -68,19 +75,23 @@ def record(
         **{"id": str(uuid.uuid4()), "type": f"flights.{verb}Flight", "source": "/t", "time": NOW, "subject": key, **envelope}
     )
     return Record(
-        topic="flights.commands",
+        topic=topic,
         partition=partition_of(key, PARTITIONS) if partition is None else partition,
         offset=7,
-        key=key.encode(),
+        key=key.encode() if raw_key is None else raw_key,
         value=codec.encode(sent.type, data) if value is None else value,
         headers=[(name, value) for name, value in sent.to_headers() if name != without] + (extra or []),
     )
 
 
-def run(codec: Codec, *records: Record, ledger: Memory | None = None, by: Decider = decider) -> list[Decided]:
-    types = codec.catalog.types("flights", "commands")
-    asked = [read(codec, types, record) for record in records]
-    return decide(Rules(decider=by, codec=codec, partitions=PARTITIONS), ledger or Memory(by), asked, NOW)  # type: ignore[arg-type]
+def reader(codec: Codec) -> CommandReader:
+    return CommandReader(codec, "flights", "flights.internal")
+
+
+def run(codec: Codec, *records: Record, ledger: Memory | None = None, by: Decider = decider, **rules: Any) -> list[Decided]:
+    asked = [*map(reader(codec).read, records)]
+    of = Rules(decider=by, codec=codec, partitions=PARTITIONS, **rules)
+    return decide(of, ledger or Memory(by), asked, NOW)  # type: ignore[arg-type]
 
 
 def refusals(decided: list[Decided]) -> list[str | None]:
@@ -109,8 +120,10 @@ def test_commands_of_a_batch_build_on_each_other(codec: Codec) -> None:
 def test_an_id_that_was_decided_before_has_its_first_outcome(codec: Codec) -> None:
     once = str(uuid.uuid4())
     outcome = Outcome(command_id=once, accepted=True, version=1)
-    (decided,) = run(codec, record(codec, "Schedule", scheduled(1), id=once), ledger=Memory(decider, **{once: outcome}))
-    assert (decided.earlier, decided.events, decided.refusal) == (outcome, (), None)
+    for asking in (Asking(), Asking(reader(codec).read(record(codec, "Schedule", scheduled(1), id=once)).fingerprint)):
+        known = {scoped_id(once, ID): Proved(outcome, asking)}
+        (decided,) = run(codec, record(codec, "Schedule", scheduled(1), id=once), ledger=Memory(decider, known))
+        assert (decided.earlier, decided.events, decided.refusal) == (outcome, (), None)
 
 
 def test_an_id_twice_in_a_batch_is_decided_once(codec: Codec) -> None:
@@ -154,9 +167,21 @@ def test_a_key_on_another_partition_than_its_own_is_refused(codec: Codec) -> Non
         ({"id": "42"}, "'42' is not a command id"),
         ({"subject": "UA2:2013-02-08:JFK"}, "key and ce_subject must be the same"),
         ({"extra": [("ce_time", b"soon")]}, "'soon' is not a time"),
-        ({"extra": [("ce_expectedversion", b"one")]}, "one"),
+        ({"extra": [("ce_expectedversion", b"one")]}, "no version"),
+        ({"extra": [("ce_expectedversion", b"1" * 5_000)]}, "no version"),
+        ({"extra": [("ce_correlationid", b"\xff")]}, "ce_correlationid is not UTF-8"),
+        ({"extra": [("ce_correlationid", b"c" * 5_000_000)]}, "(5,000,000 characters) is not a ce_correlationid"),
+        ({"extra": [("ce_correlationid", b"")]}, "'' is not a ce_correlationid"),
+        ({"extra": [("ce_actor", b"a\nb")]}, "is not a ce_actor"),
+        ({"extra": [("ce_actor", b"a"), ("ce_actorkind", b"k" * 300)]}, "is not a ce_actorkind"),
+        ({"extra": [("ce_time", b"2026-01-01T00:00:00." + b"0" * 5_000 + b"Z")]}, "ce_time has"),
+        ({"raw_key": b"\xff"}, "the key is not UTF-8"),
+        ({"raw_key": b"a\tb"}, "is not an aggregate's id"),
+        ({"raw_key": b"a\0b"}, "is not an aggregate's id"),
+        ({"raw_key": b"k" * 900_000}, "(900,000 characters) is not an aggregate's id"),
+        ({"value": b"\xc3\x01" + bytes(2_000_000)}, "2,000,002 bytes"),
         ({"extra": [("ce_expirytime", b"later")]}, "'later' is not a time"),
-        ({"extra": [("ce_subject", b"\xff")]}, "utf-8"),
+        ({"extra": [("ce_subject", b"\xff")]}, "not UTF-8"),
         ({"value": b"\xc3\x01"}, "too few"),
         ({"value": b"{}{}{}{}{}{}"}, "not c3 01"),
     ],
@@ -267,10 +292,114 @@ def test_evolve_meets_an_event_as_the_log_gives_it_back(codec: Codec, tmp_path: 
         return {"met": [*state.get("met", []), {name: str(of) for name, of in event.data.items()}]}
 
     selling = Decider(version=1, initial=dict, decide=lambda *_: [Message("shop.Sold", sold)] * 2, evolve=evolve)
-    asked = read(codec, codec.catalog.types("flights", "commands"), record(codec, "Depart", departing()))
+    asked = reader(codec).read(record(codec, "Depart", departing()))
     ledger = Memory(selling)
     (decided,) = decide(Rules(decider=selling, codec=shop, partitions=PARTITIONS), ledger, [asked], NOW)  # type: ignore[arg-type]
     again: State = {}
     for event in decided.events:
         again = evolved(selling, again, shop.decode(event.value))
     assert ledger.aggregate(ID) == (2, again)
+
+
+# -- whose a command's id is ---------------------------------------------------------------------------------------------
+
+MINE, THEIRS = Actor("mine", "person"), Actor("theirs", "person")
+
+
+def test_an_id_belongs_to_who_used_it_first_for_what(codec: Codec) -> None:
+    once = str(uuid.uuid4())
+    first = record(codec, "Schedule", scheduled(1), id=once, actor=MINE)
+    others = [
+        record(codec, "Depart", departing(), id=once, actor=MINE),
+        record(codec, "Schedule", scheduled(1) | {"tail_number": "N1"}, id=once, actor=MINE),
+        record(codec, "Schedule", scheduled(1), id=once, actor=MINE, expected_version=0),
+        record(codec, "Schedule", scheduled(1), id=once, actor=THEIRS),
+        record(codec, "Schedule", scheduled(1), id=once),
+    ]
+    decided = run(codec, first, *others, first)
+    assert refusals(decided) == [None, *["id-reused"] * len(others)]
+    assert [d.reused for d in decided] == [False, *[True] * len(others)]
+    # Not only within one batch.
+    asking = Asking(decided[0].asked.fingerprint)
+    known = {scoped_id(once, ID): Proved(Outcome(command_id=once, accepted=True, version=1), asking)}
+    later = run(codec, *others, first, ledger=Memory(decider, known))
+    assert refusals(later) == [*["id-reused"] * len(others), None]
+    assert later[-1].earlier is not None and later[-1].earlier.accepted
+
+
+def test_an_id_is_one_s_own_for_each_aggregate_and_for_the_domain_s_own_processes(codec: Codec) -> None:
+    once, other = str(uuid.uuid4()), flight_id(2)
+    process = [("ce_processid", b"p/1")]
+    decided = run(
+        codec,
+        record(codec, "Schedule", scheduled(1), id=once),
+        record(codec, "Schedule", scheduled(2), id=once, key=other),
+        record(codec, "Depart", departing(), id=once, topic="flights.internal", extra=process),
+    )
+    assert refusals(decided) == [None, None, None]
+    made = [event for of in decided for event in Records("flights", Names(), codec).events(of)]
+    assert len({record.id for record in made}) == 3
+    assert made[0].id == derived_id(scoped_id(once, ID), "0")
+    assert [dict(record.headers).get("ce_processid") for record in made] == [None, None, b"p/1"]
+
+
+def test_a_command_sent_again_in_another_spelling_is_the_same_one(codec: Codec) -> None:
+    """Its time, its trace and what it belongs to are no part of what is asked for."""
+    once = str(uuid.uuid4())
+    again = record(codec, "Schedule", scheduled(1), id=once, time=NOW + 5_000, correlation_id="c", expires=NOW + 9)
+    assert refusals(run(codec, record(codec, "Schedule", scheduled(1), id=once), again)) == [None]
+
+
+# -- who may send what ---------------------------------------------------------------------------------------------------
+
+
+def test_what_a_domain_s_own_processes_send_nobody_else_may(codec: Codec) -> None:
+    own = frozenset({"flights.DepartFlight"})
+    schedule, process = record(codec, "Schedule", scheduled(1)), [("ce_processid", b"p/1")]
+    outside = record(codec, "Depart", departing(), extra=process)
+    inside = record(codec, "Depart", departing(), extra=process, topic="flights.internal")
+    decided = run(codec, schedule, outside, inside, internal=own)
+    assert refusals(decided) == [None, "forbidden", None]
+    assert decided[1].refusal is not None and "own processes alone" in decided[1].refusal.message
+
+
+def test_a_domain_says_who_may_and_events_know_who_asked(codec: Codec) -> None:
+    def evolve(state: State, event: Message) -> State:
+        return {**decider.evolve(state, event), "by": [*state.get("by", []), event.actor and event.actor.id]}
+
+    def may(command: Message, state: State) -> bool:
+        return not state.get("by") or command.actor == MINE
+
+    owned = replace(decider, evolve=evolve)
+    ledger = Memory(owned)
+    decided = run(
+        codec,
+        record(codec, "Schedule", scheduled(1), actor=MINE),
+        record(codec, "Depart", departing(), actor=THEIRS),
+        record(codec, "Depart", departing()),
+        record(codec, "Depart", departing(), actor=MINE),
+        by=owned,
+        ledger=ledger,
+        may=may,
+    )
+    assert refusals(decided) == [None, "forbidden", "forbidden", None]
+    assert ledger.held[ID][1]["by"] == ["mine", "mine"]
+    (event,) = Records("flights", Names(), codec).events(decided[0])
+    assert Envelope.from_headers(event.headers).actor == MINE
+    assert Envelope.from_headers(Records("flights", Names(), codec).refusal(decided[1]).headers).actor == THEIRS
+
+
+def test_a_may_that_fails_refuses_the_command_alone(codec: Codec) -> None:
+    def may(command: Message, state: State) -> bool:
+        return bool(state["nothing"])
+
+    assert refusals(run(codec, record(codec, "Schedule", scheduled(1)), may=may)) == ["decider-failed"]
+
+
+def test_what_is_copied_into_the_log_fits_whatever_came(codec: Codec) -> None:
+    """The record of a refusal of a command whose key is none has a key that stands for it."""
+    long = record(codec, "Schedule", scheduled(1), raw_key=b"k" * 900_000, extra=[("traceparent", b"t" * 100_000)])
+    (decided,) = run(codec, long)
+    made = Records("flights", Names(), codec).refusal(decided)
+    assert isinstance(made.key, str) and made.key.startswith("no-key-") and len(made.key) < KEY_LIMIT
+    assert len(made.value or b"") + sum(len(name) + len(value or b"") for name, value in made.headers) < 10_000

@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 from confluent_kafka import Message as Record
 
-from eventfold.processors.handler.asked import read
+from eventfold.processors.handler.asked import CommandReader
 from eventfold.processors.handler.decide import Rules, decide
 from eventfold.processors.reactor.emitting import Cause, Emitter
 from eventfold.processors.testing import given as given_manager
@@ -38,6 +38,7 @@ from tests.support.avro import catalog_of
 from tests.unit.test_decide import Memory
 
 INSTALLED = Codec(Catalog.installed(["accounts"]))
+READER = CommandReader(INSTALLED, "accounts", "accounts.internal")
 DEPOSIT, DEPOSITED, NAMES = "accounts.Deposit", "accounts.MoneyDeposited", Names()
 ID, NOW = str(uuid.UUID(int=7)), 1_700_000_000_000
 
@@ -100,7 +101,7 @@ def test_a_decider_whose_event_does_not_fit_refuses_the_command_alone() -> None:
         return [Message(DEPOSITED, {"amount": 100, "currency": "EUR", "balance": Decimal(1)})]
 
     decider = Decider(version=1, initial=dict, decide=wrong, evolve=lambda state, event: state)
-    asked = read(INSTALLED, [DEPOSIT], asking("A-1"))
+    asked = READER.read(asking("A-1"))
     (decided,) = decide(Rules(decider=decider, codec=INSTALLED, partitions=1), cast(Any, Memory(decider)), [asked], NOW)
     assert decided.refusal is not None and decided.refusal.code == "decider-failed"
     assert "the field 'amount' must be a Decimal, or text like '1.0000', not 100" in decided.refusal.message
@@ -115,9 +116,9 @@ def asking(key: str) -> Record:
 
 @pytest.mark.parametrize("key", ["", "a\nb", "\0", "x" * 513])
 def test_a_command_from_elsewhere_for_what_is_no_aggregates_id_cannot_be_read(key: str) -> None:
-    asked = read(INSTALLED, [DEPOSIT], asking(key))
+    asked = READER.read(asking(key))
     assert asked.message is None and "is not an aggregate's id" in asked.wrong
-    assert partition_of("A-1", 1) == 0 and read(INSTALLED, [DEPOSIT], asking("A-1")).message is not None
+    assert partition_of("A-1", 1) == 0 and READER.read(asking("A-1")).message is not None
 
 
 def test_what_a_deadline_keeps_comes_back_as_it_was_read() -> None:

@@ -48,7 +48,7 @@ def test_a_process_manager_reacts_to_refusals_of_both_names(codec: Codec) -> Non
     for type_ in ("eventfold.CommandRefused", "logfold.CommandRefused"):
         envelope = Envelope(id=str(uuid.uuid4()), type=type_, source="/t", time=1, subject="UA1", process_id="billing/P-1")
         refusal = record("flights.refusals", codec.encode(type_, data), envelope.to_headers())
-        assert [emitted.place[0] for emitted in reactions.of(refusal)] == ["flights.commands"]
+        assert [emitted.place[0] for emitted in reactions.of(refusal)] == ["flights.internal"]
 
 
 def test_a_dead_letter_of_the_former_name_is_one(codec: Codec) -> None:
@@ -82,7 +82,7 @@ def test_a_registry_is_not_asked_to_hold_the_former_name_but_what_it_holds_is_re
     registry = Registry()
     framing = Confluent(Catalog.installed([]), registry)
     framing.load()
-    assert registry.asked == ["eventfold.CommandRefused"]
+    assert {*registry.asked} == {"eventfold.CommandRefused"}
     _, message = framing.unknown(b"\0\0\0\0\7body")
     assert (message.type, message.version) == ("logfold.CommandRefused", 1)
 

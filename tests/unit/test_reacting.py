@@ -24,6 +24,7 @@ from eventfold.schemas.partitioner import partition_of
 from tests.support.flights import DEPARTURE, departed, flight_id, scheduled
 
 PARTITIONS, NOW = 6, 1_700_000_000_000
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 ID, OTHER = flight_id(1), flight_id(2)
 
 
@@ -76,12 +77,12 @@ def envelopes(emitted: Sequence[Emitted]) -> list[Envelope]:
 
 
 def test_a_command_follows_from_its_event_alone(codec: Codec) -> None:
-    came = event(codec, correlation_id="c", traceparent="t")
+    came = event(codec, correlation_id="c", traceparent=TRACE)
     emitted = reactions(codec, rebooking()).of(came)
     assert emitted == reactions(codec, rebooking()).of(came)
     (one,) = emitted
     id_ = dict(came.headers() or ())["ce_id"].decode()  # type: ignore[union-attr]
-    assert one.place == ("x.flights.commands", partition_of(OTHER, PARTITIONS))
+    assert one.place == ("x.flights.internal", partition_of(OTHER, PARTITIONS))
     assert codec.decode(one.record.value).data == {"cancelled_at": departed(1)["departed_at"]}
     assert envelopes(emitted) == [
         Envelope(
@@ -93,7 +94,7 @@ def test_a_command_follows_from_its_event_alone(codec: Codec) -> None:
             correlation_id="c",
             causation_id=id_,
             expires=NOW + 5 + COMMANDS_LIVE_MS,
-            traceparent="t",
+            traceparent=TRACE,
             process_id=f"rebooking/{ID}",
         )
     ]
@@ -210,10 +211,10 @@ def test_a_timer_remembers_the_process_and_its_trace(codec: Codec) -> None:
     timers = timers_of(rebooking())
     assert timers is not None
     came = event(
-        codec, "flights.FlightScheduled", scheduled(1), process_id="rebooking/P-1", correlation_id="c", traceparent="t"
+        codec, "flights.FlightScheduled", scheduled(1), process_id="rebooking/P-1", correlation_id="c", traceparent=TRACE
     )
     row = folded(timers, [Event("flights.FlightScheduled", ID, scheduled(1), came)])["late"][ID]
-    assert (row["process"], row["correlation"], row["trace"]) == ("P-1", "c", "t")
+    assert (row["process"], row["correlation"], row["trace"]) == ("P-1", "c", TRACE)
     assert row["id"] == Envelope.from_headers(came.headers()).id
 
 

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from eventfold.processors.handler.asked import read
+from eventfold.processors.handler.asked import CommandReader
 from eventfold.processors.handler.decide import Decided, Encoded
 from eventfold.processors.handler.records import Records
 from eventfold.producers.decider import Refusal, State, evolved
@@ -104,7 +104,7 @@ class Recording:
         domain, codec = self._today.domains.get(name), self._today.codec
         if domain is None:
             raise UsageError(f"the domain {name!r} has no decider, so nobody decides its commands")
-        asked = read(codec, codec.catalog.types(name, "commands"), cast(Record, sample))
+        asked = CommandReader(codec, name, Names().internal(name)).read(cast(Record, sample))
         if asked.message is None:
             raise UsageError(asked.wrong)
         version, state = self._states.get((name, asked.key), (0, domain.decider.initial()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +15,15 @@ from starlette.routing import BaseRoute, Route
 
 from eventfold.kafka.publisher import NotSentError, PublishError
 from eventfold.producers.commands import Command, CommandSender, checked_time
+from eventfold.producers.domain import Domain
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.errors import UsageError
 from eventfold.schemas.faults import Fault, WrongDataError
+from eventfold.schemas.ids import is_traceparent
+from eventfold.schemas.message import Actor
 from eventfold.schemas.position import Position
 from eventfold.schemas.times import millis
-from eventfold.store.outcomes import CONFLICT, Outcome, Outcomes, OutcomeUnknownError
+from eventfold.store.outcomes import CONFLICT, FORBIDDEN, REUSED, Outcome, Outcomes, OutcomeUnknownError, Reference
 from eventfold.web.bodies import json_object
 from eventfold.web.commands.conditions import command_id, expected_version, wait_s
 from eventfold.web.endpoint import Access, endpoint
@@ -30,25 +32,35 @@ from eventfold.web.paths import aggregate_id
 from eventfold.web.problems import Problem, ProblemError, of_status, unavailable, wrong_parameter
 from eventfold.web.waiting import on_loop
 
-_TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_REFUSED = {CONFLICT: (409, "conflict"), REUSED: (422, "id-reused"), FORBIDDEN: (403, "forbidden")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandSide:
     """What commands over HTTP are made of.
 
-    sender, outcomes: on the event loop (web.waiting). domains: those that decide. counted: told of each command, by domain.
+    sender, outcomes: on the event loop (web.waiting). domains: those that decide, by name. counted: told of each command, by
+    domain.
     """
 
     codec: Codec
     sender: CommandSender
     outcomes: Outcomes
-    domains: Sequence[str]
+    domains: Mapping[str, Domain]
     counted: Callable[[str], None]
 
     def types(self) -> list[str]:
         """The commands that can be sent."""
-        return [type_ for domain in sorted(self.domains) for type_ in self.codec.catalog.types(domain, "commands")]
+        return [
+            type_
+            for name, domain in sorted(self.domains.items())
+            for type_ in self.codec.catalog.types(name, "commands")
+            if type_ not in domain.internal
+        ]
+
+    def scope_of(self, type_: str) -> str:
+        """The scope that a token needs for it."""
+        return self.domains[type_.partition(".")[0]].scope_of(type_)
 
 
 def command_routes(side: CommandSide, access: Access) -> list[BaseRoute]:
@@ -62,16 +74,16 @@ def path_of(type_: str) -> str:
     return f"/commands/{domain}/{name}/{{id}}"
 
 
-def outcome_path(domain: str, id_: str) -> str:
+def outcome_path(domain: str, of: Reference) -> str:
     """Where the outcome of a command is asked for."""
-    return f"/outcomes/{quote(domain)}/{id_}"
+    return f"/outcomes/{quote(domain)}/{of.command_id}?key={quote(of.key, safe='')}&of={of.fingerprint.hex()}"
 
 
 def outcome_response(outcome: Outcome, headers: Mapping[str, str]) -> Response:
-    """An accepted command's outcome; a refused one's as a problem: 409 for a conflict, else 422."""
+    """An accepted command's outcome; a refused one's as a problem: 409 for a conflict, 403 where who asks may not, else 422."""
     if outcome.accepted:
         return Response(orjson.dumps(outcome.to_json()), headers=dict(headers), media_type="application/json")
-    status, kind = (409, "conflict") if outcome.code == CONFLICT else (422, "refused")
+    status, kind = _REFUSED.get(outcome.code, (422, "refused"))
     more: dict[str, Any] = {"command_id": outcome.command_id, "outcome": "refused", "code": outcome.code}
     if outcome.version is not None:
         more["version"] = outcome.version
@@ -86,7 +98,7 @@ def _route(side: CommandSide, access: Access, type_: str) -> Route:
         side.counted(domain)
         return await on_loop(_sent, side, command, wait_s(request))
 
-    return Route(path.replace("{id}", "{id:path}"), endpoint(answer, access, f"{domain}:write"), methods=["POST"])
+    return Route(path.replace("{id}", "{id:path}"), endpoint(answer, access, side.scope_of(type_)), methods=["POST"])
 
 
 async def _command(side: CommandSide, type_: str, request: Request, caller: Caller) -> Command:
@@ -109,29 +121,26 @@ async def _command(side: CommandSide, type_: str, request: Request, caller: Call
         time=times.get("time", time.time_ns() // 1_000_000),
         expires=times.get("expires"),
         expected_version=expected,
-        actor=caller.actor or None,
-        traceparent=trace if _TRACE.fullmatch(trace) else None,
+        actor=Actor(caller.actor, caller.kind) if caller.actor else None,
+        traceparent=trace if is_traceparent(trace) else None,
     )
 
 
 def _sent(side: CommandSide, command: Command, wait: float) -> Response:
-    domain = command.type.partition(".")[0]
-    where = outcome_path(domain, command.id)
-    headers = {"location": where, "cache-control": "no-store"}
     try:
-        position = side.sender.post(command)
+        position, reference = side.sender.post(command)
     except PublishError:
         detail = (
-            f"Kafka did not say whether it has the command: ask {where}, or send it again with Idempotency-Key: {command.id}, "
-            "it acts only once"
+            f"Kafka did not say whether it has the command: send it again with Idempotency-Key: {command.id}, it acts only once"
         )
         raise ProblemError(unavailable("outcome-unknown", detail, command_id=command.id)) from None
     except NotSentError as error:
         raise ProblemError(of_status(413, str(error))) from None
+    headers = {"location": outcome_path(command.type.partition(".")[0], reference), "cache-control": "no-store"}
     if wait:
         headers["preference-applied"] = f"wait={wait:g}"
         try:
-            outcome = side.outcomes.wait(position.topic, position.partition, command.id, wait)
+            outcome = side.outcomes.wait(position.topic, position.partition, reference, wait)
         except OutcomeUnknownError:
             return _accepted(command, position, headers)
         return outcome_response(outcome, headers)

@@ -41,10 +41,12 @@ class Caller:
     """Who asks.
 
     actor: an id that tells nobody who that is: HMAC-SHA256 of issuer and subject, 32 hex digits; empty where nobody is known.
+    kind: `client` where a client asks for itself, else `person`.
     scopes: what the token allows. expires: when it ends (seconds since 1970), which a long answer should not outlive.
     """
 
     actor: str = ""
+    kind: str = ""
     scopes: frozenset[str] = frozenset()
     expires: float = math.inf
 
@@ -73,7 +75,8 @@ class Tokens:
         claims = self._checked(signed.payload)
         asks = f"{self._settings.issuer}\0{claims['sub']}".encode()
         actor = hmac.new(self._settings.actor_key, asks, hashlib.sha256).hexdigest()[:32]
-        return Caller(actor=actor, scopes=frozenset(claims.get("scope", "").split()), expires=float(claims["exp"]))
+        kind = "client" if claims["sub"] == claims["client_id"] else "person"
+        return Caller(actor=actor, kind=kind, scopes=frozenset(claims.get("scope", "").split()), expires=float(claims["exp"]))
 
     def _read(self, token: str) -> CompactSignature:
         """The token taken apart, when its header is one that we take. Nothing is verified yet."""

@@ -1,9 +1,9 @@
 """What may happen to one account: money in and out, and its half of each transfer.
 
 The state, `{}` for an id without an event: `status` (open or closed, absent before the account is opened), `currency`,
-`balance`, `debits` (what left for a transfer that may still bring it back: {transfer id: amount}) and `credits`
-({transfer id: credited, until the transfer is completed, or cancelled, for good}). Amounts are ints there (accounts.money). An
-id of which only credits were cancelled is no account yet, and may be opened.
+`balance`, `actor` (who opened it, where that is known), `debits` (what left for a transfer that may still bring it back:
+{transfer id: amount}) and `credits` ({transfer id: credited, until the transfer is completed, or cancelled, for good}). Amounts
+are ints there (accounts.money). An id of which only credits were cancelled is no account yet, and may be opened.
 Open debits keep their place in the balance: nothing may fill it up so that a refund would not fit.
 """
 
@@ -27,8 +27,7 @@ def evolve(state: State, event: Message) -> State:
     data = event.data
     match event.type:
         case "accounts.AccountOpened":
-            new = {"status": OPEN, "currency": data["currency"], "balance": 0, "debits": {}}
-            return {"credits": {}, **state, **new}
+            return _opened(state, event)
         case "accounts.AccountClosed":
             return {**state, "status": CLOSED}
         case "accounts.AccountDebited":
@@ -49,6 +48,11 @@ def evolve(state: State, event: Message) -> State:
             return {**state, "balance": units(data["balance"])}
         case _:
             return state
+
+
+def _opened(state: State, event: Message) -> State:
+    by = {} if event.actor is None else {"actor": event.actor.id}
+    return {"credits": {}, **state, "status": OPEN, "currency": event.data["currency"], "balance": 0, "debits": {}, **by}
 
 
 def _open(state: State, data: dict[str, Any]) -> Decision:

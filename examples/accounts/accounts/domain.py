@@ -1,11 +1,12 @@
 """The domain `accounts`: one decider for the two kinds of aggregate, and the process manager of the transfers.
 
-An id is that of an account or of a transfer, by its first event.
+An id is that of an account or of a transfer, by its first event. Whoever is known to have opened an account is alone in taking
+money out of it; the account of somebody unknown is everybody's.
 """
 
 from accounts import account, transfer
 from accounts.transfer_process import transfers
-from eventfold import Domain, Kind, Refusal, joined
+from eventfold import Domain, Kind, Message, Refusal, State, joined
 
 decider = joined(
     Kind(
@@ -22,7 +23,26 @@ decider = joined(
         events=transfer.EVENTS,
         other=Refusal(code="not-a-transfer", message="the id is that of an account"),
     ),
-    version=1,
+    version=2,
 )
+ASKED = frozenset(
+    f"accounts.{name}" for name in ("OpenAccount", "Deposit", "Withdraw", "CloseAccount", "RequestTransfer", "RetryTransfer")
+)
+"""What anybody may send; the rest is what an account and a transfer say to each other."""
+_OF_THE_OWNER = frozenset(("accounts.Withdraw", "accounts.CloseAccount", "accounts.DebitAccount"))
 
-domain = Domain(name="accounts", decider=decider, process_managers=(transfers,))
+
+def may(command: Message, state: State) -> bool:
+    owner = state.get("state", {}).get("actor")
+    if owner is None or command.type not in _OF_THE_OWNER:
+        return True
+    return command.actor is not None and command.actor.id == owner
+
+
+domain = Domain(
+    name="accounts",
+    decider=decider,
+    process_managers=(transfers,),
+    internal=(account.COMMANDS | transfer.COMMANDS) - ASKED,
+    may=may,
+)
