@@ -13,7 +13,7 @@ import pytest
 from eventfold.kafka.topics import Topics
 from eventfold.producers.commands import Command
 from eventfold.schemas.errors import UsageError
-from eventfold.schemas.ids import derived_id
+from eventfold.schemas.ids import derived_id, scoped_id
 from eventfold.schemas.partitioner import partition_of
 from tests.support import commands, flights, log
 from tests.support.deadline import eventually
@@ -61,7 +61,7 @@ def test_events_are_cloudevents_that_name_their_command(handled: Sandbox, number
     assert dict(event.headers) == {
         "content-type": "application/avro",
         "ce_specversion": "1.0",
-        "ce_id": derived_id(id_, "0"),
+        "ce_id": derived_id(scoped_id(id_, flights.flight_id(number)), "0"),
         "ce_type": "flights.FlightScheduled",
         "ce_source": "/eventfold/flights/handler",
         "ce_time": "2013-02-08T11:59:58.500Z",
@@ -69,8 +69,11 @@ def test_events_are_cloudevents_that_name_their_command(handled: Sandbox, number
         "ce_sequence": "1",
         "ce_correlationid": correlation,
         "ce_causationid": id_,
+        "ce_fingerprint": event.header("ce_fingerprint"),
     }
-    assert derived_id(id_, "0") == str(uuid.uuid5(uuid.UUID(id_), "0"))
+    assert len(event.header("ce_fingerprint")) == 32
+    scoped = uuid.uuid5(uuid.UUID(id_), flights.flight_id(number))
+    assert event.header("ce_id") == str(uuid.uuid5(scoped, "0"))
     assert handled.installation.codec.decode(event.value).data == flights.scheduled(number)
     assert outcome.command_id == id_
 
@@ -102,14 +105,17 @@ def test_a_refused_command_writes_a_refusal_and_no_event(handled: Sandbox, numbe
     assert (outcome.accepted, outcome.code, outcome.version) == (False, "not-scheduled", 0)
     assert events(handled, number) == []
     refusal = next(r for r in log.read(handled, "flights.refusals") if r.header("ce_causationid") == id_)
-    assert refusal.header("ce_id") == derived_id(id_, "refused")
+    assert refusal.header("ce_id") == derived_id(scoped_id(id_, flights.flight_id(number)), "refused")
     assert refusal.key == flights.flight_id(number)
-    assert handled.installation.codec.decode(refusal.value).data == {
+    data = handled.installation.codec.decode(refusal.value).data
+    assert len(data.pop("fingerprint")) == 32
+    assert data == {
         "command_id": id_,
         "command_type": "flights.DepartFlight",
         "code": "not-scheduled",
         "message": outcome.message,
         "version": 0,
+        "reused": False,
     }
 
 
@@ -179,8 +185,7 @@ def test_a_command_that_cannot_be_read_is_a_dead_letter_and_holds_nobody_up(hand
 def test_a_command_that_cannot_be_read_but_has_an_id_is_refused(handled: Sandbox, number: int) -> None:
     key, id_ = flights.flight_id(number), str(uuid.uuid4())
     log.write(handled, "flights.commands", key, b"garbage", log.envelope("flights.ScheduleFlight", key, id=id_))
-    place = partition_of(key, 3)
-    outcome = handled.installation.write_side.outcomes.wait(handled.topic("flights.commands"), place, id_, 30)
+    outcome = handled.client.outcome(id_, key=key, timeout_s=30)
     assert (outcome.accepted, outcome.code) == (False, "undecodable")
 
 
@@ -188,8 +193,7 @@ def test_an_event_among_the_commands_is_refused(handled: Sandbox, number: int) -
     key, id_ = flights.flight_id(number), str(uuid.uuid4())
     value = handled.installation.codec.encode("flights.FlightScheduled", flights.scheduled(number))
     log.write(handled, "flights.commands", key, value, log.envelope("flights.FlightScheduled", key, id=id_))
-    place = partition_of(key, 3)
-    outcome = handled.installation.write_side.outcomes.wait(handled.topic("flights.commands"), place, id_, 30)
+    outcome = handled.client.outcome(id_, key=key, timeout_s=30)
     assert (outcome.code, outcome.message) == ("undecodable", "the value is no command of this domain")
 
 
@@ -283,8 +287,7 @@ def test_another_writer_in_the_log_only_costs_a_look_at_it(sandbox: Sandbox) -> 
         foreign.produce(topic, key=key, value=value, headers=headers, partition=0)
         foreign.flush(10)
     sender.flush()
-    waited = sandbox.installation.write_side.outcomes
-    outcomes = {n: waited.wait(sandbox.topic("flights.commands"), 0, id_, 30) for n, id_ in ids.items()}
+    outcomes = {n: sandbox.client.outcome(id_, key=flights.flight_id(n), timeout_s=30) for n, id_ in ids.items()}
     assert all(outcome.accepted for outcome in outcomes.values())
     lie = {r.key: r.offset for r in log.read(sandbox, "flights.events")}
     assert {flights.flight_id(n): o.positions[0].offset for n, o in outcomes.items()}.items() <= lie.items()

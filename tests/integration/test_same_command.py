@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from eventfold.producers.commands import Command
+from eventfold.schemas.message import Actor
 from eventfold.store.decided_ids import TURN_MS
 from eventfold.store.outcomes import Outcome
 from tests.support import commands, flights, log
@@ -146,18 +147,32 @@ def at_once(sandbox: Sandbox, calls: list[tuple[str, ...]]) -> list[tuple[int, A
     return [(process.returncode, json.loads(out)) for process in processes for out in [process.communicate(timeout=90)[0]]]
 
 
-def test_an_id_with_other_content_gives_the_first_outcome_all_the_same(sandbox: Sandbox) -> None:
-    """An id stands for one command: nobody compares what came under it the second time."""
+@pytest.mark.parametrize("between", [nothing, restart_on_an_empty_redis], ids=["at once", "from the log alone"])
+def test_an_id_belongs_to_who_used_it_first_for_what(sandbox: Sandbox, between: Callable[[Sandbox], None]) -> None:
+    """For its aggregate; the refusal of another command is no proof of it, whatever the ledger is made of."""
     sandbox.handler()
     same, beside = flights.numbers_on(0, 2, 2)
-    foreign = flights.numbers_on(1, 2, 1)[0]
-    id_ = str(uuid.uuid4())
-    first = commands.schedule(sandbox, same, id=id_)
-    assert commands.depart(sandbox, same, id=id_) == first, "another command to the same aggregate"
-    assert commands.schedule(sandbox, beside, id=id_) == first, "another aggregate of the same partition"
-    assert len(log.read(sandbox, "flights.events")) == 1
-    elsewhere = commands.schedule(sandbox, foreign, id=id_)
-    assert elsewhere.accepted and elsewhere != first, "each partition knows its own ids"
+    mine, theirs, id_ = Actor("mine", "person"), Actor("theirs", "person"), str(uuid.uuid4())
+    first = commands.schedule(sandbox, same, id=id_, actor=mine)
+    assert first.accepted
+
+    def others() -> list[str]:
+        found = [
+            commands.depart(sandbox, same, id=id_, actor=mine),
+            commands.schedule(sandbox, same, id=id_, actor=theirs),
+            commands.schedule(sandbox, same, id=id_),
+            commands.schedule(sandbox, same, id=id_, actor=mine, expected_version=0),
+        ]
+        return [outcome.code for outcome in found]
+
+    assert others() == ["id-reused"] * 4
+    assert commands.schedule(sandbox, same, id=id_, actor=mine) == first
+    between(sandbox)
+    assert others() == ["id-reused"] * 4
+    assert commands.schedule(sandbox, same, id=id_, actor=mine) == first
+    assert sandbox.client.outcome(id_, key=flights.flight_id(same)) == first
+    assert commands.schedule(sandbox, beside, id=id_, actor=theirs).accepted, "to another aggregate it is another command"
+    assert len(log.read(sandbox, "flights.events")) == 2
 
 
 def test_how_far_back_ids_reach_when_the_ledger_comes_from_the_log(sandbox: Sandbox) -> None:

@@ -14,7 +14,7 @@ from accounts import money
 from eventfold import Outcome, UsageError
 from eventfold.producers.cli import command_options, pass_write_side, submit
 from eventfold.producers.write_side import WriteSide
-from eventfold.schemas.ids import checked_id, checked_key, derived_id, new_id
+from eventfold.schemas.ids import checked_id, checked_key, derived_id, made_at, new_id
 
 
 class Amount(click.ParamType):  # type: ignore[type-arg]
@@ -136,13 +136,14 @@ def transfer(
     Accepted means that it will be tried: whether the money arrives, `eventfold query transfers` tells.
     """
     command_id = checked_id(options["command_id"]) if options["command_id"] else new_id()
-    # The same command id again must mean the same transfer.
+    # The same command id again must mean the same transfer, with the same deadline.
     id_ = transfer_id or derived_id(command_id, "transfer")
+    begun = made_at(command_id) or time.time_ns() // 1_000_000
     data = {
         "from_account": from_account,
         "to_account": to_account,
         "amount": amount,
-        "deadline": time.time_ns() // 1_000_000 + round(deadline * 1000),
+        "deadline": begun + round(deadline * 1000),
     }
 
     def asked(outcome: Outcome | None) -> str:

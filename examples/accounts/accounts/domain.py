@@ -25,10 +25,9 @@ decider = joined(
     ),
     version=2,
 )
-ASKED = frozenset(
-    f"accounts.{name}" for name in ("OpenAccount", "Deposit", "Withdraw", "CloseAccount", "RequestTransfer", "RetryTransfer")
-)
-"""What anybody may send; the rest is what an account and a transfer say to each other."""
+_ASKED = frozenset(f"accounts.{name}" for name in ("OpenAccount", "Deposit", "Withdraw", "CloseAccount", "RequestTransfer"))
+_BY_HAND = frozenset(("accounts.ExpireTransfer", "accounts.RetryRefund"))
+"""What an operator may do about a transfer that stands still."""
 _OF_THE_OWNER = frozenset(("accounts.Withdraw", "accounts.CloseAccount", "accounts.DebitAccount"))
 
 
@@ -43,6 +42,8 @@ domain = Domain(
     name="accounts",
     decider=decider,
     process_managers=(transfers,),
-    internal=(account.COMMANDS | transfer.COMMANDS) - ASKED,
+    # The rest is what an account and a transfer say to each other.
+    internal=(account.COMMANDS | transfer.COMMANDS) - _ASKED - _BY_HAND,
+    scopes=dict.fromkeys(_BY_HAND, "accounts:operate"),
     may=may,
 )
