@@ -41,7 +41,7 @@ class When:
         if isinstance(self.decision, Refusal):
             raise AssertionError(f"{self.command.type} was refused: {self.decision.message} ({self.decision.code})")
         same(events, [*self.decision], f"{self.command.type} gave other events than expected")
-        return Given(self.decider, _evolved(self.decider, self.state, *events))
+        return Given(self.decider, _evolved(self.decider, self.state, *(event.by(self.command.actor) for event in events)))
 
     def then_refused(self, code: str) -> None:
         """Expect a refusal with this code; AssertionError says what came instead."""

@@ -163,7 +163,7 @@ class Codec:
 
         message: what `decode` made of it, which is the same where the newest version was written.
         """
-        written = self._find(value)
+        written = self._written.get(value[:LONG]) or self._written.get(value[:SHORT]) or self._find(value)
         first = written.versions[0]
         if len(written.versions) == 1:
             return first, message.data

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from eventfold.schemas.envelope import Envelope, header
+from eventfold.schemas.envelope import Envelope, actor_of, as_mapping, header
+from eventfold.schemas.message import Message
 from eventfold.schemas.position import Position
 from eventfold.schemas.record import Record
 
@@ -39,6 +40,12 @@ class Event(NamedTuple):
     def envelope(self) -> Envelope:
         """The CloudEvents envelope, read only when asked for; DecodeError when it cannot be."""
         return Envelope.from_headers(None if self.record is None else self.record.headers())
+
+    @property
+    def message(self) -> Message:
+        """It as an aggregate's state is made of it, with who asked for the command that it follows from."""
+        actor = None if self.record is None else actor_of(as_mapping(self.record.headers()))
+        return Message(self.type, self.data).by(actor)
 
     def header(self, name: str) -> bytes | None:
         """One header of its record; None where the record has none of that name, or there is no record."""

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 SIZE = 16
 Omit = Callable[[Any], Any]
-_ABSENT = object()
 
 
 class Fingerprints:
@@ -88,14 +87,20 @@ def _omit(schema: Any, named: Mapping[str, Mapping[str, Any]]) -> Omit | None:
 
 
 def _record(schema: Mapping[str, Any], named: Mapping[str, Mapping[str, Any]]) -> Omit | None:
-    defaults = {field["name"]: field["default"] for field in schema["fields"] if "default" in field}
+    defaults = [(field["name"], field["default"]) for field in schema["fields"] if "default" in field]
     inner = {field["name"]: of for field in schema["fields"] if (of := _omit(field["type"], named)) is not None}
     if not defaults and not inner:
         return None
 
     def omit(data: Mapping[str, Any]) -> dict[str, Any]:
-        left = {name: value for name, value in data.items() if defaults.get(name, _ABSENT) != value}
-        return left | {name: of(left[name]) for name, of in inner.items() if name in left} if inner else left
+        left = dict(data)
+        for name, default in defaults:
+            if left[name] == default:
+                del left[name]
+        for name, of in inner.items():
+            if name in left:
+                left[name] = of(left[name])
+        return left
 
     return omit
 

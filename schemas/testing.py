@@ -90,4 +90,4 @@ def logged(event: Message) -> Message:
     codec = _codec(domain)
     if codec is None or event.type not in codec.catalog.types(domain, "events"):
         return event
-    return codec.decode(codec.encode(event.type, event.data))
+    return codec.decode(codec.encode(event.type, event.data)).by(event.actor)

@@ -4,7 +4,7 @@ They lie in two hashes that take turns, eight days each, by the time at which th
 turn empties the older one. So an id is known for at least eight days, longer than Kafka keeps the command (seven, and the
 half day that a segment may be old), and for sixteen at most where anything is decided in that partition meanwhile.
 
-A field is the 16 bytes of the command's scoped id (see eventfold.schemas.ids.scoped_id). A proof is binary: a byte for its form
+A field is the command's scoped id, 16 bytes (see eventfold.schemas.ids.scoped_id). A proof is binary: a byte for its form
 (1), one of flags, the 16 bytes of the command's fingerprint and the 8 of its asker's tag where the flags say so; then, of an
 accepted command, how many aggregates it changed, their versions, how many events it has, the offset of the first one and the
 distance of each to the one before; of a refused one its version plus one (0: unknown), the length of its code in UTF-8, the
@@ -70,11 +70,6 @@ def tag_of(actor: Actor | str | None) -> bytes:
     """Eight bytes that stand for who asks; empty for nobody."""
     id_ = actor.id if isinstance(actor, Actor) else actor
     return hashlib.blake2b(id_.encode(), digest_size=_TAG).digest() if id_ else b""
-
-
-def field_of(scoped: str) -> bytes:
-    """The field of a decided id."""
-    return bytes.fromhex(scoped.replace("-", ""))
 
 
 def proof_of_events(asking: Asking, versions: Sequence[int], offsets: Sequence[int]) -> bytes:

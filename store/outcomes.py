@@ -58,9 +58,9 @@ class Reference(NamedTuple):
         return key_part(scoped_id(self.command_id, self.key), self.fingerprint)
 
 
-def key_part(scoped: str, fingerprint: bytes) -> str:
+def key_part(scoped: bytes, fingerprint: bytes) -> str:
     """The part of an outcome's key in Redis that is its own."""
-    return f"{scoped}:{fingerprint.hex()}"
+    return f"{scoped.hex()}:{fingerprint.hex()}"
 
 
 def reused_text(command_id: str, key: str) -> str:

@@ -105,7 +105,8 @@ def application(served: Served) -> Starlette:
     )
 
     if served.oauth is not None and served.oauth.base_url:
-        routes.append(metadata_route(served.oauth, runtime.domain_names))
+        declared = [scope for domain in runtime.domains.values() for scope in domain.scopes.values()]
+        routes.append(metadata_route(served.oauth, runtime.domain_names, declared))
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -34,10 +34,13 @@ def operations_route(operations: Operations, access: Access) -> Route:
     return Route("/operations", endpoint(answer, access, SCOPE), methods=["GET"])
 
 
-def metadata_route(settings: OAuthSettings, domains: Iterable[str]) -> Route:
-    """What a client that has no token yet reads (RFC 9728), open to everybody; for settings with a base URL."""
-    scopes = [f"{domain}:{side}" for domain in domains for side in ("read", "write")]
-    body = orjson.dumps(metadata(settings, settings.base_url, [*scopes, SCOPE]))
+def metadata_route(settings: OAuthSettings, domains: Iterable[str], more: Iterable[str]) -> Route:
+    """What a client that has no token yet reads (RFC 9728), open to everybody; for settings with a base URL.
+
+    more: scopes that single commands need.
+    """
+    scopes = {f"{domain}:{side}" for domain in domains for side in ("read", "write")}
+    body = orjson.dumps(metadata(settings, settings.base_url, scopes.union(more, [SCOPE])))
 
     async def answer(_: Request) -> Response:
         return Response(body, headers={"cache-control": "max-age=300"}, media_type="application/json")

@@ -16,7 +16,7 @@ from eventfold.schemas.codec import Codec
 from eventfold.schemas.envelope import as_mapping, trace_of
 from eventfold.schemas.errors import DecodeError, UsageError
 from eventfold.schemas.fingerprint import Fingerprints
-from eventfold.schemas.ids import checked_id, checked_key, checked_text, scoped_id
+from eventfold.schemas.ids import checked_id, checked_key, checked_text, scoped_id, shortened
 from eventfold.schemas.message import Actor, Message
 from eventfold.schemas.record import Record
 from eventfold.schemas.times import millis
@@ -38,7 +38,7 @@ class Asked:
     internal: bool = False
     key: str = ""
     id: str = ""
-    scoped: str = ""
+    scoped: bytes = b""
     fingerprint: bytes = b""
     message: Message | None = None
     wrong: str = ""
@@ -82,8 +82,9 @@ class CommandReader:
         return asked
 
     def _envelope(self, asked: Asked, headers: Mapping[str, bytes]) -> None:
-        if _needed(headers, "ce_subject") != asked.key:
-            raise DecodeError(f"key and ce_subject must be the same id: {asked.key!r}, {headers['ce_subject'][:200]!r}")
+        if headers.get("ce_subject") != asked.key.encode():
+            subject = _needed(headers, "ce_subject")
+            raise DecodeError(f"key and ce_subject must be the same id: {asked.key!r}, {shortened(subject)}")
         time = _needed(headers, "ce_time")
         if len(time) > _LONGEST_TIME:
             raise DecodeError(f"the header ce_time has {len(time):,} characters")

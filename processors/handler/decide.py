@@ -71,8 +71,8 @@ def decide(rules: Rules, ledger: Ledger, asked: Sequence[Asked], now_ms: int) ->
     ids = {a.scoped: a.id for a in asked if a.id}
     known = ledger.load(dict.fromkeys(a.key for a in asked if a.message), ids) if ids else {}
     results = []
-    first: dict[str, Asking] = {scoped: of.asking for scoped, of in known.items()}
-    done: dict[tuple[str, bytes], Asked] = {}
+    first: dict[bytes, Asking] = {scoped: of.asking for scoped, of in known.items()}
+    done: dict[tuple[bytes, bytes], Asked] = {}
     for a in asked:
         if a.id:
             sent = (a.scoped, a.fingerprint)

@@ -17,7 +17,7 @@ class DecidedBy(NamedTuple):
     """A command: its id, what it is known by, and how it was asked for."""
 
     command_id: str
-    scoped: str
+    scoped: bytes
     asking: Asking
 
 

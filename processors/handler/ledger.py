@@ -25,7 +25,6 @@ from eventfold.store.decided_ids import (
     Asking,
     accepted,
     asking_of,
-    field_of,
     outcome_of_events,
     outcome_of_refusal,
     proof_of_events,
@@ -68,24 +67,21 @@ class Ledger:
 
     # -- deciding ----------------------------------------------------------------------------------------------------
 
-    def load(self, keys: Iterable[str], ids: Mapping[str, str]) -> dict[str, Proved]:
+    def load(self, keys: Iterable[str], ids: Mapping[bytes, str]) -> dict[bytes, Proved]:
         """Bring the aggregates into memory and return those of the ids (by what they are known by) that were decided before.
 
         LedgerLost when Redis does not stand where this process left it, or a part is not whole: an id could be missing.
         """
         missing = self._held.missing(keys)
-        fields = {field_of(scoped): scoped for scoped in ids}
-        found = self._stored.read(missing, list(fields), (self.events.progress.stamp, self.refusals.progress.stamp))
+        found = self._stored.read(missing, list(ids), (self.events.progress.stamp, self.refusals.progress.stamp))
         if found.moved:
             lost = ", ".join(f"{slice_.topic}/{slice_.partition}" for slice_ in found.moved)
             raise LedgerLost(f"Redis lost the ledger of {lost}")
         self._hold(missing, found.aggregates)
         known = {}
-        for field, proof in found.refused.items():
-            scoped = fields[field]
+        for scoped, proof in found.refused.items():
             known[scoped] = Proved(outcome_of_refusal(ids[scoped], proof), asking_of(proof))
-        for field, proof in found.accepted.items():
-            scoped = fields[field]
+        for scoped, proof in found.accepted.items():
             outcome = outcome_of_events(ids[scoped], self.events.id.topic, self.events.id.partition, proof)
             known[scoped] = Proved(outcome, asking_of(proof))
         return known
@@ -107,18 +103,18 @@ class Ledger:
         self._held.young[key] = self._snapshots[key] = written(version, state)
 
     def accept(
-        self, changes: Changes, timestamp: int, scoped: str, asking: Asking, version: int, offsets: Sequence[int]
+        self, changes: Changes, timestamp: int, scoped: bytes, asking: Asking, version: int, offsets: Sequence[int]
     ) -> None:
         """Note that a command was accepted and where its events lie."""
-        self._accepted.add(changes, timestamp, field_of(scoped), proof_of_events(asking, (version,), offsets))
+        self._accepted.add(changes, timestamp, scoped, proof_of_events(asking, (version,), offsets))
 
     def accepted(self, command_id: str, version: int, offsets: Sequence[int]) -> Outcome:
         """The outcome of an accepted command."""
         return accepted(command_id, self.events.id.topic, self.events.id.partition, version, offsets)
 
-    def refuse(self, changes: Changes, timestamp: int, scoped: str, asking: Asking, outcome: Outcome) -> None:
+    def refuse(self, changes: Changes, timestamp: int, scoped: bytes, asking: Asking, outcome: Outcome) -> None:
         """Note that a command was refused."""
-        self._refused.add(changes, timestamp, field_of(scoped), proof_of_refusal(asking, outcome))
+        self._refused.add(changes, timestamp, scoped, proof_of_refusal(asking, outcome))
 
     def snapshots(self) -> dict[str, bytes]:
         """The new states since this was last asked for, by key, as they are to be written; those of one batch."""
@@ -142,7 +138,7 @@ class Ledger:
         if missing:
             self._hold(missing, self._stored.aggregates(missing, stamp))
         changes = Changes()
-        commands: dict[str, Accepted] = {}
+        commands: dict[bytes, Accepted] = {}
         for key, record in zip(keys, unread, strict=True):
             offset = record.offset()
             version, state = self.aggregate(key)
@@ -157,7 +153,7 @@ class Ledger:
                 decision = commands.get(by.scoped)
                 if decision is None:
                     # An earlier batch may have ended in the midst of the first command's events.
-                    earlier = [] if commands else self._stored.offsets(field_of(by.scoped), stamp)
+                    earlier = [] if commands else self._stored.offsets(by.scoped, stamp)
                     decision = commands[by.scoped] = Accepted(by, [of for of in earlier if of < offset])
                 decision.add(offset, record.timestamp()[1], version + 1)
         outcomes = []

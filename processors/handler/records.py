@@ -8,7 +8,7 @@ from eventfold.processors.handler.asked import Asked
 from eventfold.processors.handler.decide import Decided
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.envelope import FIXED, Headers, headers_of
-from eventfold.schemas.ids import derived_id
+from eventfold.schemas.ids import derived_from
 from eventfold.schemas.names import Names
 from eventfold.schemas.own import COMMAND_REFUSED
 from eventfold.schemas.record import ProducerRecord
@@ -35,7 +35,7 @@ class Records:
         subject = asked.key.encode()
         found = []
         for index, event in enumerate(decided.events):
-            id_ = derived_id(asked.scoped, str(index))
+            id_ = derived_from(asked.scoped, str(index))
             headers: Headers = [
                 *self._fixed(event.type),
                 ("ce_id", id_.encode()),
@@ -58,7 +58,7 @@ class Records:
         """The lasting proof of a refusal."""
         asked, refusal = decided.asked, decided.refusal
         assert refusal is not None
-        id_ = derived_id(asked.scoped, f"refused:{asked.fingerprint.hex()}" if decided.reused else "refused")
+        id_ = derived_from(asked.scoped, f"refused:{asked.fingerprint.hex()}" if decided.reused else "refused")
         headers: Headers = [
             *self._fixed(COMMAND_REFUSED),
             ("ce_id", id_.encode()),

@@ -14,7 +14,6 @@ from eventfold.producers.domain import Domain
 from eventfold.schemas.errors import LogError, NotFoundError, TimedOutError, UsageError
 from eventfold.schemas.event import Event
 from eventfold.schemas.ids import checked_key
-from eventfold.schemas.message import Message
 from eventfold.schemas.names import Names
 from eventfold.schemas.partitioner import partition_of
 from eventfold.schemas.position import Position
@@ -145,7 +144,7 @@ def _folded(decider: Decider, key: str, events: Sequence[Event]) -> Loaded:
     for event in events:
         position = event.position
         try:
-            state = evolved(decider, state, Message(event.type, event.data))
+            state = evolved(decider, state, event.message)
         except Exception as error:
             what = f"{type(error).__name__}: {error}"
             raise LogError(f"{position} key {key!r}: the decider cannot fold this event: {what}") from error

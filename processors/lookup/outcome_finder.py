@@ -11,7 +11,7 @@ from eventfold.processors.runtime import Runtime
 from eventfold.schemas.ids import checked_id, checked_key, scoped_id
 from eventfold.schemas.partitioner import partition_of
 from eventfold.store.connection import RedisError
-from eventfold.store.decided_ids import Asking, asking_of, field_of, outcome_of_events, outcome_of_refusal
+from eventfold.store.decided_ids import Asking, asking_of, outcome_of_events, outcome_of_refusal
 from eventfold.store.generations import Generations
 from eventfold.store.ledgers import proof
 from eventfold.store.outcomes import Outcome, OutcomeUnknownError
@@ -48,7 +48,7 @@ class OutcomeFinder:
         UsageError for what is no id, no key or no domain.
         """
         command_id = checked_id(id_)
-        field = field_of(scoped_id(command_id, checked_key(key), internal=internal))
+        field = scoped_id(command_id, checked_key(key), internal=internal)
         names = list(self._runtime.domains) if domain is None else [self._runtime.domain(domain).name]
         deadline = time.monotonic() + timeout_s
         try:

@@ -21,7 +21,7 @@ from eventfold.producers.commands import NO_REPLY
 from eventfold.producers.decider import Decider, Refusal, State, evolved
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.envelope import Envelope
-from eventfold.schemas.ids import KEY_LIMIT, derived_id, scoped_id
+from eventfold.schemas.ids import KEY_LIMIT, derived_from, scoped_id
 from eventfold.schemas.message import Actor, Message
 from eventfold.schemas.names import Names
 from eventfold.schemas.partitioner import partition_of
@@ -39,12 +39,12 @@ ID = flight_id(1)
 class Memory:
     """A ledger whose aggregates and decided ids are dicts."""
 
-    def __init__(self, decider: Decider, known: Mapping[str, Proved] = {}) -> None:
+    def __init__(self, decider: Decider, known: Mapping[bytes, Proved] = {}) -> None:
         self._decider = decider
         self.known = known
         self.held: dict[str, tuple[int, State]] = {}
 
-    def load(self, keys: Iterable[str], ids: Mapping[str, str]) -> dict[str, Proved]:
+    def load(self, keys: Iterable[str], ids: Mapping[bytes, str]) -> dict[bytes, Proved]:
         return {scoped: self.known[scoped] for scoped in ids if scoped in self.known}
 
     def aggregate(self, key: str) -> tuple[int, State]:
@@ -339,7 +339,7 @@ def test_an_id_is_one_s_own_for_each_aggregate_and_for_the_domain_s_own_processe
     assert refusals(decided) == [None, None, None]
     made = [event for of in decided for event in Records("flights", Names(), codec).events(of)]
     assert len({record.id for record in made}) == 3
-    assert made[0].id == derived_id(scoped_id(once, ID), "0")
+    assert made[0].id == derived_from(scoped_id(once, ID), "0")
     assert [dict(record.headers).get("ce_processid") for record in made] == [None, None, b"p/1"]
 
 

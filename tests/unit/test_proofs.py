@@ -7,11 +7,11 @@ import random
 import pytest
 
 from eventfold.schemas.errors import EventfoldError
+from eventfold.schemas.ids import scoped_id
 from eventfold.schemas.message import Actor
 from eventfold.store.decided_ids import (
     Asking,
     asking_of,
-    field_of,
     offsets_of,
     outcome_of_events,
     outcome_of_refusal,
@@ -50,7 +50,7 @@ def test_of_a_refused_command(asking: Asking, version: int | None, code: str, me
 
 
 def test_a_proof_is_small() -> None:
-    assert len(field_of(ID)) == 16
+    assert len(scoped_id(ID, "K" * 512)) == 16
     assert len(proof_of_events(Asking(bytes(16), tag_of("me")), (3,), [1_000_000])) == 32
 
 

@@ -23,7 +23,6 @@ from eventfold.schemas.compatibility.problem import Problem
 from eventfold.schemas.errors import DecodeError, EventfoldError
 from eventfold.schemas.event import Event
 from eventfold.schemas.framing import header_of
-from eventfold.schemas.message import Message
 from eventfold.schemas.own import NAME
 from eventfold.schemas.parsed import parse
 from eventfold.schemas.record import Record
@@ -142,7 +141,7 @@ class _Replaying:
             for event in events:
                 key = event.key
                 try:
-                    states[key] = evolved(decider, states.get(key, decider.initial()), Message(event.type, event.data))
+                    states[key] = evolved(decider, states.get(key, decider.initial()), event.message)
                     versions[key] = versions.get(key, 0) + 1
                     if event.envelope.sequence != versions[key]:
                         raise EventfoldError(f"it is event {event.envelope.sequence} of {key!r}, where {versions[key]} must be")
