@@ -93,16 +93,25 @@ def topics() -> None:
 
 
 @topics.command()
-@click.option("--partitions", default=6, show_default=True, type=click.IntRange(1, 10_000))
+@click.option(
+    "--partitions",
+    default=6,
+    show_default=True,
+    type=click.IntRange(1, 10_000),
+    help="How many each topic gets; beside a domain's log that exists, as many as that has.",
+)
 @click.option("--replication", type=click.IntRange(1, 32), help="Copies of each; 3, or 1 where there are fewer brokers.")
 @pass_runtime
 def create(runtime: Runtime, partitions: int, replication: int | None) -> None:
     """Create what does not exist yet; topics that exist are left as they are."""
     _refuse_none(runtime)
-    wanted = _wanted(runtime)
-    made = Topics(runtime.kafka).create(wanted, partitions, replication)
-    for name in wanted:
-        click.echo(f"{name}: {'created' if name in made else 'exists'}")
+    topics = Topics(runtime.kafka)
+    for domain in runtime.domain_names:
+        wanted, events = _wanted(runtime, domain), runtime.names.events(domain)
+        there = topics.existing([events])
+        made = topics.create(wanted, there[events].partitions if events in there else partitions, replication)
+        for name in wanted:
+            click.echo(f"{name}: {'created' if name in made else 'exists'}")
 
 
 @topics.command("configure")
@@ -158,9 +167,10 @@ def _refuse_none(runtime: Runtime) -> None:
         raise UsageError("no domain is installed: a domain is a package with the entry point eventfold.schemas")
 
 
-def _wanted(runtime: Runtime) -> dict[str, dict[str, str]]:
+def _wanted(runtime: Runtime, *domains: str) -> dict[str, dict[str, str]]:
+    """The topics of these domains, or of all, and their settings."""
     wanted: dict[str, dict[str, str]] = {}
-    for name in runtime.domain_names:
+    for name in domains or runtime.domain_names:
         wanted |= domain_topics(runtime.names, name, decides=name in runtime.domains)
     return wanted
 

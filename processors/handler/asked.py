@@ -29,7 +29,8 @@ class Asked:
     """A command as it came. One that cannot be read has no message and says in `wrong` why.
 
     internal: whether it came on the topic that the domain's own processes write. key: the aggregate's id; where the record's
-    key is none, a text that stands for it. scoped: what the id is known by; empty where the id cannot be read.
+    key is none, a text that stands for it. scoped: what the id is known by; empty where the id cannot be read. of_process: what
+    it was known by if a process manager sent it here, as they did before they had a topic of their own; else empty.
     expected_version, expires (ms): where it says so. noreply: nobody waits for its outcome. process_id, traceparent: to be
     handed on.
     """
@@ -39,6 +40,7 @@ class Asked:
     key: str = ""
     id: str = ""
     scoped: bytes = b""
+    of_process: bytes = b""
     fingerprint: bytes = b""
     message: Message | None = None
     wrong: str = ""
@@ -69,6 +71,8 @@ class CommandReader:
         try:
             asked.id = checked_id(_needed(headers, "ce_id"))
             asked.scoped = scoped_id(asked.id, asked.key, internal=asked.internal)
+            if not asked.internal and "ce_processid" in headers:
+                asked.of_process = scoped_id(asked.id, asked.key, internal=True)
             if wrong:
                 raise DecodeError(wrong)
             self._envelope(asked, headers)

@@ -68,12 +68,15 @@ def decide(rules: Rules, ledger: Ledger, asked: Sequence[Asked], now_ms: int) ->
     The ledger holds the new states but has written nothing. A command that stands in the batch already is left out: its
     first occurrence gives its outcome. So is the second of two that have one id for different things, which is refused.
     """
-    ids = {a.scoped: a.id for a in asked if a.id}
+    ids = {scoped: a.id for a in asked if a.id for scoped in (a.scoped, a.of_process) if scoped}
     known = ledger.load(dict.fromkeys(a.key for a in asked if a.message), ids) if ids else {}
     results = []
     first: dict[bytes, Asking] = {scoped: of.asking for scoped, of in known.items()}
     done: dict[tuple[bytes, bytes], Asked] = {}
     for a in asked:
+        if a.of_process in known and known[a.of_process].asking.fits(a.fingerprint):
+            results.append(Decided(a, earlier=known[a.of_process].outcome))
+            continue
         if a.id:
             sent = (a.scoped, a.fingerprint)
             if sent in done:

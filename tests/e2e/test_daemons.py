@@ -76,7 +76,7 @@ def is_alive(pid: int) -> bool:
 def test_status_of_each_daemon(running: Sandbox) -> None:
     def all_there() -> list[dict[str, Any]]:
         found = running.status()
-        taken = all(len(body["partitions"]) == 2 for body in found)
+        taken = all(len(body["partitions"]) == (4 if body["role"] == "handler" else 2) for body in found)
         return found if taken and {body["name"] for body in found} == DAEMONS else []
 
     for body in eventually(all_there, "all are there"):

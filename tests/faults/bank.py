@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
+from uuid import UUID, uuid5
 
 from accounts.money import units
-from eventfold.schemas.ids import derived_id
 from tests.faults.teller import UNIT
 from tests.support import log
 from tests.support.sandbox import Sandbox
@@ -31,7 +32,8 @@ class Bank:
     """Accounts and transfers as the log leaves them.
 
     balances: by account, in units. versions: events by aggregate. transfers: the state of each. moved: of each transfer what
-    was taken from accounts and given to them, in units. events: types by the id of the command that caused them.
+    was taken from accounts and given to them, in units. events: ids by the id of the command that caused them; known: what that
+    command is known by, as docs/design.md has it.
     """
 
     balances: Counter[str] = field(default_factory=Counter)
@@ -43,6 +45,7 @@ class Bank:
     amounts: dict[str, int] = field(default_factory=dict)
     paid_in: int = 0
     events: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    known: dict[str, bytes] = field(default_factory=dict)
 
 
 def read_bank(sandbox: Sandbox) -> Bank:
@@ -54,7 +57,11 @@ def read_bank(sandbox: Sandbox) -> Bank:
         name = event.type.removeprefix("accounts.")
         bank.versions[key] += 1
         assert record.header("ce_sequence") == str(bank.versions[key]), f"{record}: a version twice, or left out"
-        bank.events[record.header("ce_causationid")].append(record.header("ce_id"))
+        command, headers = record.header("ce_causationid"), dict(record.headers)
+        bank.events[command].append(record.header("ce_id"))
+        name_ = f"\n{key}" if "ce_processid" in headers else key
+        known = hashlib.sha1(UUID(command).bytes + name_.encode()).digest()[:16]
+        assert bank.known.setdefault(command, known) == known, f"{command} has events of two aggregates"
         _count(bank, key, name, event.data, record)
     return bank
 
@@ -102,12 +109,14 @@ def assert_decided_once(sandbox: Sandbox, bank: Bank) -> Mapping[str, str]:
         data = codec.decode(record.value).data
         assert data["command_id"] not in refused, f"{data['command_id']} is refused twice"
         refused[data["command_id"]] = data["code"]
-    asked = {record.header("ce_id") for record in log.read(sandbox, "accounts.commands")}
+    topics = ("accounts.commands", "accounts.internal")
+    asked = {record.header("ce_id") for topic in topics for record in log.read(sandbox, topic)}
     both = bank.events.keys() & refused.keys()
     assert not both, f"accepted and refused: {sorted(both)[:3]}"
     assert bank.events.keys() | refused.keys() == asked
     for command, ids in bank.events.items():
-        assert ids == [derived_id(command, str(index)) for index in range(len(ids))], f"{command} has the events {ids}"
+        made = [str(uuid5(UUID(bytes=bank.known[command]), str(index))) for index in range(len(ids))]
+        assert ids == made, f"{command} has the events {ids}"
     return refused
 
 

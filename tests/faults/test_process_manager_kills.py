@@ -92,7 +92,7 @@ def test_killing_and_stopping_its_daemons(open_sandbox: OpenSandbox, installed: 
         assert all(daemon.runs for daemon in daemons.values())
 
         found: dict[str, list[str]] = defaultdict(list)
-        for command in log.read(sandbox, "parcels.commands"):
+        for command in log.read(sandbox, "parcels.internal"):
             assert command.key is not None
             found[command.key].append(command.header("ce_id"))
         wanted = {f"{key}-back": [derived_id(id_, "returns:0") for id_ in ids] for key, ids in written.ids.items()}

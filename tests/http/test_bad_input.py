@@ -122,7 +122,7 @@ def test_no_json_at_all(served: Served) -> None:
 def test_ids_with_control_characters(served: Served, id_: str) -> None:
     wrong = served.post(f"/commands/flights/DepartFlight/{id_}", {"departed_at": "2014-03-01T15:12:00Z"})
     problem(wrong, 400, "wrong-id")
-    for path in (f"/queries/flights/{id_}", f"/history/flights/{id_}", f"/outcomes/flights/{id_}"):
+    for path in (f"/queries/flights/{id_}", f"/history/flights/{id_}", f"/outcomes/flights/{id_}?key=x"):
         answer = served.get(path)
         assert 400 <= answer.status_code < 500, answer.text
         assert answer.headers["content-type"] == "application/problem+json"

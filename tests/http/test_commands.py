@@ -22,7 +22,9 @@ def test_an_outcome_that_is_waited_for(served: Served) -> None:
     assert done.status_code == 200
     found = done.json()
     assert (found["outcome"], found["version"], len(found["positions"])) == ("accepted", 1, 1)
-    assert done.headers["location"] == f"/outcomes/flights/{found['command_id']}"
+    where = f"/outcomes/flights/{found['command_id']}?key=UA200%3A2014-03-01%3AEWR"
+    assert done.headers["location"].startswith(f"{where}&of=")
+    assert served.get(where).json() == found
     assert done.headers["preference-applied"] == "wait=20"
     assert served.get(done.headers["location"]).json() == found
 
@@ -43,7 +45,7 @@ def test_a_refusal_has_the_domains_code(served: Served) -> None:
     refused = served.command("flights.DepartFlight", key, DEPARTED)
     found = problem(refused, 422, "refused")
     assert (found["code"], found["outcome"]) == ("already-departed", "refused")
-    assert problem(served.get(f"/outcomes/flights/{found['command_id']}"), 422, "refused") == found
+    assert problem(served.get(f"/outcomes/flights/{found['command_id']}?key={key}"), 422, "refused") == found
 
 
 def test_a_version_that_is_expected(served: Served) -> None:
@@ -84,7 +86,7 @@ def test_a_uuid_as_the_key_is_the_commands_id(served: Served) -> None:
     key = served.schedule(204)
     done = served.command("flights.DepartFlight", key, DEPARTED, idempotency_key=id_)
     assert done.json()["command_id"] == id_
-    outcome = served.sandbox.json("outcome", id_, "--domain", "flights")
+    outcome = served.sandbox.json("outcome", id_, "--key", key, "--domain", "flights")
     assert outcome["positions"] == done.json()["positions"]
     problem(served.command("flights.DepartFlight", key, DEPARTED, idempotency_key="x" * 256), 400, "wrong-header")
 
@@ -110,9 +112,39 @@ def test_when_it_happened_and_until_when_it_counts(served: Served) -> None:
 
 
 def test_the_outcome_of_an_unknown_command(served: Served) -> None:
-    found = problem(served.get(f"/outcomes/flights/{uuid.uuid4()}"), 404, "outcome-unknown")
-    assert found["command_id"]
-    problem(served.get("/outcomes/flights/7"), 400, "wrong-id")
+    id_ = uuid.uuid4()
+    assert problem(served.get(f"/outcomes/flights/{id_}?key=x"), 404, "outcome-unknown")["command_id"] == str(id_)
+    problem(served.get("/outcomes/flights/7?key=x"), 400, "wrong-id")
+    for wrong in ("", "?key=", "?key=x&key=y", "?key=%00", "?key=x&of=7", "?key=x&of=00&of=00", "?key=x&more=1"):
+        problem(served.get(f"/outcomes/flights/{id_}{wrong}"), 400, "wrong-parameter")
+
+
+def test_a_key_that_was_used_for_something_else(served: Served) -> None:
+    """As the IETF's draft on Idempotency-Key has it; and nobody is told the other one's outcome."""
+    id_, key = str(uuid.uuid4()), served.schedule(206)
+    first = served.command("flights.DepartFlight", key, DEPARTED, idempotency_key=id_)
+    assert first.status_code == 200
+    other = {"departed_at": "2014-03-01T15:13:00Z"}
+    reused = served.command("flights.DepartFlight", key, other, idempotency_key=id_)
+    found = problem(reused, 422, "id-reused")
+    assert found["code"] == "id-reused" and "positions" not in found
+    assert problem(served.get(reused.headers.get("location") or _where(served, key, other, id_)), 422, "id-reused")
+    assert served.command("flights.DepartFlight", key, DEPARTED, idempotency_key=id_).json() == first.json()
+    assert served.get(first.headers["location"]).json() == first.json()
+
+
+def _where(served: Served, key: str, data: dict[str, str], id_: str) -> str:
+    """Where the outcome is, of a command that nobody waits for."""
+    sent = served.command("flights.DepartFlight", key, data, idempotency_key=id_, prefer="")
+    assert sent.status_code == 202
+    return str(sent.headers["location"])
+
+
+def test_what_a_domain_s_own_processes_send_is_not_offered(served: Served) -> None:
+    paths = served.get("/openapi.json").json()["paths"]
+    assert "/commands/accounts/Deposit/{id}" in paths and "/commands/accounts/CreditAccount/{id}" not in paths
+    credit = {"transfer_id": "t", "from_account": "a", "amount": "1000000.00", "currency": "EUR"}
+    problem(served.command("accounts.CreditAccount", "rich", credit), 404, "not-found")
 
 
 def test_nobody_has_such_a_command(served: Served) -> None:
@@ -123,7 +155,7 @@ def test_nobody_has_such_a_command(served: Served) -> None:
 
 
 def test_a_trace_goes_with_the_command(served: Served) -> None:
-    key = served.schedule(206)
+    key = served.schedule(207)
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     served.command("flights.DepartFlight", key, DEPARTED, traceparent=trace)
     (event,) = [e for e in log.read(served.sandbox, "flights.events") if e.key == key and "Departed" in e.header("ce_type")]

@@ -66,7 +66,7 @@ def test_a_kafka_that_is_away(served: Served) -> None:
         assert unknown["command_id"] == "9d5f3f0e-5d0a-4b57-9a58-5a0a5d1a7a01"
         assert served.get(f"/queries/flights/{key}").json()["status"] == "scheduled"
         assert "log cannot be read" in in_time(served, f"/history/flights/{key}", within_s=60)["detail"]
-        problem(served.get(f"/outcomes/flights/{unknown['command_id']}"), 404, "outcome-unknown")
+        problem(served.get(f"/outcomes/flights/{unknown['command_id']}?key={key}"), 404, "outcome-unknown")
         told = served.get("/operations").json()
         assert "Kafka" in told["error"]
         assert all(domain["events"] is None for domain in told["domains"])

@@ -19,7 +19,6 @@ CLOSED = {
     "/queries/punctuality?by=carrier": "flights:read",
     "/changes/board/JFK?date=2014-03-01": "flights:read",
     "/history/flights/x": "flights:read",
-    "/outcomes/flights/00000000-0000-4000-8000-000000000000": "flights:write",
     "/queries/totals": "accounts:read",
     "/operations": "operations:read",
 }

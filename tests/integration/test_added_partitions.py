@@ -15,7 +15,7 @@ from tests.support.deadline import eventually
 from tests.support.parcels import importable, install_parcels, python_path
 from tests.support.sandbox import OpenSandbox, Sandbox
 
-KEPT = ("commands", "events", "refusals")
+KEPT = ("commands", "events", "refusals", "internal")
 NUMBERS = flights.numbers_on(0, 2, 6)
 WAY = "restore them into new ones with `eventfold import-log"
 

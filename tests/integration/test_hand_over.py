@@ -21,8 +21,13 @@ def grouped(open_sandbox: OpenSandbox, request: pytest.FixtureRequest) -> Iterat
 
 
 def owners(sandbox: Sandbox) -> dict[str, int]:
-    """How many partitions each living handler has."""
-    return {body["name"].partition("@")[2]: len(body["partitions"]) for body in sandbox.status() if body["alive"]}
+    """How many partitions of commands each living handler has."""
+    commands = sandbox.topic("flights.commands")
+    return {
+        body["name"].partition("@")[2]: sum(place.startswith(commands) for place in body["partitions"])
+        for body in sandbox.status()
+        if body["alive"]
+    }
 
 
 def test_a_restarted_handler_goes_on_with_the_same_versions(grouped: Sandbox) -> None:

@@ -59,7 +59,7 @@ def test_a_withdrawal_that_was_refused_does_not_pass_later_under_its_id(bank: Sa
     bank.redis.flushdb()
     bank.handler(domain="accounts")
     assert submit(bank, "Withdraw", units(11), id=id_) == refused
-    assert bank.client.outcome(id_) == refused
+    assert bank.client.outcome(id_, key=ACCOUNT) == refused
     loaded = bank.client.load("accounts", ACCOUNT)
     assert (loaded.version, balance(loaded)) == (3, 100 * UNIT)
     assert len(log.read(bank, "accounts.refusals")) == 1

@@ -70,7 +70,7 @@ def came_back(sandbox: Sandbox, key: str, reason: str, *, bad: bool = False) -> 
 def depots(sandbox: Sandbox, key: str) -> list[str]:
     """What was emitted because of a parcel, in order."""
     decode = sandbox.installation.codec.decode
-    return [decode(c.value).data["depot"] for c in log.read(sandbox, "parcels.commands") if c.key == f"{key}-back"]
+    return [decode(c.value).data["depot"] for c in log.read(sandbox, "parcels.internal") if c.key == f"{key}-back"]
 
 
 def letters(sandbox: Sandbox, key: str) -> list[log.Record]:
@@ -166,7 +166,7 @@ def test_park_puts_the_key_aside_in_order_until_it_is_retried(own: Sandbox, poli
     again.wait_for_log("no longer parked")
     came_back(own, KEY, "fourth")
     eventually(lambda: depots(own, KEY)[4:] == ["fourth"], "the key is reacted to again")
-    assert derived_id(id_, "returns:0") not in {c.header("ce_id") for c in log.read(own, "parcels.commands")}
+    assert derived_id(id_, "returns:0") not in {c.header("ce_id") for c in log.read(own, "parcels.internal")}
 
 
 def test_a_retry_uses_the_code_of_today_and_keeps_the_ids(own: Sandbox, policies: dict[str, Path]) -> None:
@@ -181,7 +181,7 @@ def test_a_retry_uses_the_code_of_today_and_keeps_the_ids(own: Sandbox, policies
         lambda event: [Emit("parcels.PostParcel", f"{event.key[:3]}-back", {"depot": event.data["reason"], "weight_g": 1})]
     )
     assert resolve(own.installation.runtime, manager, key.encode(), bad_place(own), RETRY) == Resolved(key=key.encode(), done=2)
-    commands = log.read(own, "parcels.commands")
+    commands = log.read(own, "parcels.internal")
     assert [c.header("ce_id") for c in commands] == [derived_id(id_, "returns:0") for id_ in ids]
     assert {c.header("ce_processid") for c in commands} == {f"returns/{key}"}
     assert resolve(own.installation.runtime, manager, key.encode(), bad_place(own), RETRY) == Resolved(key=key.encode())

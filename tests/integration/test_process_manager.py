@@ -53,7 +53,7 @@ def returned(sandbox: Sandbox, key: str) -> None:
 
 def emitted(sandbox: Sandbox) -> list[log.Record]:
     """The commands of process managers."""
-    return [command for command in log.read(sandbox, "parcels.commands") if "ce_processid" in command.headers]
+    return [command for command in log.read(sandbox, "parcels.internal") if "ce_processid" in command.headers]
 
 
 def events(sandbox: Sandbox, type_: str) -> list[log.Record]:

@@ -26,6 +26,7 @@ def test_before_they_are_created_the_list_says_so(corner: Sandbox) -> None:
         "flights.commands",
         "flights.dead-letters",
         "flights.events",
+        "flights.internal",
         "flights.refusals",
     }
     assert not any(row["exists"] for row in listed)
@@ -35,10 +36,10 @@ def test_create_twice_changes_nothing(corner: Sandbox) -> None:
     first = corner.ok("topics", "create", "--partitions", "3")
     before = corner.json("topics", "list")
     second = corner.ok("topics", "create", "--partitions", "5")
-    assert first.count(": created") == 4 == second.count(": exists")
+    assert first.count(": created") == 5 == second.count(": exists")
     assert corner.json("topics", "list") == before
     assert {row["partitions"] for row in before} == {3}
-    assert len({row["id"] for row in before}) == 4
+    assert len({row["id"] for row in before}) == 5
 
 
 def test_the_log_is_kept_for_ever_and_commands_for_a_week(corner: Sandbox) -> None:
@@ -48,6 +49,7 @@ def test_the_log_is_kept_for_ever_and_commands_for_a_week(corner: Sandbox) -> No
         "flights.events": -1,
         "flights.dead-letters": -1,
         "flights.commands": WEEK_MS,
+        "flights.internal": WEEK_MS,
         "flights.refusals": WEEK_MS + DAY_MS,
     }
     config = Topics(corner.installation.kafka).config(corner.topic("flights.events"))

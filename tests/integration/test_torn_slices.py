@@ -10,6 +10,7 @@ import pytest
 from redis import Redis
 
 from eventfold.store.commits import Changes, Commit
+from eventfold.store.decided_ids import Asking, proof_of_events
 from eventfold.store.integrity import MovedError
 from eventfold.store.ledgers import AGGREGATES, StoredLedger
 from eventfold.store.parked import Mark, first_of
@@ -234,7 +235,7 @@ def test_a_ledger_whose_aggregates_were_evicted_decides_nothing(store: SliceStor
     refusals = replace(slice_, topic="flights.refusals")
     changes = Changes()
     changes.put(AGGREGATES, "a", b'{"version":3,"state":{}}')
-    changes.put("ids_even", "id", b"[3,7]")
+    changes.put("ids_even", b"id", proof_of_events(Asking(), (3,), [7]))
     of = Commit(slice=slice_, before=Progress(), after=Progress(offset=8), changes=changes)
     assert store.commit([of]) == [True]
     ledger = StoredLedger(redis, slice_, refusals)
@@ -250,17 +251,17 @@ def test_a_ledger_that_is_gone_is_not_taken_for_an_empty_one(store: SliceStore, 
     """As Redis is emptied while the log is folded: events are not folded onto nothing, and no outcome loses its positions."""
     changes = Changes()
     changes.put(AGGREGATES, "a", b'{"version":3,"state":{}}')
-    changes.put("ids_even", "id", b"[3,7]")
+    changes.put("ids_even", b"id", proof_of_events(Asking(), (3,), [7]))
     of = Commit(slice=slice_, before=Progress(), after=Progress(offset=8), changes=changes)
     assert store.commit([of]) == [True]
     ledger = StoredLedger(redis, slice_, replace(slice_, topic="flights.refusals"))
     assert ledger.aggregates(["a"], of.stamp) == [b'{"version":3,"state":{}}']
-    assert ledger.offsets("id", of.stamp) == [7]
+    assert ledger.offsets(b"id", of.stamp) == [7]
     redis.unlink(*redis.keys(slice_.key("*")))
     with pytest.raises(MovedError):
         ledger.aggregates(["a"], of.stamp)
     with pytest.raises(MovedError):
-        ledger.offsets("id", of.stamp)
+        ledger.offsets(b"id", of.stamp)
 
 
 def test_a_key_that_was_forgotten_and_written_again_is_read_at_the_new_place(store: SliceStore, slice_: SliceId) -> None:
