@@ -17,7 +17,9 @@ from eventfold.store.ledgers import proof
 from eventfold.store.outcomes import Outcome, OutcomeUnknownError
 from eventfold.store.slices import TornError
 
-_POLL_S = 0.1
+_POLL_S = (0.02, 0.1)
+# Whoever waited for an outcome learns it some milliseconds before the ledger has it.
+_BEHIND_S = 0.2
 
 
 class Kept(NamedTuple):
@@ -50,12 +52,13 @@ class OutcomeFinder:
         command_id = checked_id(id_)
         field = scoped_id(command_id, checked_key(key), internal=internal)
         names = list(self._runtime.domains) if domain is None else [self._runtime.domain(domain).name]
-        deadline = time.monotonic() + timeout_s
+        deadline, pause_s = time.monotonic() + max(timeout_s, _BEHIND_S), _POLL_S[0]
         try:
             while (found := self._find(command_id, key, field, names)) is None:
-                if time.monotonic() + _POLL_S > deadline:
+                if time.monotonic() + pause_s > deadline:
                     raise OutcomeUnknownError(command_id, _nothing(command_id, key, names, timeout_s))
-                self._sleep(_POLL_S)
+                self._sleep(pause_s)
+                pause_s = min(pause_s * 1.5, _POLL_S[1])
         except (RedisError, TornError) as error:
             raise OutcomeUnknownError(command_id, f"since Redis does not tell it ({error}): ask again later") from error
         return found
