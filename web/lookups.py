@@ -36,13 +36,13 @@ def outcome_routes(finder: OutcomeFinder, domains: list[str], access: Access) ->
 
 
 def _outcome(finder: OutcomeFinder, domain: str, access: Access) -> Route:
-    async def answer(request: Request, _: Caller) -> Response:
+    async def answer(request: Request, caller: Caller) -> Response:
         _refuse_parameters(request)
         try:
             id_ = checked_id(request.path_params["id"])
         except UsageError as error:
             raise ProblemError(Problem(status=400, kind="wrong-id", detail=str(error))) from None
-        wait = wait_s(request)
+        wait = wait_s(request, caller)
         headers = {"cache-control": "no-store"} | ({"preference-applied": f"wait={wait:g}"} if wait else {})
         try:
             with _kafka_may_be_away():
