@@ -78,7 +78,7 @@ class SameOrigin:
         sites, origins = headers.getlist("sec-fetch-site"), headers.getlist("origin")
         if (sites or origins) and not self._own(sites, origins, headers.get("host", "")):
             detail = (
-                "a page of another origin sent this request; this server answers its own pages and programs that are no browser. "
+                "a page of another origin sent it: the server answers its own pages and programs that are no browser. "
                 "Behind a proxy that changes Host set EVENTFOLD_BASE_URL to the address that browsers know"
             )
             raise ProblemError(Problem(status=403, kind="cross-site", detail=detail))

@@ -17,4 +17,5 @@ SPARED_MS = 2_000
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_request_waits_for_another_one_to_come(served: Served, kind: str) -> None:
     took = ask(served.url, kind, PAIRS)
+    print(took)
     assert took.worst < max(100 * took.median, SPARED_MS), took
