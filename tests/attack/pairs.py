@@ -104,6 +104,9 @@ class Server:
     async def two_queries(self) -> None:
         await asyncio.gather(self.one.get(_QUERY), self.other.get(_QUERY))
 
+    async def a_row_and_a_list(self) -> None:
+        await asyncio.gather(self.one.get(_QUERY), self.other.get(_LIST))
+
     async def two_commands(self) -> None:
         await asyncio.gather(self.one.command(), self.other.command())
 
@@ -143,6 +146,7 @@ class Server:
 
 KINDS: Mapping[str, Pair] = {
     "two queries": Server.two_queries,
+    "a row and a list": Server.a_row_and_a_list,
     "two commands": Server.two_commands,
     "two commands with their outcomes": Server.two_commands_with_their_outcomes,
     "a query and a command": Server.a_query_and_a_command,
@@ -183,6 +187,7 @@ async def _ask(url: str, kind: str, pairs: int) -> Took:
                 await KINDS[kind](server)
                 took.append(1_000 * (time.perf_counter() - begun))
             server.hang_up()
+    print(sorted(took)[-12:])
     cuts = statistics.quantiles(took, n=1_000, method="inclusive")
     return Took(kind=kind, pairs=pairs, median=cuts[499], p999=cuts[998], worst=max(took))
 
