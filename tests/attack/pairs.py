@@ -187,7 +187,6 @@ async def _ask(url: str, kind: str, pairs: int) -> Took:
                 await KINDS[kind](server)
                 took.append(1_000 * (time.perf_counter() - begun))
             server.hang_up()
-    print(sorted(took)[-12:])
     cuts = statistics.quantiles(took, n=1_000, method="inclusive")
     return Took(kind=kind, pairs=pairs, median=cuts[499], p999=cuts[998], worst=max(took))
 
