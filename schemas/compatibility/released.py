@@ -1,7 +1,7 @@
 """What was released, and may never change again: `released.txt` in a domain's package of schemas.
 
-A line a version: `events/FlightArrived.v1` and the SHA-256 of the schema as JSON with sorted keys, without white space and
-without docs, which may be mended at any time.
+A line a version: `events/FlightArrived.v1` and the SHA-256 of the schema as JSON with sorted keys, without white space, and
+without docs and the longest lengths of fields. Both may be changed at any time, since nothing is read by them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from typing import Any
 from eventfold.schemas.catalog import MessageSchema
 from eventfold.schemas.compatibility.problem import Problem
 from eventfold.schemas.errors import EventfoldError
+from eventfold.schemas.longest import LIMITS
 
 _FILE = "released.txt"
+_FREE = ("doc", *LIMITS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +83,16 @@ def name_of(message: MessageSchema) -> str:
 
 
 def hash_of(message: MessageSchema) -> str:
-    """The SHA-256 of a schema without its docs."""
+    """The SHA-256 of a schema without its docs and limits."""
     text = json.dumps(undocumented(message.schema), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def undocumented(schema: Any) -> Any:
-    """A schema, or a part of one, without its docs."""
+    """A schema, or a part of one, without its docs and without limits of what is written."""
     if isinstance(schema, Mapping):
         # A default may look like a schema and is none.
-        return {of: it if of == "default" else undocumented(it) for of, it in schema.items() if of != "doc"}
+        return {of: it if of == "default" else undocumented(it) for of, it in schema.items() if of not in _FREE}
     if isinstance(schema, list):
         return [undocumented(branch) for branch in schema]
     return schema
