@@ -220,7 +220,7 @@ class _Walk:
     def _limits(self, schema: Mapping[str, Any], path: str) -> None:
         for limit in LIMITS:
             if limit in schema and limit != limit_of(schema):
-                self._say(path, f"a {schema.get('logicalType', schema['type'])} has no {limit}")
+                self._say(path, f"what is {schema.get('logicalType', schema['type'])} has no {limit}")
             elif limit in schema and (not _whole(schema[limit]) or schema[limit] < 0):
                 self._say(path, f"its {limit} must be a whole number, not {told(schema[limit])}")
 

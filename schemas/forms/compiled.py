@@ -119,10 +119,8 @@ def _test(kind: Kind, value: str, space: dict[str, Any]) -> str | None:
             return f"{value}.__class__ is str and {value} in known_{value}"
         case Uuid():
             return f"{value}.__class__ is str and is_uuid({value}) is not None"
-        case Bytes(size=None):
-            return f"{value}.__class__ is bytes{_bound(kind.most, value)}"
-        case Bytes(size=size):
-            return f"{value}.__class__ is bytes and len({value}) == {size}"
+        case Bytes(size=size, most=most):
+            return f"{value}.__class__ is bytes{_bound(most, value) if size is None else f' and len({value}) == {size}'}"
         case Union(plain=True) if (other := _other(kind)) is not None:
             test = _test(other.kind, value, space)
             return None if test is None else f"({value} is None or {test})"
