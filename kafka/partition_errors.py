@@ -20,7 +20,7 @@ from eventfold.schemas.record import Place
 
 # The client repeats an error twice a second.
 _OVER_S = 10.0
-_LOOK_S = 5.0
+_LOOK_S = 2.0
 log = structlog.get_logger("consumer")
 
 
