@@ -24,6 +24,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NO_NAME = "letters, digits and '_' only, no digit first"
 _PRIMITIVE = ("null", "boolean", "int", "long", "float", "double", "bytes", "string")
 _NAMED = ("record", "error", "enum", "fixed")
+_DEEPEST = 64
 _LIMITED = '{"type": "string", "maxLength": 200}'
 _ORDERS = ("ascending", "descending", "ignore")
 _STAMPS = [f"{local}timestamp-{unit}" for local in ("", "local-") for unit in ("millis", "micros", "nanos")]
@@ -63,9 +64,16 @@ def full_name(schema: Mapping[str, Any], namespace: str = "") -> str:
 def check_legal(schema: Mapping[str, Any], path: Path) -> None:
     """IllegalSchemaError names the file of a schema that is illegal, with all that is wrong."""
     walk = _Walk()
-    walk.type(schema, "", "")
+    try:
+        walk.type(schema, "", "")
+    except _TooDeepError:
+        raise IllegalSchemaError(path, [f"types lie in each other more than {_DEEPEST} times"]) from None
     if walk.faults:
         raise IllegalSchemaError(path, walk.faults)
+
+
+class _TooDeepError(Exception):
+    """Nobody writes such a schema, and whatever walks through it would end with the stack."""
 
 
 class _Walk:
@@ -75,10 +83,19 @@ class _Walk:
     """
 
     def __init__(self) -> None:
+        self._depth = 0
         self.faults: list[str] = []
         self.named: dict[str, Any] = {}
 
     def type(self, schema: Any, namespace: str, path: str) -> Any:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise _TooDeepError
+        found = self._type(schema, namespace, path)
+        self._depth -= 1
+        return found
+
+    def _type(self, schema: Any, namespace: str, path: str) -> Any:
         if isinstance(schema, list):
             return self._union(schema, namespace, path)
         if isinstance(schema, str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,8 +16,13 @@ from eventfold.schemas.codec import Codec
 from eventfold.schemas.container import Record
 from eventfold.schemas.errors import DecodeError, EventfoldError, NotFoundError, UsageError
 from eventfold.schemas.framing import SHORT
-from eventfold.schemas.parsed import fingerprint
+from eventfold.schemas.legal import check_legal
+from eventfold.schemas.parsed import fingerprint, parse
 from eventfold.schemas.registry.framing import MAGIC
+
+MOST_PARTITIONS = 10_000
+_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +110,15 @@ def _whole(topic: str, files: Sequence[tuple[Path, dict[str, str]]], partial: bo
     found: dict[int, Path] = {}
     begins: dict[int, int] = {}
     schemas: dict[bytes, Any] = {}
+    if _TOPIC.fullmatch(topic) is None or topic in (".", "..") or topic.startswith("__"):
+        raise EventfoldError(
+            f"{first} says that it is of the topic {topic[:_SHOWN]!r}, which is no name of a topic of one's own"
+        )
     for path, about in files:
-        schemas |= {bytes.fromhex(header): schema for header, schema in container.schemas_of(path, about).items()}
+        found_here = {bytes.fromhex(header): schema for header, schema in container.schemas_of(path, about).items()}
+        for header, schema in found_here.items():
+            _check(path, header, schema)
+        schemas |= found_here
         for name in ("topic_id", "partitions"):
             if about.get(name) != one.get(name):
                 raise EventfoldError(
@@ -116,6 +129,8 @@ def _whole(topic: str, files: Sequence[tuple[Path, dict[str, str]]], partial: bo
             raise EventfoldError(f"{path} and {found[partition]} hold the same partition")
         found[partition], begins[partition] = path, _number(path, about, "first_offset")
     partitions = _number(first, one, "partitions")
+    if not 0 < partitions <= MOST_PARTITIONS:
+        raise EventfoldError(f"{first} says that its topic had {partitions} partitions; {MOST_PARTITIONS:,} are the most")
     if missing := sorted({*range(partitions)} - found.keys()):
         what = f"{topic} had {partitions} partitions, and there is no file of {', '.join(map(str, missing))}"
         if not partial:
@@ -125,8 +140,25 @@ def _whole(topic: str, files: Sequence[tuple[Path, dict[str, str]]], partial: bo
     return Saved(topic=topic, partitions=partitions, files=dict(sorted(found.items())), schemas=schemas, begins=begins)
 
 
+def _check(path: Path, header: bytes, schema: Any) -> None:
+    """EventfoldError for a schema that the catalog would not take either.
+
+    Others may have written what has an id of a registry, by schemas that are no more legal than they want them; but none may
+    take this process down.
+    """
+    what = f"the schema of {header.hex()[:_SHOWN]} in {path}"
+    try:
+        message = message_of(schema, what)
+        parse(message)
+    except DecodeError as error:
+        raise EventfoldError(error.reason) from None
+    if header[:1] != MAGIC:
+        check_legal(message.schema, message.path)
+
+
 def _number(path: Path, about: Mapping[str, str], name: str) -> int:
     text = about.get(name, "")
-    if not (text.isascii() and text.isdecimal()):
-        raise EventfoldError(f"{path}: its metadata has {text!r} as {name}, which is no number")
+    # No offset has more digits, and Python takes long over a number of very many.
+    if not (text.isascii() and text.isdecimal() and len(text) < 19):
+        raise EventfoldError(f"{path}: its metadata has {text[:_SHOWN]!r} as {name}, which is no number")
     return int(text)
