@@ -23,6 +23,8 @@ from eventfold.schemas.errors import EventfoldError
 from eventfold.schemas.json_text import parse_json
 from eventfold.schemas.own import NAME, NAMES, unprefixed
 
+SHOWN = 100
+"""How much of what a file says is shown at most."""
 _OWN = f"{NAME}."
 _BLOCK = 64 * 1024
 _BYTES = ["null", "bytes"]
@@ -135,6 +137,15 @@ def schemas_of(path: Path, about: Mapping[str, str]) -> dict[str, Any]:
     except (ValueError, TypeError) as error:
         raise EventfoldError(f"{path}: its metadata has schemas that cannot be read: {error}") from error
     return found
+
+
+def number(path: Path, about: Mapping[str, str], name: str) -> int:
+    """A number in the metadata of a file; EventfoldError names the file where it is none."""
+    text = about.get(name, "")
+    # No offset has more digits, and Python takes long over a number of very many.
+    if not (text.isascii() and text.isdecimal() and len(text) < 19):
+        raise EventfoldError(f"{path}: its metadata has {text[:SHOWN]!r} as {name}, which is no number")
+    return int(text)
 
 
 @contextmanager
