@@ -52,9 +52,8 @@ def deflated(data: bytes) -> bytes:
 def large(size: int) -> bytes:
     """A block of one record with so many zeros as its value."""
     row = BytesIO()
-    fastavro.schemaless_writer(
-        row, container.SCHEMA, {**RECORDS[0]._asdict(), "timestamp": 0, "headers": [], "value": bytes(size)}
-    )
+    of = {**RECORDS[0]._asdict(), "headers": [], "value": bytes(size)}
+    fastavro.schemaless_writer(row, container.SCHEMA, of)
     return deflated(row.getvalue())
 
 
@@ -66,7 +65,7 @@ HOSTILE = {
         "is no Avro object container file of an export",
     ),
     "a block that becomes large": (
-        file_of(container.SCHEMA, large(200_000_000)),
+        file_of(container.SCHEMA, large(50_000_000)),
         "a block becomes larger than 16,777,216 bytes",
     ),
     "a block that says it is large": (file_of(container.SCHEMA, b"", size=2**62), "claims to have 4611686018427387904 bytes"),
@@ -85,8 +84,7 @@ def test_a_file_that_would_take_the_process_down_is_refused_by_name(tmp_path: Pa
     path, (data, says) = tmp_path / "t-0.avro", HOSTILE[what]
     path.write_bytes(data)
     with pytest.raises(EventfoldError) as error:
-        for each in saved(tmp_path):
-            each.check()
+        [each.check() for each in saved(tmp_path)]
     assert str(path) in str(error.value) and says in str(error.value)
 
 
@@ -170,9 +168,7 @@ def others(path: Path) -> list[tuple[str, Callable[[], Any]]]:
 
 @pytest.mark.parametrize("place", range(3), ids=[name for name, _ in others(Path("x"))])
 @pytest.mark.parametrize("over", [True, False])
-def test_a_new_file_is_its_owners_alone_and_takes_no_others_place_unless_it_is_to(
-    tmp_path: Path, place: int, over: bool
-) -> None:
+def test_a_new_file_is_its_owners_alone_and_takes_no_others_place_unasked(tmp_path: Path, place: int, over: bool) -> None:
     path = tmp_path / "t-0.avro"
     others(path)[place][1]()
     there = {each.name: each.lstat().st_ino for each in tmp_path.iterdir()}
