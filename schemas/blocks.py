@@ -54,7 +54,7 @@ def head(file: IO[bytes], known: Collection[str]) -> Head:
     start = BytesIO(file.read(MOST))
     if start.read(len(_MAGIC)) != _MAGIC:
         raise ValueError("it does not begin as one")
-    found: Any = fastavro.schemaless_reader(start, _HEAD)  # type: ignore[call-arg]
+    found: Any = fastavro.schemaless_reader(start, _HEAD)
     meta: dict[str, bytes] = found["meta"]
     if len(found["sync"]) != _SYNC:
         raise ValueError("its head is cut, or very long")
@@ -71,7 +71,7 @@ def head(file: IO[bytes], known: Collection[str]) -> Head:
     )
 
 
-def rows(file: IO[bytes], head: Head, schema: Mapping[str, Any]) -> Iterator[Any]:
+def rows(file: IO[bytes], head: Head, schema: dict[str, Any]) -> Iterator[Any]:
     """Every row of the blocks behind the head, read by this schema.
 
     ValueError or EOFError, or what fastavro raises, for a block that is damaged or larger than `MOST`.

@@ -34,7 +34,7 @@ def _field(name: str, type_: Any, doc: str) -> dict[str, Any]:
     return {"name": name, "type": type_, "doc": doc}
 
 
-SCHEMA = {
+SCHEMA: dict[str, Any] = {
     "type": "record",
     "namespace": NAME,
     "name": "Record",

@@ -24,8 +24,7 @@ from eventfold.schemas.json_text import parse_json
 from eventfold.schemas.position import Position
 from eventfold.schemas.times import millis
 
-
-# JSON may spell each byte of an event as `\\u00ff`.
+# JSON may spell each byte of an event as `\u00ff`.
 _LONGEST_LINE = 6 * LARGEST_EVENT
 
 
