@@ -59,7 +59,7 @@ class Released:
             message = there.get(name)
             if message is None:
                 yield Problem(self.path, f"{name} was released, and its file is gone or cannot be read: restore it")
-            elif hash_of(message) != hash_:
+            elif hash_ not in (hash_of(message), _hashed(undocumented(message.schema, plain=False))):
                 says = "it was changed after its release: restore it, and make the change in a new version"
                 yield Problem(message.path, says)
 
@@ -84,18 +84,27 @@ def name_of(message: MessageSchema) -> str:
 
 def hash_of(message: MessageSchema) -> str:
     """The SHA-256 of a schema without its docs and limits."""
-    text = json.dumps(undocumented(message.schema), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return _hashed(undocumented(message.schema))
 
 
-def undocumented(schema: Any) -> Any:
-    """A schema, or a part of one, without its docs and without limits of what is written."""
+def undocumented(schema: Any, *, plain: bool = True) -> Any:
+    """A schema, or a part of one, without its docs and without limits of what is written.
+
+    plain: whether `{"type": "string"}`, which is left of a type that had a limit, becomes `"string"`. Lists of before limits
+    have the hash of what was written there.
+    """
     if isinstance(schema, Mapping):
         # A default may look like a schema and is none.
-        return {of: it if of == "default" else undocumented(it) for of, it in schema.items() if of not in _FREE}
+        left = {of: it if of == "default" else undocumented(it, plain=plain) for of, it in schema.items() if of not in _FREE}
+        return left["type"] if plain and left.keys() == {"type"} else left
     if isinstance(schema, list):
-        return [undocumented(branch) for branch in schema]
+        return [undocumented(branch, plain=plain) for branch in schema]
     return schema
+
+
+def _hashed(schema: Any) -> str:
+    text = json.dumps(schema, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _lines(path: Path) -> list[str]:

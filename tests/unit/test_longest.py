@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from eventfold.schemas.catalog import Catalog, read_schema
 from eventfold.schemas.codec import Codec
-from eventfold.schemas.compatibility.released import hash_of
+from eventfold.schemas.compatibility.released import Released, hash_of
 from eventfold.schemas.faults import WrongDataError
 from eventfold.schemas.json_schema import json_schema
 from eventfold.schemas.legal import IllegalSchemaError
@@ -24,6 +25,7 @@ BYTES = {"type": "bytes", "maxLength": 3}
 LIST = {"type": "array", "items": "int", "maxItems": 3}
 MAP = {"type": "map", "values": "int", "maxItems": 3}
 MANY = {"type": "string", "maxLength": 2 * LONGEST}
+_FORM: Any = {"sort_keys": True, "separators": (",", ":")}
 BOX = {"type": "record", "name": "Box", "fields": [{"name": "in", "type": TEXT}]}
 
 
@@ -103,7 +105,7 @@ def test_a_limit_may_be_declared_after_the_release(tmp_path: Path) -> None:
         catalog_of(tmp_path, {"Sold.v1": [{"name": "it", "type": kind}]})
         return hash_of(read_schema("shop", "events", tmp_path / "events" / "Sold.v1.avsc"))
 
-    assert hashed({"type": "string"}) == hashed(TEXT) == hashed({**TEXT, "maxLength": 4})
+    assert hashed("string") == hashed({"type": "string"}) == hashed(TEXT) == hashed({**TEXT, "maxLength": 4})
     assert hashed({"type": "string"}) != hashed({"type": "bytes"})
 
 
@@ -127,3 +129,15 @@ def test_a_limit_that_means_nothing_is_illegal(tmp_path: Path, field: dict[str, 
     with pytest.raises(IllegalSchemaError, match="the field 'it': ") as error:
         Catalog({"shop": tmp_path})
     assert says in str(error.value)
+
+
+@pytest.mark.parametrize("before", ["string", {"type": "string"}])
+def test_a_list_of_released_versions_from_before_limits_takes_them(tmp_path: Path, before: Any) -> None:
+    def problems(kind: Any) -> list[str]:
+        (message,) = catalog_of(tmp_path, {"Sold.v1": [{"name": "it", "type": kind}]}).schemas
+        released = Released(tmp_path, {"events/Sold.v1": sha256(json.dumps(was, **_FORM).encode()).hexdigest()}, [])
+        return [problem.says for problem in released.check([message])]
+
+    was = {"type": "record", "namespace": "shop", "name": "Sold", "fields": [{"name": "it", "type": before}]}
+    assert problems(before) == problems(TEXT) == []
+    assert problems({"type": "bytes", "maxLength": 3}) != []
