@@ -61,7 +61,7 @@ def by_partition(messages: Iterable[Message], owned: Collection[Place], trouble:
     return batch
 
 
-def raise_lasting(group: str, message: Message, error: KafkaError) -> None:
+def check_passes(group: str, message: Message, error: KafkaError) -> None:
     """LogError or EventfoldError for what ends a daemon, since it lasts."""
     kind = kind_of(error)
     if kind is Kind.OFFSET_GONE:

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from eventfold.kafka.batches import Batch, by_partition, polled, raise_lasting
+from eventfold.kafka.batches import Batch, by_partition, check_passes, polled
 from eventfold.kafka.clients import made
 from eventfold.kafka.errors import said
 from eventfold.kafka.partition_errors import PartitionErrors
@@ -102,7 +102,7 @@ class BatchConsumer:
         return batch
 
     def _note(self, message: Message, error: KafkaError) -> None:
-        raise_lasting(self._group, message, error)
+        check_passes(self._group, message, error)
         at = where(message)
         if at.partition < 0:
             log.warning("kafka says", group=self._group, error=said(error))

@@ -6,7 +6,7 @@ Each error is told once in the log, and stands in the status for as long as it l
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import structlog
@@ -32,7 +32,7 @@ class _Met:
     words: str
     unreadable: bool
     came: float = 0.0
-    looked: float = 0.0
+    looked: float = float("-inf")
     note: str = ""
 
 
@@ -43,13 +43,14 @@ class PartitionErrors:
     client has not repeated it for ten seconds.
     """
 
-    def __init__(self, skips: Skips) -> None:
+    def __init__(self, skips: Skips, clock: Callable[[], float] = time.monotonic) -> None:
         self._skips = skips
+        self._clock = clock
         self._met: dict[Place, _Met] = {}
 
     def met(self, at: Position, error: KafkaError) -> int | None:
         """Note an error; the offset to go on from where a person lets readers pass over what they cannot read, else None."""
-        now, place, unreadable = time.monotonic(), (at.topic, at.partition), is_unreadable(error)
+        now, place, unreadable = self._clock(), (at.topic, at.partition), is_unreadable(error)
         words = nobody_can_read(at, error) if unreadable else said(error)
         before = self._met.get(place)
         again = before is not None and before.words == words and (unreadable or now - before.came < _OVER_S)
@@ -58,7 +59,7 @@ class PartitionErrors:
         met.came = now
         if unreadable and now - met.looked > _LOOK_S:
             until = self._skipped(met)
-            met.looked = time.monotonic()
+            met.looked = self._clock()
             if until is not None:
                 del self._met[place]
                 log.warning("passing over what nobody can read", since=str(at), until=until, error=said(error))
@@ -102,6 +103,6 @@ class PartitionErrors:
 
     def passing(self) -> str:
         """Everything else that was reported of late; empty when nothing was."""
-        recent = time.monotonic() - _OVER_S
+        recent = self._clock() - _OVER_S
         found = [(place, met) for place, met in sorted(self._met.items()) if not met.unreadable and met.came > recent]
         return "; ".join(f"{topic}/{partition}: {met.words}" for (topic, partition), met in found)

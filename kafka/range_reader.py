@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from eventfold.kafka.batches import Batch, Trouble, by_partition, polled, raise_lasting
+from eventfold.kafka.batches import Batch, Trouble, by_partition, check_passes, polled
 from eventfold.kafka.clients import made
 from eventfold.kafka.errors import SEE_DOCTOR, Kind, kind_of, no_topic, said, told
 from eventfold.kafka.settings import KafkaSettings
@@ -170,7 +170,7 @@ class RangeReader:
 
 def _go_on(group: str, message: Message, error: KafkaError) -> None:
     """Log an error that may pass, as a daemon does."""
-    raise_lasting(group, message, error)
+    check_passes(group, message, error)
     log.warning("kafka says", group=group, error=said(error))
 
 

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from eventfold.kafka.batches import Trouble, by_partition, raise_lasting
+from eventfold.kafka.batches import Trouble, by_partition, check_passes
 from eventfold.kafka.errors import SEE_DOCTOR, Kind, kind_of, outlook, said, told
 from eventfold.kafka.publisher import NotSentError, PublishError, not_taken
 from eventfold.kafka.range_reader import _Passing
@@ -132,7 +132,7 @@ def test_what_is_made_of_an_error(kind: Kind) -> None:
     for code in KINDS.get(kind, {KafkaError.UNKNOWN}):
         error = KafkaError(code)
         faults = (
-            read(partial(raise_lasting, "group"), error),
+            read(partial(check_passes, "group"), error),
             read(_Passing(), error),
             not_taken(error),
             Transactions(KafkaSettings(), "id")._fault(KafkaException(error)),
@@ -202,7 +202,7 @@ def test_what_passes_is_remembered_for_the_sentence_of_who_waits_in_vain() -> No
     ("trouble", "says"),
     [
         (
-            partial(raise_lasting, "group"),
+            partial(check_passes, "group"),
             "t/3: the log no longer has the offset to go on from (gone): it was cut short, or made anew",
         ),
         (_Passing(), "t/3: the log does not have the offset to read from (gone): it was cut short, or made anew"),
