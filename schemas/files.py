@@ -23,6 +23,15 @@ def to_read(path: Path) -> IO[bytes]:
     return file
 
 
+def content(path: Path, most: int = 64 << 20) -> bytes:
+    """All bytes of a file; OSError as `to_read`, and for more than so many bytes."""
+    with to_read(path) as file:
+        found = file.read(most + 1)
+    if len(found) > most:
+        raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(path))
+    return found
+
+
 @contextmanager
 def written(path: Path, *, over: bool) -> Iterator[IO[bytes]]:
     """A new file, which lies at `path` as a whole once the block ends, or not at all; readable and writable by its owner alone.

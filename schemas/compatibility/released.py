@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eventfold.schemas import files
 from eventfold.schemas.catalog import MessageSchema
 from eventfold.schemas.compatibility.problem import Problem
 from eventfold.schemas.errors import EventfoldError
@@ -109,7 +110,7 @@ def _hashed(schema: Any) -> str:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return files.content(path).decode().splitlines()
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError) as error:
