@@ -66,4 +66,4 @@ bench: install ## Measure, each figure against a baseline of the same run
 	$(BIN)/python -m bench $(ARGS)
 
 soak: install ## Long fault rounds with random seeds over all of January, and units that draw at random draw far more
-	EVENTFOLD_SOAK=1 $(BIN)/pytest tests/faults tests/http/test_description.py tests/unit $(ARGS)
+	EVENTFOLD_SOAK=1 $(BIN)/pytest tests/faults tests/http/test_description.py tests/http/test_pairs.py tests/unit $(ARGS)

@@ -177,7 +177,7 @@ async def _follow(environ: Mapping[str, str], server: Server, followers: int) ->
 
 async def _open(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     reader, writer = await asyncio.open_connection(host, port)
-    writer.write(f"GET /changes/board/EWR?date={iso_day(_DAY)} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    writer.write(f"GET /changes/board/EWR?date={iso_day(_DAY)} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
     await reader.readuntil(b"event: open")
     return reader, writer
 

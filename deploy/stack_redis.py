@@ -156,7 +156,12 @@ def is_address_of(url: str, plan: Plan) -> bool:
 
 def without_password(url: str) -> str:
     """The URL as it may be shown."""
-    return url if "@" not in url else f"{url.partition('://')[0]}://***@{url.rpartition('@')[2]}"
+    scheme, _, rest = url.partition("://")
+    before, at, host = rest.partition("?")[0].rpartition("@")
+    # Of one with such a character in its password it is not known where that ends.
+    if "@" in url.partition("?")[2] or any(mark in before for mark in "/#"):
+        return f"{scheme}://***"
+    return f"{scheme}://{'***' if at else ''}{at}{host}"
 
 
 def same_folder(one: str, other: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -9,9 +10,11 @@ from confluent_kafka import KafkaException
 
 from eventfold.kafka.errors import said
 from eventfold.kafka.settings import KafkaSettings, variable_of
+from eventfold.schemas.addresses import hidden
 from eventfold.schemas.errors import UsageError
 
 T = TypeVar("T")
+_SECRET = re.compile(r"password|secret|jaas|pem|oauthbearer\.config")
 
 
 def made(client: Callable[..., T], settings: KafkaSettings, config: Mapping[str, Any]) -> T:
@@ -21,6 +24,7 @@ def made(client: Callable[..., T], settings: KafkaSettings, config: Mapping[str,
     except KafkaException as error:
         words = said(error).strip()
         named = [variable_of(name) for name in settings.properties if name in words]
+        words = hidden(words, (value for name, value in settings.properties.items() if _SECRET.search(name)))
         raise UsageError(
             f"{', '.join(named) or 'the variables KAFKA_...'}: {words}. Any KAFKA_<PROPERTY> is for librdkafka: correct it or "
             "unset it. Kubernetes leaves out what it says of Services with `enableServiceLinks: false` in the pod's spec"

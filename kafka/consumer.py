@@ -6,18 +6,20 @@ A partition's start never comes from Kafka's group: the daemon that folds it say
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from eventfold.kafka.batches import Batch, by_partition, check_passes, polled
 from eventfold.kafka.clients import made
-from eventfold.kafka.errors import SEE_DOCTOR, Kind, kind_of, no_topic, outlook, said, told
+from eventfold.kafka.errors import said
+from eventfold.kafka.partition_errors import PartitionErrors
 from eventfold.kafka.settings import KafkaSettings
-from eventfold.schemas.errors import EventfoldError, LogError, Outlook
+from eventfold.kafka.skips import Skips, where
+from eventfold.schemas.position import Position
 from eventfold.schemas.record import Place
 
 PREFETCH_KB = 8_192
@@ -25,28 +27,12 @@ PREFETCH_KB = 8_192
 log = structlog.get_logger("consumer")
 Starts = Callable[[list[Place]], Mapping[Place, int]]
 Gone = Callable[[list[Place]], None]
-Trouble = Callable[[Message, KafkaError], None]
-"""What to do about an error that came in place of a record: raise, or let reading go on."""
 _LONGEST_HAND_OVER_MS = 1_800_000
 _COMMITTED_S = 5
 _RETAKE_S = 0.25
 _DRAINED_S = 1
 _DRAINED_AT_ONCE = 1_000
 _LEAVES_S = 0.005
-
-
-@dataclass(slots=True)
-class Batch:
-    """What one look at Kafka brought: records by partition in their order, and the ends that were reached.
-
-    An end is the offset after the last record and the transaction markers behind it.
-    """
-
-    records: dict[Place, list[Message]] = field(default_factory=dict)
-    ends: dict[Place, int] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return sum(len(records) for records in self.records.values())
 
 
 class BatchConsumer:
@@ -78,8 +64,8 @@ class BatchConsumer:
         self._owned: set[Place] = set()
         self.changes = 0
         """How often partitions came or went; a batch across a change was not read under one metadata."""
-        self.trouble = ""
-        """What Kafka said last of why it brings nothing; empty since partitions came."""
+        self._said = ""
+        self._errors = PartitionErrors(Skips(settings))
         self._fault: Exception | None = None
         self._closing = False
         self._subscribed = False
@@ -104,17 +90,49 @@ class BatchConsumer:
         """Wait for one record, then take what else is there, up to `limit`.
 
         Under load batches are full, at rest nothing waits for more. LogError when a partition no longer has the
-        offset it should go on from.
+        offset it should go on from. Where nobody can read a record, the partition stands still, unless a person lets readers
+        pass over it (`eventfold.kafka.skips`).
         """
         messages = polled(self._consumer, limit, timeout_s)
         if self._fault is not None:
             fault, self._fault = self._fault, None
             raise fault
-        return by_partition(messages, self._owned, self._note)
+        batch = by_partition(messages, self._owned, self._note)
+        if self._errors:
+            self._forget_passed(batch)
+        return batch
 
     def _note(self, message: Message, error: KafkaError) -> None:
-        go_on(self._group, message, error)
-        self.trouble = said(error)
+        check_passes(self._group, message, error)
+        at = where(message)
+        if at.partition < 0:
+            log.warning("kafka says", group=self._group, error=said(error))
+            self._said = said(error)
+        elif (at.topic, at.partition) in self._owned:
+            until = self._errors.met(at, error)
+            if until is not None:
+                self._consumer.seek(TopicPartition(at.topic, at.partition, until))
+
+    def _forget_passed(self, batch: Batch) -> None:
+        for place, records in batch.records.items():
+            self._errors.passed(place, where(records[-1]).offset)
+        for place, end in batch.ends.items():
+            self._errors.passed(place, end)
+
+    @property
+    def trouble(self) -> str:
+        """What Kafka says of why it brings nothing; empty when it has said nothing of late."""
+        return self._said if not self._owned and self._said else self._errors.passing()
+
+    @property
+    def stalled(self) -> dict[Place, str]:
+        """The partitions that stand still since nobody can read what lies there, and what to do about it."""
+        return self._errors.stalled()
+
+    @property
+    def unreadable(self) -> dict[Place, Position]:
+        """Where those partitions stand."""
+        return self._errors.standing()
 
     def seek(self, starts: Mapping[Place, int]) -> None:
         """Go on from these offsets, also where reading was paused; what was fetched before is dropped."""
@@ -205,7 +223,7 @@ class BatchConsumer:
             consumer.incremental_assign([])
             return
         self.changes += 1
-        self.trouble = ""
+        self._said = ""
         self._owned.update(places)
         consumer.incremental_assign([TopicPartition(*place, starts[place]) for place in places])
 
@@ -221,54 +239,9 @@ class BatchConsumer:
         taken = [TopicPartition(*place) for place in places if place in self._owned]
         self.changes += 1
         self._owned.difference_update(places)
+        self._errors.gone(places)
         self._gone(places)
         consumer.incremental_unassign(taken)
-
-
-def polled(consumer: Consumer, limit: int, timeout_s: float) -> list[Message]:
-    """Wait for one message, then take what else is there, up to `limit`."""
-    first = consumer.poll(timeout_s)
-    return [] if first is None else [first, *consumer.consume(limit - 1, 0)]
-
-
-def by_partition(messages: Iterable[Message], owned: Collection[Place], trouble: Trouble) -> Batch:
-    """The messages of a poll as a batch of the `owned` partitions; those of others are dropped, errors given to `trouble`."""
-    batch = Batch()
-    topic: Any = None
-    partition: Any = None
-    records: list[Message] | None = None
-    for message in messages:
-        error = message.error()
-        if error is not None:
-            if kind_of(error) is Kind.PARTITION_END:
-                place: Any = (message.topic(), message.partition())
-                offset = message.offset()
-                if place in owned and offset is not None:
-                    batch.ends[place] = offset
-            else:
-                trouble(message, error)
-            continue
-        if message.partition() != partition or message.topic() != topic:
-            topic, partition = message.topic(), message.partition()
-            records = batch.records.setdefault((topic, partition), []) if (topic, partition) in owned else None
-        if records is not None:
-            records.append(message)
-    return batch
-
-
-def go_on(group: str, message: Message, error: KafkaError) -> None:
-    """Log an error and go on, as a daemon does; LogError or EventfoldError when it lasts."""
-    kind = kind_of(error)
-    if kind is Kind.OFFSET_GONE:
-        raise LogError(
-            f"{message.topic()}/{message.partition()}: the log no longer has the offset to go on from ({said(error)}): it was "
-            f"cut short, or made anew; {SEE_DOCTOR}"
-        )
-    if kind in (Kind.TOPIC_MISSING, Kind.TOPIC_UNKNOWN):
-        raise LogError(no_topic(message.topic()))
-    if outlook(error) is Outlook.LASTS:
-        raise EventfoldError(f"group {group!r}: Kafka says: {told(error)}")
-    log.warning("kafka says", group=group, error=said(error))
 
 
 def _offsets(offsets: Mapping[Place, int]) -> list[TopicPartition]:

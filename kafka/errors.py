@@ -38,6 +38,8 @@ class Kind(Enum):
     """A record is larger than its topic allows."""
     INVALID = auto()
     """Records that will not be taken as they are, for another reason."""
+    UNREADABLE = auto()
+    """A record that cannot be read: its batch cannot be decompressed, is none, or is of a codec that the client lacks."""
     LASTS = auto()
     """What no waiting mends: a wrong password, a broker too old, a group that will not have this member."""
     PASSES = auto()
@@ -70,6 +72,12 @@ _CODES = {
         KafkaError.POLICY_VIOLATION,
         KafkaError.RECORD_LIST_TOO_LARGE,
         KafkaError._UNKNOWN_PARTITION,
+    ),
+    Kind.UNREADABLE: (
+        KafkaError.INVALID_MSG,
+        KafkaError._BAD_COMPRESSION,
+        KafkaError._BAD_MSG,
+        KafkaError._NOT_IMPLEMENTED,
     ),
     Kind.LASTS: (
         KafkaError.FENCED_INSTANCE_ID,

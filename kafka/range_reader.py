@@ -10,17 +10,20 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
+import structlog
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from eventfold.kafka.batches import Batch, Trouble, by_partition, check_passes, polled
 from eventfold.kafka.clients import made
-from eventfold.kafka.consumer import Batch, Trouble, by_partition, go_on, polled
 from eventfold.kafka.errors import SEE_DOCTOR, Kind, kind_of, no_topic, said, told
 from eventfold.kafka.settings import KafkaSettings
+from eventfold.kafka.skips import Skips, UnreadableError, is_unreadable, nobody_can_read, where
 from eventfold.schemas.errors import EventfoldError, LogError, NoAnswer, NotFoundError
 from eventfold.schemas.record import Place
 
+log = structlog.get_logger("reader")
 _BATCH = 5_000
 _WAIT_S = 0.5
 _SILENT_S = 30
@@ -38,12 +41,14 @@ class RangeReader:
     """Opens a consumer a call, of no group, and closes it at the end.
 
     What is read is committed. SilentError when Kafka sends nothing for 30 s, LogError when the log lacks an offset; `batches`
-    has its own limits. ahead_kb: how much may be fetched before it is asked for; None for as much as librdkafka likes.
+    has its own limits. UnreadableError at a record that nobody can read, unless a person lets readers pass over it
+    (`eventfold.kafka.skips`). ahead_kb: how much may be fetched before it is asked for; None for as much as librdkafka likes.
     """
 
     def __init__(self, settings: KafkaSettings, group: str, ahead_kb: int | None = None) -> None:
         self._settings = settings
         self._group = group
+        self._skips = Skips(settings)
         self._ahead: dict[str, Any] = {} if ahead_kb is None else {"queued.max.messages.kbytes": ahead_kb}
 
     def batches(self, spans: Mapping[Place, Span], still_s: float) -> Generator[Batch, None, None]:
@@ -59,7 +64,7 @@ class RangeReader:
         with self._consumer() as consumer:
             consumer.assign([TopicPartition(*place, spans[place][0]) for place in left])
             moved = time.monotonic()
-            for batch in _until(consumer, left, partial(go_on, self._group)):
+            for batch in _until(consumer, left, self._trouble(consumer, partial(_go_on, self._group))):
                 yield batch
                 if batch.records:
                     moved = time.monotonic()
@@ -78,7 +83,7 @@ class RangeReader:
         with self._consumer() as consumer, _progress(what, total) as advance:
             consumer.assign([TopicPartition(*place, spans[place][0]) for place in ends])
             passing = _Passing()
-            for batch in self._heard(_until(consumer, dict(ends), passing), passing):
+            for batch in self._heard(_until(consumer, dict(ends), self._trouble(consumer, passing)), passing):
                 for place, records in batch.records.items():
                     yield from _before(ends[place], records)
                 advance(len(batch))
@@ -100,7 +105,7 @@ class RangeReader:
             for place, offset in sorted(set(starts)):
                 consumer.assign([TopicPartition(*place, offset)])
                 passing = _Passing()
-                if next(self._heard(_endless(consumer, {place}, passing), passing)).records:
+                if next(self._heard(_endless(consumer, {place}, self._trouble(consumer, passing)), passing)).records:
                     found.add((place, offset))
         return found
 
@@ -108,13 +113,13 @@ class RangeReader:
         """Every record of each partition from an offset on, as they come; without an end, however long Kafka is silent."""
         with self._consumer() as consumer:
             consumer.assign([TopicPartition(*place, start) for place, start in starts.items()])
-            for batch in _endless(consumer, starts, _Passing()):
+            for batch in _endless(consumer, starts, self._trouble(consumer, _Passing())):
                 for records in batch.records.values():
                     yield from records
 
     def _run(self, consumer: Consumer, place: Place, run: Sequence[int]) -> Iterator[Message]:
         missing, passing = set(run), _Passing()
-        for batch in self._heard(_endless(consumer, {place}, passing), passing):
+        for batch in self._heard(_endless(consumer, {place}, self._trouble(consumer, passing)), passing):
             records = batch.records.get(place, [])
             for message in records:
                 if (offset := _offset(message)) in missing:
@@ -138,6 +143,22 @@ class RangeReader:
             elif time.monotonic() > deadline:
                 raise SilentError(f"Kafka at {self._settings.bootstrap} has sent nothing for {_SILENT_S} s{passing.said}")
 
+    def _trouble(self, consumer: Consumer, other: Trouble) -> Trouble:
+        """What is done about errors: past what nobody can read where that was skipped, `other` about everything else."""
+
+        def met(message: Message, error: KafkaError) -> None:
+            if not is_unreadable(error):
+                other(message, error)
+                return
+            at = where(message)
+            until = self._skips.until(at)
+            if until is None:
+                raise UnreadableError(nobody_can_read(at, error))
+            log.warning("passing over what nobody can read", since=str(at), until=until, error=said(error))
+            consumer.seek(TopicPartition(at.topic, at.partition, until))
+
+        return met
+
     @contextmanager
     def _consumer(self, **more: Any) -> Iterator[Consumer]:
         consumer = made(Consumer, self._settings, self._settings.consumer(self._group, **self._ahead, **more))
@@ -145,6 +166,12 @@ class RangeReader:
             yield consumer
         finally:
             consumer.close()
+
+
+def _go_on(group: str, message: Message, error: KafkaError) -> None:
+    """Log an error that may pass, as a daemon does."""
+    check_passes(group, message, error)
+    log.warning("kafka says", group=group, error=said(error))
 
 
 class _Passing:

@@ -48,7 +48,8 @@ class Registry:
         try:
             return SchemaRegistryClient(self.settings.client())
         except (ValueError, TypeError, OSError) as error:
-            raise UsageError(f"the settings of the schema registry (SCHEMA_REGISTRY_...) are wrong: {error}") from error
+            says = self.settings.hidden(str(error))
+            raise UsageError(f"the settings of the schema registry (SCHEMA_REGISTRY_...) are wrong: {says}") from error
 
     def id_of(self, message: MessageSchema) -> int:
         """The id of a version, which is registered if it is not there yet and may be (`RegistrySettings.auto_register`).
@@ -144,16 +145,17 @@ class Registry:
             return call()
         except SchemaRegistryError as error:
             status = error.http_status_code
-            says = f"{self._name} cannot {what}: {error.error_message} (HTTP {status})"
+            says = f"{self._name} cannot {what}: {self.settings.hidden(str(error.error_message))} (HTTP {status})"
             if status == _MISSING:
                 raise _MissingError(says) from error
             if status >= 500 or status in _LATER:
                 raise UnavailableError(says) from error
             raise EventfoldError(f"{says}{_advice(status)}") from error
         except OAuthTokenError as error:
-            raise UnavailableError(f"{self._name} cannot {what}: there is no token: {error}") from error
+            says = self.settings.hidden(str(error))
+            raise UnavailableError(f"{self._name} cannot {what}: there is no token: {says}") from error
         except HTTPError as error:
-            says = f"{self._name} does not answer ({str(error) or type(error).__name__})"
+            says = f"{self._name} does not answer ({self.settings.hidden(str(error)) or type(error).__name__})"
             raise UnavailableError(f"{says}: start it, or see SCHEMA_REGISTRY_URL") from error
 
 

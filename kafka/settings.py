@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from eventfold.schemas.errors import UsageError
+
 _PREFIX = "KAFKA_"
 LIBRDKAFKA = "librdkafka"
 # What Kafka's own start scripts and images read from the environment; not librdkafka's.
@@ -27,11 +29,13 @@ class KafkaSettings:
     bootstrap: `KAFKA_BOOTSTRAP_SERVERS`, by default 127.0.0.1:9092.
     prefix: `EVENTFOLD_TOPIC_PREFIX`, put before every topic, group and transactional id.
     properties: any other `KAFKA_<PROPERTY>`, for librdkafka as `<property>` with dots; not what Kubernetes says of Services.
+
+    UsageError for servers with a password, which every error would show.
     """
 
     bootstrap: str = "127.0.0.1:9092"
     prefix: str = ""
-    properties: Mapping[str, str] = field(default_factory=dict)
+    properties: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> KafkaSettings:
@@ -41,6 +45,10 @@ class KafkaSettings:
             if name.startswith(_PREFIX) and not _foreign(name[len(_PREFIX) :], value)
         }
         bootstrap = properties.pop("bootstrap.servers", "") or "127.0.0.1:9092"
+        if "@" in bootstrap:
+            raise UsageError(
+                "KAFKA_BOOTSTRAP_SERVERS: servers have no user and no password: set KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
+            )
         return cls(bootstrap=bootstrap, prefix=environ.get("EVENTFOLD_TOPIC_PREFIX", ""), properties=properties)
 
     def client(self, **more: Any) -> dict[str, Any]:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from eventfold.kafka.consumer import Batch, BatchConsumer, Gone, Starts
+from eventfold.kafka.batches import Batch
+from eventfold.kafka.consumer import BatchConsumer, Gone, Starts
 from eventfold.processors.patience import FAULTS, patiently, until_stopped
+from eventfold.processors.places import by_name
 from eventfold.processors.trouble import Trouble
 from eventfold.schemas.record import Place
 from eventfold.store.errors import is_away
@@ -145,6 +147,8 @@ class Worker:
             self._pulse.beat(0, self._status)
 
     def _status(self) -> dict[str, Any]:
-        consumer = self._consumer
-        deaf = {"trouble": f"Kafka says: {consumer.trouble}"} if consumer.trouble and not consumer.owned else {}
-        return {**self._processor.status(), **deaf, **self._trouble.status()}
+        consumer, status = self._consumer, self._processor.status()
+        if stalled := consumer.stalled:
+            status["stalled"] = {**status.get("stalled", {}), **by_name(stalled)}
+        deaf = {"trouble": f"Kafka says: {trouble}"} if (trouble := consumer.trouble) else {}
+        return {**status, **deaf, **self._trouble.status()}

@@ -9,13 +9,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from eventfold.schemas import own, plugins
+from eventfold.schemas import files, own, plugins
 from eventfold.schemas.errors import DecodeError, EventfoldError, UsageError
 from eventfold.schemas.json_text import parse_json
 from eventfold.schemas.legal import check_legal, full_name
 from eventfold.schemas.upcasting import Upcaster
 
 _FILE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)\.v(?P<version>[1-9][0-9]*)\.avsc")
+_LARGEST = 1 << 20
 _KINDS = ("commands", "events")
 _OWN = {name: Path(__file__).parent / name for name in own.NAMES}
 
@@ -159,7 +160,9 @@ def read_schema(domain: str, kind: str, path: Path) -> MessageSchema:
     if match is None:
         raise EventfoldError(f"{path}: a schema's file is called <Name>.v<version>.avsc")
     try:
-        schema = parse_json(path.read_bytes())
+        schema = parse_json(files.content(path, _LARGEST))
+    except OSError as error:
+        raise EventfoldError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise EventfoldError(f"{path}: not JSON: {error}") from error
     if not is_record(schema):

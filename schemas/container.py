@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -19,10 +18,13 @@ from typing import IO, Any, NamedTuple
 
 import fastavro
 
+from eventfold.schemas import blocks, files
 from eventfold.schemas.errors import EventfoldError
 from eventfold.schemas.json_text import parse_json
-from eventfold.schemas.own import NAME, unprefixed
+from eventfold.schemas.own import NAME, NAMES, unprefixed
 
+SHOWN = 100
+"""How much of what a file says is shown at most."""
 _OWN = f"{NAME}."
 _BLOCK = 64 * 1024
 _BYTES = ["null", "bytes"]
@@ -32,7 +34,7 @@ def _field(name: str, type_: Any, doc: str) -> dict[str, Any]:
     return {"name": name, "type": type_, "doc": doc}
 
 
-SCHEMA = {
+SCHEMA: dict[str, Any] = {
     "type": "record",
     "namespace": NAME,
     "name": "Record",
@@ -58,6 +60,8 @@ SCHEMA = {
         _field("value", _BYTES, "The value's bytes: the message, with the header that says its schema."),
     ],
 }
+# Under the former name too: a namespace is part of a name.
+_KNOWN = frozenset(blocks.canonical({**SCHEMA, "namespace": name}) for name in NAMES)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLI = timedelta(milliseconds=1)
 # What fastavro raises on a file that is cut, damaged or none.
@@ -86,30 +90,24 @@ class Record(NamedTuple):
     value: bytes | None
 
 
-def save(path: Path, records: Iterable[Record], metadata: Callable[[], Mapping[str, str]]) -> None:
-    """Write a file: as a whole, or not at all.
+def save(path: Path, records: Iterable[Record], metadata: Callable[[], Mapping[str, str]], *, over: bool = True) -> None:
+    """Write a file, for its owner alone: as a whole, or not at all. Links are not followed.
 
-    metadata: asked for once all records have been read, without the `eventfold.` before its names. The same records under the
-    same name, with the same metadata, give the same bytes. EventfoldError when the file cannot be written.
+    over: whether it takes the place of a file that is there; else EventfoldError. metadata: asked for once all records have
+    been read, without the `eventfold.` before its names. The same records under the same name, with the same metadata, give the
+    same bytes. EventfoldError when the file cannot be written.
     """
     marker = hashlib.md5(path.name.encode(), usedforsecurity=False).digest()
     rows = ({**record._asdict(), "headers": [{"name": n, "value": v} for n, v in record.headers]} for record in records)
-    new = path.with_name(f".{path.name}.new")
     try:
-        with tempfile.TemporaryFile(dir=path.parent) as blocks, new.open("wb") as file:
-            _write(blocks, {}, rows, marker)
+        with tempfile.TemporaryFile(dir=path.parent) as scratch, files.written(path, over=over) as file:
+            _write(scratch, {}, rows, marker)
             # The metadata stands before the records, and some of it is known after them only.
             _write(file, {f"{_OWN}{name}": text for name, text in metadata().items()}, (), marker)
-            blocks.seek(_head(marker))
-            shutil.copyfileobj(blocks, file, 1 << 20)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path)
+            scratch.seek(_head(marker))
+            shutil.copyfileobj(scratch, file, 1 << 20)
     except OSError as error:
         raise EventfoldError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        with suppress(OSError):
-            new.unlink()
 
 
 def _write(file: IO[bytes], metadata: Mapping[str, str], rows: Iterable[Mapping[str, Any]], marker: bytes) -> None:
@@ -141,27 +139,36 @@ def schemas_of(path: Path, about: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
+def number(path: Path, about: Mapping[str, str], name: str) -> int:
+    """A number in the metadata of a file; EventfoldError names the file where it is none."""
+    text = about.get(name, "")
+    # No offset has more digits, and Python takes long over a number of very many.
+    if not (text.isascii() and text.isdecimal() and len(text) < 19):
+        raise EventfoldError(f"{path}: its metadata has {text[:SHOWN]!r} as {name}, which is no number")
+    return int(text)
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[dict[str, str], Iterator[Record]]]:
     """The metadata of a file, without the `eventfold.`, and its records, which are read as they are asked for.
 
-    EventfoldError names the file that is none of ours, and how many records come before the place where one is cut or damaged:
+    EventfoldError names the file that is none of ours, as one of another schema, or with a block of more than
+    `eventfold.schemas.blocks.MOST` bytes, and how many records come before the place where one is cut or damaged:
     also where whole blocks are missing, if the metadata says how many `records` there are.
     """
     try:
-        file = path.open("rb")
+        file = files.to_read(path)
     except OSError as error:
         raise EventfoldError(f"{path} cannot be read: {error.strerror}") from error
     with file:
         try:
-            reader: Any = fastavro.reader(file)
-            about = {str(name): str(text) for name, text in reader.metadata.items()}
+            head = blocks.head(file, _KNOWN)
         except _BAD as error:
-            raise EventfoldError(f"{path} is no Avro object container file: {error}") from error
-        own = {found: text for name, text in about.items() if (found := unprefixed(name, "."))}
+            raise EventfoldError(f"{path} is no Avro object container file of an export: {error}") from error
+        own = {found: text for name, text in head.metadata.items() if (found := unprefixed(name, "."))}
         if "topic" not in own or "partition" not in own:
             raise EventfoldError(f"{path} is no export of a topic: its metadata has no {_OWN}topic and {_OWN}partition")
-        yield own, _records(path, reader, own.get("records"))
+        yield own, _records(path, blocks.rows(file, head, SCHEMA), own.get("records"))
 
 
 def _records(path: Path, reader: Iterable[dict[str, Any]], wanted: str | None) -> Iterator[Record]:

@@ -48,6 +48,11 @@ class Faults:
         if len(self.found) < MOST:
             self.found.append(Fault(field=at, reason=reason))
 
+    def long(self, at: str, most: int, what: str, size: int) -> None:
+        """A value of more characters, bytes or items (`what`) than its type allows; not where it was written long ago."""
+        if size > most and not self.as_written:
+            self.add(at, f"must have at most {most:,} {what}, and has {size:,}")
+
     def must(self, at: str, what: str, value: Any) -> None:
         """A value that is something else than what it must be."""
         if len(self.found) < MOST:

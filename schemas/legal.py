@@ -17,12 +17,15 @@ from eventfold.schemas.defaults import value_of
 from eventfold.schemas.errors import EventfoldError
 from eventfold.schemas.faults import told
 from eventfold.schemas.forms.plain import is_uuid
+from eventfold.schemas.longest import LIMITS, fits, limit_of
 from eventfold.schemas.times import FIRST_DAY, FIRST_MS, LAST_DAY, LAST_MS
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NO_NAME = "letters, digits and '_' only, no digit first"
 _PRIMITIVE = ("null", "boolean", "int", "long", "float", "double", "bytes", "string")
 _NAMED = ("record", "error", "enum", "fixed")
+_DEEPEST = 64
+_LIMITED = '{"type": "string", "maxLength": 200}'
 _ORDERS = ("ascending", "descending", "ignore")
 _STAMPS = [f"{local}timestamp-{unit}" for local in ("", "local-") for unit in ("millis", "micros", "nanos")]
 # What a logical type is made of. One that is not here is not looked at, as the specification has it.
@@ -61,9 +64,16 @@ def full_name(schema: Mapping[str, Any], namespace: str = "") -> str:
 def check_legal(schema: Mapping[str, Any], path: Path) -> None:
     """IllegalSchemaError names the file of a schema that is illegal, with all that is wrong."""
     walk = _Walk()
-    walk.type(schema, "", "")
+    try:
+        walk.type(schema, "", "")
+    except _TooDeepError:
+        raise IllegalSchemaError(path, [f"types lie in each other more than {_DEEPEST} times"]) from None
     if walk.faults:
         raise IllegalSchemaError(path, walk.faults)
+
+
+class _TooDeepError(Exception):
+    """Nobody writes such a schema, and whatever walks through it would end with the stack."""
 
 
 class _Walk:
@@ -73,10 +83,19 @@ class _Walk:
     """
 
     def __init__(self) -> None:
+        self._depth = 0
         self.faults: list[str] = []
         self.named: dict[str, Any] = {}
 
     def type(self, schema: Any, namespace: str, path: str) -> Any:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise _TooDeepError
+        found = self._type(schema, namespace, path)
+        self._depth -= 1
+        return found
+
+    def _type(self, schema: Any, namespace: str, path: str) -> Any:
         if isinstance(schema, list):
             return self._union(schema, namespace, path)
         if isinstance(schema, str):
@@ -97,6 +116,7 @@ class _Walk:
             case _ if kind not in _PRIMITIVE:
                 self._say(path, f"{kind!r} is no type that an object may have as its `type`")
                 return schema
+        self._limits(schema, path)
         if isinstance(schema.get("logicalType"), str):
             self._logical(schema["logicalType"], kind, schema, path)
         return schema
@@ -184,6 +204,9 @@ class _Walk:
             if field.get("order", _ORDERS[0]) not in _ORDERS:
                 self._say(inner, f"its order is none of {', '.join(_ORDERS)}: {told(field['order'])}")
             self._aliases(field, "it", inner, dots=False)
+            for limit in LIMITS:
+                if limit in field:
+                    self._say(inner, f"its {limit} stands beside its type: write it into the type, as in {_LIMITED}")
             found.append({**field, "type": self._typed(field, namespace, inner)})
         return found
 
@@ -211,6 +234,13 @@ class _Walk:
             if not all(isinstance(part, str) and _NAME.fullmatch(part) for part in parts):
                 self._say(path, f"{what} has an alias that is no name in Avro: {told(alias)}")
 
+    def _limits(self, schema: Mapping[str, Any], path: str) -> None:
+        for limit in LIMITS:
+            if limit in schema and limit != limit_of(schema):
+                self._say(path, f"what is {schema.get('logicalType', schema['type'])} has no {limit}")
+            elif limit in schema and (not _whole(schema[limit]) or schema[limit] < 0):
+                self._say(path, f"its {limit} must be a whole number, not {told(schema[limit])}")
+
     def _logical(self, logical: str, kind: str, schema: Mapping[str, Any], path: str) -> None:
         if logical not in _UNDERLYING:
             return
@@ -236,11 +266,13 @@ def _whole(value: Any) -> TypeGuard[int]:
 
 
 def _takes(schema: Mapping[str, Any], value: Any) -> bool:
-    """Whether the logical type of a schema, if any, takes the value of a default as a writer's value."""
+    """Whether a type, of a logical type maybe, takes the value of a default as a writer's value."""
     logical = str(schema.get("logicalType"))
     if logical == "uuid" and isinstance(value, str):
         return is_uuid(value) is not None
     bounds = _BOUNDS.get(logical)
+    if not fits(schema, value):
+        return False
     if logical == "decimal":
         most = 10 ** schema["precision"] - 1
         value, bounds = from_bytes(value), (-most, most)

@@ -43,6 +43,10 @@ class Names:
     def dead_letters(self, domain: str) -> str:
         return f"{self.prefix}{domain}.dead-letters"
 
+    def letters_of(self, topic: str) -> str:
+        """The dead-letter topic of the domain whose topic (with the prefix) this is."""
+        return self.dead_letters(topic.removeprefix(self.prefix).partition(".")[0])
+
     def projection_group(self, projection: str) -> str:
         return self.prefix + projection
 

@@ -16,7 +16,16 @@ from eventfold.schemas.defaults import put_values
 from eventfold.schemas.errors import EventfoldError
 from eventfold.schemas.logical import decimal_of, has_choice, is_decimal, put_branches, remembering, resolving, typed, untyped
 
-WRONG = (fastavro.schema.SchemaParseException, fastavro.schema.UnknownType, KeyError, TypeError, AttributeError, ValueError)
+# RecursionError: of one that is nested as deeply as nobody writes it.
+WRONG = (
+    fastavro.schema.SchemaParseException,
+    fastavro.schema.UnknownType,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ValueError,
+    RecursionError,
+)
 TIMES = ("timestamp-", "local-timestamp-", "time-", "date")
 
 

@@ -13,6 +13,7 @@ from eventfold.schemas.errors import UsageError
 from eventfold.schemas.forms.compiled import Unusual, compiled
 from eventfold.schemas.forms.form import Form
 from eventfold.schemas.framing import SingleObject
+from eventfold.schemas.longest import LONGEST
 from eventfold.schemas.parsed import Parsed, parse
 
 
@@ -30,10 +31,13 @@ class Writer:
     def write(self, header: bytes, data: Mapping[str, Any]) -> bytes:
         """The header and the body; WrongDataError names all fields that do not fit, as `schemas.codec.Codec.encode` has it."""
         try:
-            return self._body(header, self._usual(data))
+            body = self._body(header, self._usual(data))
+            if len(body) <= LONGEST:
+                return body
         # UnicodeEncodeError: a text that UTF-8 cannot write, which the form names.
         except (Unusual, UnicodeEncodeError):
-            return self._body(header, self.form.take(data, as_written=self._as_written))
+            pass
+        return self._body(header, self.form.take(data, as_written=self._as_written))
 
     def _body(self, header: bytes, data: Mapping[str, Any]) -> bytes:
         body = BytesIO(header)

@@ -28,7 +28,10 @@ _TOGETHER = {
     # These fold January in the same consumer groups.
     **dict.fromkeys(("test_projector", "test_replay"), "january"),
     # These ask one server.
-    **dict.fromkeys(("test_bad_input", "test_changes", "test_commands", "test_queries", "test_who_may"), "http"),
+    **dict.fromkeys(
+        ("test_bad_input", "test_changes", "test_commands", "test_origins", "test_pairs", "test_queries", "test_who_may"),
+        "http",
+    ),
 }
 """Files that one worker runs."""
 _OPEN = pytest.StashKey[list[Sandbox]]()

@@ -9,10 +9,13 @@ from typing import Any
 
 import click
 
+from eventfold.kafka.skips import Skips, unreadable_at
+from eventfold.kafka.topics import Topics
 from eventfold.processors.dead_letters.owner import DISCARD, RETRY, SKIP, Entry, Owner, Resolved
 from eventfold.processors.dead_letters.owners import owner_of, owners
 from eventfold.processors.runtime import Runtime
 from eventfold.schemas.errors import FAILED, NotFoundError, UsageError
+from eventfold.schemas.position import Position
 from eventfold.store.parked import shown
 from eventfold.tools.run_cli import json_option, pass_runtime
 from eventfold.tools.show import show
@@ -104,6 +107,31 @@ def skip_key(runtime: Runtime, owner: str, key: str, yes: bool, as_json: bool) -
     for entry in entries:
         _confirm(f"throw away {entry.events} records of {shown(entry.key)!r}, from {entry.origin} on,", yes)
     _resolve(of, entries, SKIP, as_json)
+
+
+@dead_letters.command()
+@click.argument("position", metavar="TOPIC/PARTITION@OFFSET")
+@yes_option
+@json_option
+@pass_runtime
+def skip(runtime: Runtime, position: str, yes: bool, as_json: bool) -> None:
+    """Let every reader pass over the records at a position, for good: only what no reader can read, as of a broken batch."""
+    at, skips = Position.parse(position), Skips(runtime.kafka)
+    topic = Topics(runtime.kafka).describe([at.topic])[at.topic]
+    if at.partition >= topic.partitions:
+        raise UsageError(f"{at.topic} has no partition {at.partition}; it has {topic.partitions}")
+    until = skips.until(at)
+    if until is None:
+        found = unreadable_at(runtime.kafka, at)
+        if found is None:
+            raise UsageError(f"the records from {at} on can be read, so no reader has to pass over them")
+        _confirm(f"give up {found}, {found.until - found.origin.offset} offsets ({found.why}),", yes)
+        skips.write(found)
+        at, until = found.origin, found.until
+    if as_json:
+        show({"since": str(at), "until": until}, True)
+    else:
+        click.echo(f"every reader passes over {at} and goes on at offset {until}, within seconds")
 
 
 def _confirm(what: str, yes: bool) -> None:

@@ -10,6 +10,7 @@ from typing import IO, Any
 import click
 import orjson
 
+from eventfold.kafka.domain_topics import LARGEST_EVENT
 from eventfold.kafka.publisher import BULK_S, NotSentError, PublishError
 from eventfold.producers.cli import SOURCE, pass_write_side
 from eventfold.producers.commands import checked_time
@@ -22,6 +23,9 @@ from eventfold.schemas.ids import checked_id, checked_key, derived_id, new_id
 from eventfold.schemas.json_text import parse_json
 from eventfold.schemas.position import Position
 from eventfold.schemas.times import millis
+
+# JSON may spell each byte of an event as `\u00ff`.
+_LONGEST_LINE = 6 * LARGEST_EVENT
 
 
 @click.command()
@@ -90,7 +94,9 @@ def _all_events(write_side: WriteSide) -> str:
 
 
 def _lines(file: IO[bytes]) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(file, start=1):
+    for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE + 1), b""), start=1):
+        if len(line) > _LONGEST_LINE:
+            raise UsageError(f"{file.name} line {number}: it has more than {_LONGEST_LINE:,} bytes, which no event has")
         if not line.strip():
             continue
         try:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from eventfold.processors.rebuild.compare import Comparison
-from eventfold.processors.rebuild.replay import Report
+from eventfold.processors.rebuild.report import Report
 from eventfold.projections.difference import Difference
 from eventfold.schemas.record import Place
 from eventfold.tools.show import show
@@ -24,6 +24,8 @@ def tell(report: Report) -> None:
     click.echo(f"folded {report.events:,} events in {report.seconds:.1f} s ({rate:,.0f} events/s) into {report.build.id}")
     if not report.build.whole:
         click.echo("this is not the whole history")
+    for skip in report.passed_over:
+        click.echo(f"passed over {skip}, which nobody can read: {skip.why}")
     if report.comparison is not None:
         tell_differences(report.comparison)
     if report.switched is None:

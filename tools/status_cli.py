@@ -56,6 +56,8 @@ def _notes(runtime: Runtime, found: Mapping[str, Mapping[str, Any]]) -> Iterator
         said = why(body)
         if said is not None:
             yield f"{name}: {said}"
+        for place, error in body.get("stalled", {}).items():
+            yield f"{name}: {place} stands still: {error}"
     try:
         left = unowned(runtime, Topics(runtime.kafka, TIMEOUT_S), found)
     except EventfoldError as error:

@@ -11,6 +11,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -36,6 +37,7 @@ from eventfold.web.heartbeats import Counted, beat_on
 from eventfold.web.lookups import Histories, outcome_routes
 from eventfold.web.oauth.settings import OAuthSettings
 from eventfold.web.operations import Operations
+from eventfold.web.origins import NamedServer
 from eventfold.web.overview import metadata_route, operations_route
 from eventfold.web.pages import page_routes
 from eventfold.web.problems import of_status
@@ -121,7 +123,8 @@ def application(served: Served) -> Starlette:
                 await asyncio.to_thread(one.close)
             await pipelines.close()
 
-    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _unrouted})
+    named = Middleware(NamedServer, loopback_only=served.oauth is None)
+    app = Starlette(routes=routes, lifespan=lifespan, middleware=[named], exception_handlers={HTTPException: _unrouted})
     # A resource has one address.
     app.router.redirect_slashes = False
     app.state.changes = changes

@@ -17,9 +17,9 @@ Answer = Callable[[Request, Caller], Awaitable[Response]]
 
 
 class Access(Protocol):
-    """Says who a request is from, or raises an eventfold.web.oauth.denied.DeniedError."""
+    """Says who a request is from, or raises an eventfold.web.oauth.denied.DeniedError or a ProblemError."""
 
-    async def admit(self, authorization: str | None, *scopes: str) -> Caller: ...
+    async def admit(self, request: Request, *scopes: str) -> Caller: ...
 
 
 def endpoint(answer: Answer, access: Access, *scopes: str) -> Callable[[Request], Awaitable[Response]]:
@@ -27,7 +27,7 @@ def endpoint(answer: Answer, access: Access, *scopes: str) -> Callable[[Request]
 
     async def run(request: Request) -> Response:
         try:
-            caller = await access.admit(request.headers.get("authorization"), *scopes)
+            caller = await access.admit(request, *scopes)
             return await answer(request, caller)
         except ClientDisconnect:
             return Response(status_code=400)

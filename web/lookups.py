@@ -45,7 +45,7 @@ def _outcome(finder: OutcomeFinder, domain: str, access: Access) -> Route:
         except UsageError as error:
             raise ProblemError(Problem(status=400, kind="wrong-id", detail=str(error))) from None
         key, of = _key(request), _fingerprint(request)
-        wait = wait_s(request)
+        wait = wait_s(request, caller)
         headers = {"cache-control": "no-store"} | ({"preference-applied": f"wait={wait:g}"} if wait else {})
         try:
             outcome = _told(await on_loop(finder.outcome, id_, key, domain, wait), caller, id_, key, of)

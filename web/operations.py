@@ -65,7 +65,13 @@ class Operations:
             "domains": [self._domain(name, found, ends) for name in self._runtime.domain_names],
             "projections": sorted(shown, key=lambda each: (each["domain"], each["name"])),
             "daemons": [
-                {"name": name, "role": body["role"], "state": state(body), "seen_s_ago": body["age_s"]}
+                {
+                    "name": name,
+                    "role": body["role"],
+                    "state": state(body),
+                    "seen_s_ago": body["age_s"],
+                    "stalled": body.get("stalled", {}),
+                }
                 for name, body in found.items()
             ],
         }

@@ -10,10 +10,10 @@ from eventfold.projections.queries import Readers
 from eventfold.schemas.errors import UsageError
 from eventfold.store.connection import RedisSettings
 from eventfold.web.app import Served, application
-from eventfold.web.endpoint import Access
 from eventfold.web.oauth.bearer import Bearer, Open
 from eventfold.web.oauth.keys import IssuerKeys
 from eventfold.web.oauth.settings import OAuthSettings, is_loopback
+from eventfold.web.origins import Admission, SameOrigin
 from eventfold.web.pages import page_folders
 from eventfold.web.server import serve as run
 
@@ -33,7 +33,7 @@ def serve(
     settings = OAuthSettings.from_environ(environ)
     if settings is None and not is_loopback(host):
         raise UsageError(f"EVENTFOLD_OAUTH=off serves at a loopback address alone, and --host is {host}")
-    access: Access = Open()
+    access: Admission = Open()
     if settings is not None:
         access = Bearer(settings, IssuerKeys(settings), base_url=settings.base_url)
     served = Served(
@@ -43,7 +43,7 @@ def serve(
         history=history,
         owners=owners,
         pages=page_folders(runtime.domain_names),
-        access=access,
+        access=SameOrigin(access, "" if settings is None else settings.base_url),
         sides=sides,
         oauth=settings,
     )

@@ -3,7 +3,8 @@
 A letter is a record as it came, key, value and headers, and these headers more: `eventfold-owner` (the projection, the process
 manager, or `<domain>.handler`), `eventfold-generation` (of a projection), `eventfold-origin` (`topic/partition@offset`),
 `eventfold-error`, and `eventfold-state`: `parked`. One with the state `retried` or `discarded` has no value and ends the
-letter of the same owner and origin. What is too large to be written again is left out, and named in `eventfold-left-out`.
+letter of the same owner and origin; one with the state `skipped` is none (see `eventfold.kafka.skips`). What is too large to be
+written again is left out, and named in `eventfold-left-out`.
 Who parks may do it twice (its write is not atomic with Redis): owner, generation and origin say that it is the same one.
 """
 

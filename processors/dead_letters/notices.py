@@ -30,7 +30,7 @@ class Notices:
 
     def topic_of(self, events: str) -> str:
         """The dead-letter topic of the domain whose topic this is."""
-        return self._names.dead_letters(events.removeprefix(self._names.prefix).partition(".")[0])
+        return self._names.letters_of(events)
 
     def write(self, letters: Iterable[Letter]) -> None:
         """Return once Kafka has them all; Transient when it may not, NotFoundError without a topic.

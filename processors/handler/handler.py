@@ -10,7 +10,8 @@ from typing import Any
 
 import structlog
 
-from eventfold.kafka.consumer import Batch, BatchConsumer
+from eventfold.kafka.batches import Batch
+from eventfold.kafka.consumer import BatchConsumer
 from eventfold.kafka.transactions import Transactions
 from eventfold.processors.dead_letters.letters import handler_name, parked
 from eventfold.processors.handler.asked import Asked, CommandReader

@@ -11,7 +11,8 @@ from typing import Any
 
 import structlog
 
-from eventfold.kafka.consumer import Batch, BatchConsumer
+from eventfold.kafka.batches import Batch
+from eventfold.kafka.consumer import BatchConsumer
 from eventfold.kafka.topics import Topics
 from eventfold.processors.dead_letters.notices import Notices
 from eventfold.processors.open_slice import begun

@@ -11,7 +11,8 @@ from typing import Any
 
 import structlog
 
-from eventfold.kafka.consumer import Batch, BatchConsumer
+from eventfold.kafka.batches import Batch
+from eventfold.kafka.consumer import BatchConsumer
 from eventfold.kafka.transactions import Transactions
 from eventfold.processors.dead_letters import letters
 from eventfold.processors.patience import patiently

@@ -181,10 +181,18 @@ class Builder:
                     self._paused.add(place)
             for place, end in batch.ends.items():
                 self._seen[place] = max(self._seen[place], end)
+            self._refuse_unreadable(targets)
             if not len(batch) and not batch.ends:
                 return came
             came = True
         return came
+
+    def _refuse_unreadable(self, targets: Targets) -> None:
+        """EventfoldError where the way to a target leads over what nobody can read."""
+        for place, at in self._consumer.unreadable.items():
+            self._seen[place] = max(self._seen[place], at.offset)
+            if self._seen[place] < targets[place]:
+                raise EventfoldError(self._consumer.stalled[place])
 
     def _lacking(self, targets: Targets) -> bool:
         return any(self._seen[place] < targets[place] for place in self._places)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
 
 from eventfold.processors.dead_letters.notices import check_topics
 from eventfold.processors.patience import FAULTS, patiently, raise_lasting
 from eventfold.processors.rebuild.builder import Builder, GoneError
-from eventfold.processors.rebuild.compare import Comparing, Comparison
+from eventfold.processors.rebuild.compare import Comparing
 from eventfold.processors.rebuild.job import Job
+from eventfold.processors.rebuild.report import Report, passed_over
 from eventfold.processors.rebuild.switching import NotYet, Switched, switch
 from eventfold.schemas.errors import EventfoldError, NotFoundError, UsageError, spoken
 from eventfold.schemas.failure import may_park
@@ -48,37 +48,6 @@ class Wish:
     resume: bool = False
     first: Mapping[Place, int] = field(default_factory=dict)
     last: Mapping[Place, int] = field(default_factory=dict)
-
-
-@dataclass(slots=True, kw_only=True)
-class Report:
-    """What came of a replay. `why` it was not switched, where it was not; `wanted`: whether it was to go live at all."""
-
-    build: Build
-    events: int
-    seconds: float
-    offsets: Mapping[Place, int]
-    comparison: Comparison | None
-    switched: Switched | None
-    why: str = ""
-    wanted: bool = True
-
-    def to_json(self) -> dict[str, Any]:
-        compared = self.comparison
-        return {
-            "projection": self.build.generation.projection,
-            "generation": self.build.id,
-            "version": self.build.generation.version,
-            "whole": self.build.whole,
-            "events": self.events,
-            "seconds": round(self.seconds, 3),
-            "events_per_s": round(self.events / self.seconds, 1) if self.seconds else 0.0,
-            "offsets": {f"{t}/{p}": offset for (t, p), offset in sorted(self.offsets.items())},
-            "compared": None if compared is None else compared.to_json(),
-            "switched": self.switched is not None,
-            "held_ms": None if self.switched is None else round(self.switched.held_ms, 1),
-            "why": self.why,
-        }
 
 
 class Replay:
@@ -162,15 +131,18 @@ class Replay:
         return self._report(build, builder, how, switched, why)
 
     def _report(self, build: Build, builder: Builder, how: str, switched: Switched | None, why: str) -> Report:
+        job = self._job
+        offsets = builder.offsets()
         return Report(
             build=build,
-            events=self._job.meter.events,
+            events=job.meter.events,
             seconds=self._seconds,
-            offsets=builder.offsets(),
+            offsets=offsets,
             comparison=None if self._comparing is None else self._comparing.found,
             switched=switched,
             why=why,
             wanted=how != NEVER,
+            passed_over=passed_over(job.runtime.kafka, job.topics, build.first_of(), offsets),
         )
 
     def _build(self) -> Build:

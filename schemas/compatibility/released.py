@@ -1,7 +1,7 @@
 """What was released, and may never change again: `released.txt` in a domain's package of schemas.
 
-A line a version: `events/FlightArrived.v1` and the SHA-256 of the schema as JSON with sorted keys, without white space and
-without docs, which may be mended at any time.
+A line a version: `events/FlightArrived.v1` and the SHA-256 of the schema as JSON with sorted keys, without white space, and
+without docs and the longest lengths of fields. Both may be changed at any time, since nothing is read by them.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eventfold.schemas import files
 from eventfold.schemas.catalog import MessageSchema
 from eventfold.schemas.compatibility.problem import Problem
 from eventfold.schemas.errors import EventfoldError
+from eventfold.schemas.longest import LIMITS
 
 _FILE = "released.txt"
+_FREE = ("doc", *LIMITS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Released:
             message = there.get(name)
             if message is None:
                 yield Problem(self.path, f"{name} was released, and its file is gone or cannot be read: restore it")
-            elif hash_of(message) != hash_:
+            elif hash_ not in (hash_of(message), _hashed(undocumented(message.schema, plain=False))):
                 says = "it was changed after its release: restore it, and make the change in a new version"
                 yield Problem(message.path, says)
 
@@ -81,24 +84,33 @@ def name_of(message: MessageSchema) -> str:
 
 
 def hash_of(message: MessageSchema) -> str:
-    """The SHA-256 of a schema without its docs."""
-    text = json.dumps(undocumented(message.schema), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    """The SHA-256 of a schema without its docs and limits."""
+    return _hashed(undocumented(message.schema))
 
 
-def undocumented(schema: Any) -> Any:
-    """A schema, or a part of one, without its docs."""
+def undocumented(schema: Any, *, plain: bool = True) -> Any:
+    """A schema, or a part of one, without its docs and without limits of what is written.
+
+    plain: whether `{"type": "string"}`, which is left of a type that had a limit, becomes `"string"`. Lists of before limits
+    have the hash of what was written there.
+    """
     if isinstance(schema, Mapping):
         # A default may look like a schema and is none.
-        return {of: it if of == "default" else undocumented(it) for of, it in schema.items() if of != "doc"}
+        left = {of: it if of == "default" else undocumented(it, plain=plain) for of, it in schema.items() if of not in _FREE}
+        return left["type"] if plain and left.keys() == {"type"} else left
     if isinstance(schema, list):
-        return [undocumented(branch) for branch in schema]
+        return [undocumented(branch, plain=plain) for branch in schema]
     return schema
+
+
+def _hashed(schema: Any) -> str:
+    text = json.dumps(schema, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return files.content(path).decode().splitlines()
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError) as error:

@@ -2,7 +2,8 @@
 
 A writer is on the way of every event, and `schemas.forms` takes some microseconds for what this sees in a fraction of one. It
 promises only half, as `schemas.pattern` does: what it takes is what the form takes. About what it does not take (a value of
-another class that means the same, a field left out, something wrong) the form is to be asked.
+another class that means the same, a field left out, something wrong) the form is to be asked. So it is about a message of more
+than `LONGEST` bytes: in a shorter one nothing is longer than where a type declares no limit, and that is not looked at here.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from eventfold.schemas.forms.numbers import Real, Whole
 from eventfold.schemas.forms.plain import Boolean, Null, Symbol, Text, Uuid, is_uuid
 from eventfold.schemas.forms.spelled import Amount, Bytes
 from eventfold.schemas.forms.union import Branch, Union
+from eventfold.schemas.longest import LONGEST
 
 Take = Callable[[Any], Any]
 """A value of Python as it is to be written; Unusual where that is not known."""
@@ -60,9 +62,9 @@ def compiled(kind: Kind) -> Take:
         case Amount():
             return _amount(kind)
         case List():
-            return _list(compiled(kind.items))
+            return _list(compiled(kind.items), kind.most)
         case Map():
-            return _map(compiled(kind.values))
+            return _map(compiled(kind.values), kind.most)
         case Union() if (other := _other(kind)) is not None:
             return _nullable(other.name, compiled(other.kind))
     return _asked(kind)
@@ -103,7 +105,7 @@ def _test(kind: Kind, value: str, space: dict[str, Any]) -> str | None:
     match kind:
         case Text():
             # One that UTF-8 cannot write is found when it is written.
-            return f"{value}.__class__ is str"
+            return f"{value}.__class__ is str{_bound(kind.most, value)}"
         case Whole(bounds=bounds) | Moment(number=Whole(bounds=bounds)):
             return f"{value}.__class__ is int and {bounds[0]} <= {value} <= {bounds[1]}"
         case Null():
@@ -117,12 +119,16 @@ def _test(kind: Kind, value: str, space: dict[str, Any]) -> str | None:
             return f"{value}.__class__ is str and {value} in known_{value}"
         case Uuid():
             return f"{value}.__class__ is str and is_uuid({value}) is not None"
-        case Bytes(size=size):
-            return f"{value}.__class__ is bytes" + ("" if size is None else f" and len({value}) == {size}")
+        case Bytes(size=size, most=most):
+            return f"{value}.__class__ is bytes{_bound(most, value) if size is None else f' and len({value}) == {size}'}"
         case Union(plain=True) if (other := _other(kind)) is not None:
             test = _test(other.kind, value, space)
             return None if test is None else f"({value} is None or {test})"
     return None
+
+
+def _bound(most: int, value: str) -> str:
+    return "" if most == LONGEST else f" and len({value}) <= {most}"
 
 
 def _other(union: Union) -> Branch | None:
@@ -143,18 +149,18 @@ def _amount(amount: Amount) -> Take:
     return take
 
 
-def _list(items: Take) -> Take:
+def _list(items: Take, most: int) -> Take:
     def take(value: Any) -> Any:
-        if value.__class__ is list:
+        if value.__class__ is list and len(value) <= most:
             return [items(item) for item in value]
         raise Unusual
 
     return take
 
 
-def _map(values: Take) -> Take:
+def _map(values: Take, most: int) -> Take:
     def take(value: Any) -> Any:
-        if value.__class__ is dict and all(key.__class__ is str for key in value):
+        if value.__class__ is dict and len(value) <= most and all(key.__class__ is str for key in value):
             return {key: values(of) for key, of in value.items()}
         raise Unusual
 

@@ -15,6 +15,7 @@ from eventfold.schemas.forms.numbers import DOUBLE, FLOAT, INT, LONG
 from eventfold.schemas.forms.plain import Boolean, Null, Symbol, Text, Uuid
 from eventfold.schemas.forms.spelled import Amount, Bytes
 from eventfold.schemas.forms.union import Branch, Union
+from eventfold.schemas.longest import longest
 from eventfold.schemas.parsed import full_names
 
 _PLAIN: Mapping[str, Kind] = {
@@ -51,7 +52,8 @@ class Form:
     def take(self, data: Any, *, as_written: bool = False) -> dict[str, Any]:
         """The data in Avro's underlying types, as fastavro writes it; WrongDataError names every wrong field.
 
-        as_written: whether values are taken that no writer may write any more, but that can be read: a text that is no UUID.
+        as_written: whether values are taken that no writer may write any more, but that can be read: a text that is no UUID, or
+        is longer than its type allows.
         """
         return self._sound(self.root.take, data, Faults(as_written=as_written))
 
@@ -99,14 +101,18 @@ class Form:
             of = DecimalType(schema["precision"], schema.get("scale", 0))
             return Amount(of, schema.get("size"))
         match type_:
+            case "string":
+                return Text(longest(schema))
+            case "bytes":
+                return Bytes(most=longest(schema))
             case "enum":
                 return Symbol(schema["symbols"], schema.get("doc", ""))
             case "fixed":
                 return Bytes(schema["size"])
             case "array":
-                return List(self._kind(schema["items"]))
+                return List(self._kind(schema["items"]), longest(schema))
             case "map":
-                return Map(self._kind(schema["values"]))
+                return Map(self._kind(schema["values"]), longest(schema))
         return self._kind(type_)
 
     def _record(self, schema: Mapping[str, Any]) -> Record:

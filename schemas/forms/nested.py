@@ -9,26 +9,29 @@ from typing import Any
 from eventfold.schemas.faults import Faults, under
 from eventfold.schemas.forms.kind import Kind
 from eventfold.schemas.forms.plain import NOT_ENCODABLE, Of, encodable
+from eventfold.schemas.longest import LONGEST
 
 
 class List:
-    """A list of one kind."""
+    """A list of one kind, of at most so many items."""
 
     words, json, held = "a list", (list,), list
 
-    def __init__(self, items: Kind) -> None:
-        self.items = items
+    def __init__(self, items: Kind, most: int = LONGEST) -> None:
+        self.items, self.most = items, most
 
     def read(self, value: Any, at: str, faults: Faults) -> Any:
         if not isinstance(value, list):
             faults.must(at, self.words, value)
             return value
+        faults.long(at, self.most, "items", len(value))
         return [self.items.read(item, f"{at}/{place}", faults) for place, item in enumerate(value)]
 
     def take(self, value: Any, at: str, faults: Faults) -> Any:
         if not isinstance(value, list | tuple):
             faults.must(at, self.words, value)
             return value
+        faults.long(at, self.most, "items", len(value))
         return [self.items.take(item, f"{at}/{place}", faults) for place, item in enumerate(value)]
 
     def owns(self, value: Any) -> bool:
@@ -41,16 +44,16 @@ class List:
         return [self.items.show(item) for item in value]
 
     def schema(self, of: Of) -> dict[str, Any]:
-        return {"type": "array", "items": of(self.items)}
+        return {"type": "array", "items": of(self.items), "maxItems": self.most}
 
 
 class Map:
-    """An object with any keys and values of one kind."""
+    """An object with any keys and values of one kind, of at most so many; a key is as long as a text may be."""
 
     words, json, held = "an object", (dict,), dict
 
-    def __init__(self, values: Kind) -> None:
-        self.values = values
+    def __init__(self, values: Kind, most: int = LONGEST) -> None:
+        self.values, self.most = values, most
 
     def read(self, value: Any, at: str, faults: Faults) -> Any:
         return self._each(self.values.read, value, at, faults)
@@ -62,9 +65,12 @@ class Map:
         if not isinstance(value, Mapping):
             faults.must(at, self.words, value)
             return value
+        faults.long(at, self.most, "items", len(value))
         found = {}
         for key, inner in value.items():
             place = under(at, key)
+            if isinstance(key, str) and len(key) > LONGEST and not faults.as_written:
+                faults.add(place, f"has a name of {len(key):,} characters, and {LONGEST:,} are the most")
             if not isinstance(key, str) or not encodable(key):
                 faults.add(place, f"has a name that {NOT_ENCODABLE}" if isinstance(key, str) else "has a name that is no text")
             found[key] = of(inner, place, faults)
@@ -80,7 +86,12 @@ class Map:
         return {key: self.values.show(inner) for key, inner in value.items()}
 
     def schema(self, of: Of) -> dict[str, Any]:
-        return {"type": "object", "additionalProperties": of(self.values)}
+        return {
+            "type": "object",
+            "additionalProperties": of(self.values),
+            "maxProperties": self.most,
+            "propertyNames": {"maxLength": LONGEST},
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

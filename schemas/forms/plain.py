@@ -9,6 +9,7 @@ from uuid import UUID
 
 from eventfold.schemas.faults import Faults
 from eventfold.schemas.forms.kind import Kind
+from eventfold.schemas.longest import LONGEST
 
 Of = Callable[[Kind], dict[str, Any]]
 _UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
@@ -63,14 +64,19 @@ class Boolean:
 
 
 class Text:
-    """Text that UTF-8 can write."""
+    """Text that UTF-8 can write, of at most so many characters."""
 
     words, json, held = "text", (str,), str
+
+    def __init__(self, most: int = LONGEST) -> None:
+        self.most = most
 
     def read(self, value: Any, at: str, faults: Faults) -> Any:
         if not isinstance(value, str):
             faults.must(at, self.words, value)
-        elif not encodable(value):
+            return value
+        faults.long(at, self.most, "characters", len(value))
+        if not encodable(value):
             faults.add(at, NOT_ENCODABLE)
         return value
 
@@ -86,7 +92,7 @@ class Text:
         return value
 
     def schema(self, of: Of) -> dict[str, Any]:
-        return {"type": "string"}
+        return {"type": "string", "maxLength": self.most}
 
 
 class Symbol:

@@ -10,6 +10,7 @@ from eventfold.schemas.decimals import DecimalType, from_bytes, to_bytes
 from eventfold.schemas.errors import UsageError
 from eventfold.schemas.faults import Faults
 from eventfold.schemas.forms.plain import Of
+from eventfold.schemas.longest import LONGEST
 
 # More than can have been written: what is read may have more digits than its precision allows.
 _ANY_PRECISION = 1_000_000
@@ -85,12 +86,12 @@ class Amount:
 
 
 class Bytes:
-    """Bytes, of a fixed size or of any; in JSON as Avro has them, a character of U+0000 to U+00FF a byte."""
+    """Bytes, of a fixed size or of at most so many; in JSON as Avro has them, a character of U+0000 to U+00FF a byte."""
 
     json, held = (str,), bytes
 
-    def __init__(self, size: int | None = None) -> None:
-        self.size = size
+    def __init__(self, size: int | None = None, most: int = LONGEST) -> None:
+        self.size, self.most = size, most
         many = "text" if size is None else f"text of {size} characters"
         self.words = f"{many} up to U+00FF, each a byte"
         self._python = "bytes" if size is None else f"{size} bytes"
@@ -98,6 +99,7 @@ class Bytes:
     def read(self, value: Any, at: str, faults: Faults) -> Any:
         try:
             if isinstance(value, str) and self.size in (None, len(value)):
+                self._bound(value, at, faults)
                 return value.encode("latin-1")
         except UnicodeEncodeError:
             pass
@@ -106,9 +108,14 @@ class Bytes:
 
     def take(self, value: Any, at: str, faults: Faults) -> Any:
         if isinstance(value, bytes | bytearray) and self.size in (None, len(value)):
+            self._bound(value, at, faults)
             return bytes(value)
         faults.must(at, self._python, value)
         return value
+
+    def _bound(self, value: str | bytes | bytearray, at: str, faults: Faults) -> None:
+        if self.size is None:
+            faults.long(at, self.most, "bytes", len(value))
 
     def owns(self, value: Any) -> bool:
         return isinstance(value, bytes | bytearray)
@@ -120,7 +127,7 @@ class Bytes:
         return value.decode("latin-1") if isinstance(value, bytes) else value
 
     def schema(self, of: Of) -> dict[str, Any]:
-        size = {} if self.size is None else {"minLength": self.size, "maxLength": self.size}
+        size = {"maxLength": self.most} if self.size is None else {"minLength": self.size, "maxLength": self.size}
         return {"type": "string", "pattern": r"^[\u0000-\u00ff]*$", **size, "description": f"{_capital(self.words)}."}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from eventfold.schemas.addresses import check_plain, hidden, shown
 from eventfold.schemas.errors import UsageError
 
 _PREFIX = "SCHEMA_REGISTRY_"
@@ -18,6 +19,7 @@ _PROPERTIES = (
     "bearer.auth.token", "bearer.auth.logical.cluster", "bearer.auth.identity.pool.id",
     "ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.key.password",
 )  # fmt: skip
+_SECRETS = ("basic.auth.user.info", "bearer.auth.token", "ssl.key.password")
 _FLAGS = {"": True, "true": True, "false": False}
 _USER = re.compile(r"//[^/@]*@")
 
@@ -32,8 +34,8 @@ class RegistrySettings:
     (`SCHEMA_REGISTRY_AUTO_REGISTER`, true if not set), or an error.
     """
 
-    url: str
-    properties: Mapping[str, str] = field(default_factory=dict)
+    url: str = field(repr=False)
+    properties: Mapping[str, str] = field(default_factory=dict, repr=False)
     auto_register: bool = True
 
     @classmethod
@@ -42,9 +44,10 @@ class RegistrySettings:
         url = environ.get(_URL, "").strip()
         if not url:
             return None
-        for one in url.split(","):
-            if not re.match(r"https?://[^/]", one.strip()):
-                raise UsageError(f"{_URL}: {_shown(one.strip())!r} is no address: it begins with http:// or https://")
+        for one in map(str.strip, url.split(",")):
+            if not re.match(r"https?://[^/]", one):
+                raise UsageError(f"{_URL}: {shown(one)!r} is no address: it begins with http:// or https://")
+            check_plain(_URL, one)
         properties = {name: value for name in _PROPERTIES if (value := environ.get(variable(name)))}
         if "bearer.auth.token" in properties and ("basic.auth.user.info" in properties or _USER.search(url)):
             raise UsageError(f"{variable('bearer.auth.token')} and a user's name and password are both set: one of them can be")
@@ -57,8 +60,12 @@ class RegistrySettings:
 
     @property
     def shown(self) -> str:
-        """The address without user and password."""
-        return _shown(self.url)
+        """The address without what may be secret."""
+        return ",".join(shown(one.strip()) for one in self.url.split(","))
+
+    def hidden(self, text: str) -> str:
+        """What the client says, without what may be secret."""
+        return hidden(text, [self.url, *self.url.split(","), *(self.properties.get(name, "") for name in _SECRETS)])
 
     def client(self) -> dict[str, Any]:
         """The configuration of Confluent's client."""
@@ -72,7 +79,3 @@ class RegistrySettings:
 def variable(name: str) -> str:
     """The variable of a property."""
     return _PREFIX + name.upper().replace(".", "_")
-
-
-def _shown(url: str) -> str:
-    return _USER.sub("//", url)

@@ -75,10 +75,10 @@ def open_tab(browser: Browser, served: Served) -> Iterator[OpenTab]:
     """Opens a tab in a profile of its own; what it did that it must not do fails the test at its end."""
     tabs: list[Tab] = []
 
-    def opened(**options: Any) -> Tab:
+    def opened(url: str = "", **options: Any) -> Tab:
         context = browser.new_context(**{"viewport": DESKTOP, "color_scheme": "dark", **options})
         context.set_default_timeout(20_000)
-        tabs.append(Tab(context.new_page(), served.url))
+        tabs.append(Tab(context.new_page(), url or served.url))
         return tabs[-1]
 
     yield opened

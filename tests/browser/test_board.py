@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Route, expect
 
+from eventfold.web.oauth.tokens import LEEWAY_S
 from tests.browser.conftest import OpenTab, Served, schedule
 from tests.support.browser import DESKTOP, PHONE, Tab
+from tests.support.forged import mint
+from tests.support.issuer import issuer
+from tests.support.serving import serve
 
 BOARD = "flights/board/JFK/2013-01-08"
 VIEWS = {
@@ -186,6 +191,35 @@ def test_an_access_token_is_asked_for_once_and_kept(tab: Tab) -> None:
     dialog.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("alert")).to_contain_text("This needs the scope flights:read.")
     expect(dialog).to_be_hidden()
+
+
+def test_rows_go_on_changing_after_their_token_has_ended(open_tab: OpenTab, served: Served) -> None:
+    """The stream ends with the token; with the next one it goes on where it ended, and the rows are not fetched anew."""
+    with issuer() as it:
+        server, url = serve(served.sandbox, **it.environ(EVENTFOLD_OAUTH=""))
+        tab = open_tab(url)
+        tab.allowed = ("401",)
+        fetched: list[str] = []
+        tab.page.on(
+            "response",
+            lambda response: fetched.append(response.url) if "/queries/board" in response.url and response.ok else None,
+        )
+        page = tab.open(BOARD)
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Token").fill(mint(it, {"exp": int(time.time()) - LEEWAY_S + 6}))
+        dialog.get_by_role("button", name="Use it").click()
+        expect(page.get_by_text("Live", exact=True)).to_be_visible()
+        expect(page.locator('[data-id="UA703:2013-01-08:JFK"]')).to_be_visible()
+        expect(dialog).to_contain_text("The token has expired.")
+        new = schedule(served.sandbox, "F9", 1, "2013-01-08", "16:00", "DEN")
+        served.sandbox.caught_up("flights.handler", "board")
+        dialog.get_by_label("Token").fill(mint(it))
+        dialog.get_by_role("button", name="Use it").click()
+        expect(page.locator(f'[data-id="{new}"]')).to_be_visible()
+        expect(page.get_by_text("Live", exact=True)).to_be_visible()
+        assert len(fetched) == 1
+        page.close()
+        server.stop()
 
 
 def test_light_and_dark_by_choice(tab: Tab) -> None:

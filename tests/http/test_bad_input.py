@@ -94,7 +94,7 @@ def test_wrong_fields(served: Served, changed: dict[str, object]) -> None:
 
 def test_ten_megabytes(served: Served) -> None:
     body = json.dumps({**SCHEDULED, "carrier": "x" * 10_000_000}).encode()
-    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\n"
+    head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {JSON}\r\n"
     begun = time.monotonic()
     told = raw(served, head.encode() + f"Content-Length: {len(body)}\r\n\r\n".encode() + body[:1_000])
     assert b" 413 " in told.partition(b"\r\n")[0]
@@ -144,7 +144,9 @@ def test_a_head_that_does_not_come(served: Served) -> None:
 
 def test_a_body_that_does_not_come(served: Served) -> None:
     begun = time.monotonic()
-    told = raw(served, f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\nContent-Length: 100\r\n\r\n{{".encode())
+    told = raw(
+        served, f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {JSON}\r\nContent-Length: 100\r\n\r\n{{".encode()
+    )
     assert b" 408 " in told.partition(b"\r\n")[0], told
     assert 5 < time.monotonic() - begun < 20
 
@@ -155,10 +157,10 @@ def test_a_body_that_does_not_come(served: Served) -> None:
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"GET / HTTP/9.9\r\n\r\n",
         b"\r\n\r\n\r\n",
-        b"GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET " + b"/x" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 50_000 + b"\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"GET /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET " + b"/x" * 100_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"A: b\r\n" * 50_000 + b"\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
     ],
     ids=["tls", "version", "empty", "percent", "long path", "many headers", "length"],
 )

@@ -110,7 +110,7 @@ def test_a_client_that_does_not_read_harms_nobody(served: Served) -> None:
     with socket.socket() as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
         slow.connect((parts.hostname, parts.port))
-        slow.sendall(f"GET /changes/board/EWR?date={day} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        slow.sendall(f"GET /changes/board/EWR?date={day} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         with served.events(f"/changes/board/EWR?date={day}") as events:
             assert events.next()[0] == "open"
             keys = {served.schedule(number, flight_date=day) for number in range(400, 404)}

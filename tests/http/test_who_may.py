@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.http.conftest import SCHEDULED, Served, problem, serving
+from eventfold.web.oauth.tokens import LEEWAY_S
+from tests.http.conftest import SCHEDULED, EventStream, Served, problem, serving
 from tests.support import log
 from tests.support.deadline import eventually
 from tests.support.forged import SUBJECT, forgeries, mint
@@ -39,6 +41,16 @@ def guarded(folded: Sandbox, it: Issuer) -> Iterator[Served]:
 
 def bearing(token: str) -> dict[str, str]:
     return {"authorization": f"Bearer {token}"}
+
+
+def ending(it: Issuer, scope: str = "flights:read", in_s: int = 4) -> tuple[str, float]:
+    """A token that is taken for so many seconds more, or up to one less, and until when."""
+    expires = int(time.time()) - LEEWAY_S + in_s
+    return mint(it, {"exp": expires, "scope": scope}), expires + LEEWAY_S
+
+
+def flight(number: int) -> dict[str, object]:
+    return {**SCHEDULED, "flight_number": number}
 
 
 def test_the_page_and_the_descriptions_are_open(guarded: Served) -> None:
@@ -108,6 +120,38 @@ def test_one_key_of_two_people_are_two_commands(guarded: Served, it: Issuer) -> 
         done = guarded.command("flights.ScheduleFlight", "UA604:2014-03-01:EWR", data, idempotency_key="1", **bearing(token))
         found.add(done.json()["command_id"])
     assert len(found) == 2
+
+
+def test_a_stream_ends_with_its_token_and_goes_on_with_another(guarded: Served, it: Issuer) -> None:
+    path, writer = "/changes/board/EWR?date=2014-03-01", bearing(it.token(scope="flights:write"))
+    token, ends = ending(it)
+    with EventStream(guarded.client, path, bearing(token)) as events:
+        assert events.next()[0] == "open"
+        assert guarded.command("flights.ScheduleFlight", "UA610:2014-03-01:EWR", flight(610), **writer).status_code == 200
+        kind, _, last = events.next()
+        assert kind == "changed"
+        assert events.next() == ("reset", {"reason": "token-expired"}, "")
+        assert ends <= time.time() < ends + 1
+        with pytest.raises(EOFError):
+            events.next()
+    problem(guarded.get(path, **bearing(token)), 401, "invalid-token")
+    assert guarded.command("flights.ScheduleFlight", "UA611:2014-03-01:EWR", flight(611), **writer).status_code == 200
+    again = {**bearing(it.token(scope="flights:read")), "last-event-id": last}
+    with EventStream(guarded.client, path, again) as events:
+        assert events.next()[0] == "open"
+        assert events.next()[1]["key"] == "UA611:2014-03-01:EWR"
+
+
+def test_no_wait_outlives_its_token(guarded: Served, it: Issuer) -> None:
+    never = "00000000-0000-4000-8000-000000000000"
+    far = f"{guarded.sandbox.prefix}flights.events/0@999999999"
+    for path, status, kind in (
+        (f"/outcomes/flights/{never}", 404, "outcome-unknown"),
+        (f"/queries/punctuality?by=carrier&after={far}&timeout=30", 503, "not-reached"),
+    ):
+        token, ends = ending(it, "flights:read flights:write", in_s=2)
+        problem(guarded.get(path, prefer="wait=30", **bearing(token)), status, kind)
+        assert time.time() < ends + 1
 
 
 def test_keys_that_are_rotated(guarded: Served, it: Issuer) -> None:

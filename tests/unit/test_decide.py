@@ -247,14 +247,20 @@ def test_whether_someone_waits_stands_in_a_header(codec: Codec) -> None:
     assert (silent.asked.noreply, waited.asked.noreply) == (True, False)
 
 
-def test_events_and_refusals_that_fit_no_record_are_cut_or_refused(codec: Codec) -> None:
+def test_events_and_refusals_that_fit_no_record_are_cut_or_refused(codec: Codec, tmp_path: Path) -> None:
+    texts = {"type": "array", "items": "string"}
+    shop = Codec(catalog_of(tmp_path, {"Sold.v1": [{"name": "texts", "type": texts}]}))
+
     def large(state: State, command: Message) -> list[Message]:
-        return [Message("flights.FlightScheduled", {**scheduled(1), "tail_number": "N" * 1_000_001})]
+        return [Message("shop.Sold", {"texts": ["N" * 60_000] * 17})]
 
     def talkative(state: State, command: Message) -> Refusal:
         return Refusal(code="no", message="x" * 2_000_000)
 
-    too_large = run(codec, record(codec, "Schedule", scheduled(1)), by=replace(decider, decide=large))[0].refusal
+    asked = read(codec, codec.catalog.types("flights", "commands"), record(codec, "Schedule", scheduled(1)))
+    selling = replace(decider, decide=large)
+    rules = Rules(decider=selling, codec=shop, partitions=PARTITIONS)
+    too_large = decide(rules, Memory(selling), [asked], NOW)[0].refusal  # type: ignore[arg-type]
     assert too_large is not None and too_large.code == "too-large"
     long = run(codec, record(codec, "Schedule", scheduled(1)), by=replace(decider, decide=talkative))[0].refusal
     assert long is not None and (long.code, len(long.message)) == ("no", 4_003)

@@ -24,6 +24,7 @@ from eventfold.schemas.codec import Codec
 from eventfold.schemas.errors import UsageError
 from eventfold.schemas.faults import MOST, WrongDataError
 from eventfold.schemas.json_schema import json_schema
+from eventfold.schemas.longest import LONGEST
 from tests.support.avro import catalog_of
 from tests.support.json_forms import fitting, near, records
 from tests.support.soak import SOAK
@@ -300,7 +301,7 @@ def test_half_a_surrogate_pair_is_no_text_and_can_be_told(shop: Codec) -> None:
 
 def test_of_very_many_faults_the_first_are_said(shop: Codec) -> None:
     with pytest.raises(WrongDataError) as error:
-        shop.from_json("shop.Sold", {**RIGHT, "parts": [1] * 1_000_000, "x" * 1_000_000: 1})
+        shop.from_json("shop.Sold", {**RIGHT, "parts": [1] * LONGEST, "x" * 1_000_000: 1})
     assert [fault.field for fault in error.value.faults] == [f"/parts/{place}" for place in range(MOST)]
     assert len(str(error.value)) < 100 * MOST
 

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from eventfold.kafka.consumer import Trouble, by_partition, go_on
+from eventfold.kafka.batches import Trouble, by_partition, check_passes
 from eventfold.kafka.errors import SEE_DOCTOR, Kind, kind_of, outlook, said, told
 from eventfold.kafka.publisher import NotSentError, PublishError, not_taken
 from eventfold.kafka.range_reader import _Passing
@@ -36,6 +36,12 @@ KINDS = {
         KafkaError.POLICY_VIOLATION,
         KafkaError.RECORD_LIST_TOO_LARGE,
         KafkaError._UNKNOWN_PARTITION,
+    },
+    Kind.UNREADABLE: {
+        KafkaError.INVALID_MSG,
+        KafkaError._BAD_COMPRESSION,
+        KafkaError._BAD_MSG,
+        KafkaError._NOT_IMPLEMENTED,
     },
     Kind.LASTS: {
         KafkaError.FENCED_INSTANCE_ID,
@@ -114,6 +120,7 @@ MADE = {
     Kind.DENIED: (EventfoldError, EventfoldError, NotSentError, Rejected),
     Kind.TOO_LARGE: (GOES_ON, EventfoldError, NotSentError, Rejected),
     Kind.INVALID: (GOES_ON, EventfoldError, PublishError, Rejected),
+    Kind.UNREADABLE: (GOES_ON, EventfoldError, PublishError, KafkaException),
     Kind.LASTS: (EventfoldError, EventfoldError, PublishError, KafkaException),
     Kind.PASSES: (GOES_ON, GOES_ON, PublishError, KafkaException),
     Kind.UNKNOWN: (GOES_ON, EventfoldError, PublishError, KafkaException),
@@ -125,7 +132,7 @@ def test_what_is_made_of_an_error(kind: Kind) -> None:
     for code in KINDS.get(kind, {KafkaError.UNKNOWN}):
         error = KafkaError(code)
         faults = (
-            read(partial(go_on, "group"), error),
+            read(partial(check_passes, "group"), error),
             read(_Passing(), error),
             not_taken(error),
             Transactions(KafkaSettings(), "id")._fault(KafkaException(error)),
@@ -194,7 +201,10 @@ def test_what_passes_is_remembered_for_the_sentence_of_who_waits_in_vain() -> No
 @pytest.mark.parametrize(
     ("trouble", "says"),
     [
-        (partial(go_on, "group"), "t/3: the log no longer has the offset to go on from (gone): it was cut short, or made anew"),
+        (
+            partial(check_passes, "group"),
+            "t/3: the log no longer has the offset to go on from (gone): it was cut short, or made anew",
+        ),
         (_Passing(), "t/3: the log does not have the offset to read from (gone): it was cut short, or made anew"),
     ],
 )

@@ -201,3 +201,19 @@ DATA = {
     "full": "ab",
     "either": {"x": 4},
 }
+
+
+def test_a_file_that_is_none_or_has_no_end_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path, " " * (1 << 20) + " ")
+    for says in (r"cannot be read: it has more than 1,048,576 bytes", "cannot be read: it is no file"):
+        with pytest.raises(EventfoldError, match=rf"Sold\.v1\.avsc {says}"):
+            Catalog({"shop": tmp_path})
+        path.unlink()
+        path.symlink_to("/dev/zero")
+    path.unlink()
+    schema: Any = "int"
+    for _ in range(300):
+        schema = {"type": "array", "items": schema}
+    write(tmp_path, record(f("deep", schema)))
+    with pytest.raises(EventfoldError, match="types lie in each other more than 64 times"):
+        Catalog({"shop": tmp_path})

@@ -68,3 +68,12 @@ def test_a_line_with_a_key_that_stands_twice_is_refused() -> None:
     assert next(lines) == (1, {"a": 1, "b": {"a": 2}})
     with pytest.raises(UsageError, match=r"birds\.jsonl line 2: not JSON: the key 'a' stands twice in one object"):
         next(lines)
+
+
+def test_a_line_without_end_is_not_read_to_its_end() -> None:
+    file = BytesIO(b'{}\n{"a": "' + bytes(7_000_000))
+    file.name = "birds.jsonl"
+    lines = _lines(file)
+    assert next(lines) == (1, {})
+    with pytest.raises(UsageError, match=r"birds\.jsonl line 2: it has more than 6,000,000 bytes"):
+        next(lines)

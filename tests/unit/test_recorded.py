@@ -413,7 +413,7 @@ def test_a_file_that_is_none_of_ours_or_damaged(own: Own, tmp_path: Path) -> Non
         ),
         (
             whole.replace(b"eventfold.partition\x020", b"eventfold.partition\x02x"),
-            r"names the partition 'x', which is no number",
+            r"has 'x' as partition, which is no number",
         ),
         (b"Obj\x01", "is no Avro object container file"),
         (b"{}", "is no Avro object container file"),

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 from redis import RedisError
 
 from eventfold.kafka.clients import made
 from eventfold.kafka.settings import KafkaSettings
+from eventfold.schemas.addresses import shown
 from eventfold.schemas.errors import UsageError
+from eventfold.schemas.registry.settings import RegistrySettings
 from eventfold.store.connection import RedisSettings
 from eventfold.store.errors import told
+from eventfold.web.oauth.settings import OAuthSettings
 
 
 def test_the_defaults_are_the_local_stack() -> None:
@@ -99,7 +102,6 @@ def test_a_fault_of_redis_names_its_address_without_the_password() -> None:
         ("redis://h/0?legacy_responses=1", "legacy_responses"),
         ("redis://h/0?max_connections=1", "max_connections"),
         ("redis://h/0?socket_timeout=0.1", "socket_timeout"),
-        ("redis://h/0?made_up=1", "made_up"),
         ("redis://h/0?ssl_ca_certs=ca.pem", "ssl_ca_certs"),
         ("unix:///run/redis.sock?encoding_errors=ignore", "encoding_errors"),
     ],
@@ -110,10 +112,101 @@ def test_a_parameter_of_the_redis_address_that_is_not_allowed_is_named(url: str,
         RedisSettings.from_environ({"REDIS_URL": url})
 
 
-def test_no_part_of_a_password_is_shown() -> None:
-    with pytest.raises(UsageError) as raised:
-        RedisSettings(url="redis://me:s3?cret@h/0")
-    assert "cret" not in str(raised.value)
+SECRETS = ("s3cr3t", "pw1", "pw2")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://me:pw1?pw2@h/0",
+        "redis://me:pw1/pw2@h/0",
+        "redis://me:pw1#pw2@h/0",
+        "redis://me:s3cr3t",
+        "redis://:s3cr3t",
+        "redis://h/0?password=pw1&pw2",
+        "redis://h/0?password=pw1#pw2",
+        "redis://h/0?password=pw1@pw2",
+        "redis://me:pw1&x?pw2=1@h/0",
+        "redis://h:s3cr3t/0?db=1",
+        "http://me:s3cr3t@h",
+        "unix://me:s3cr3t@/run/redis.sock?pw1=pw2",
+    ],
+)
+def test_no_part_of_a_password_is_shown_of_a_redis_address_that_is_wrong(url: str) -> None:
+    with pytest.raises(UsageError, match=r"^REDIS_URL: ") as raised:
+        RedisSettings(url=url).connect()
+    assert not any(secret in str(raised.value) for secret in SECRETS)
+
+
+def test_settings_do_not_show_what_is_secret_when_they_are_printed() -> None:
+    environ = {
+        "KAFKA_SASL_PASSWORD": "s3cr3t",
+        "REDIS_URL": "redis://me:s3cr3t@h/0?password=pw1",
+        "SCHEMA_REGISTRY_URL": "https://me:s3cr3t@h?key=pw1",
+        "EVENTFOLD_OAUTH_ISSUER": "https://i",
+        "EVENTFOLD_OAUTH_AUDIENCE": "a",
+        "EVENTFOLD_OAUTH_JWKS_URL": "https://i/keys?key=pw1",
+        "EVENTFOLD_ACTOR_KEY": "s3cr3t" * 6,
+    }
+    for settings in (KafkaSettings, RedisSettings, RegistrySettings, OAuthSettings):
+        printed = repr(settings.from_environ(environ))  # type: ignore[attr-defined]
+        assert settings.__name__ in printed
+        assert not any(secret in printed for secret in SECRETS)
+    # As a client of Redis says it, too.
+    assert not any(secret in repr(RedisSettings.from_environ(environ).connect()) for secret in SECRETS)
+
+
+@pytest.mark.parametrize(
+    ("url", "seen"),
+    [
+        ("https://me:s3cr3t@h:1/a?key=pw1#pw2", "https://h:1/a"),
+        ("https://me:pw1@pw2@h/a", "https://h/a"),
+        ("https://me:pw1/pw2@h/a", "https://***"),
+        ("https://h/a?key=pw1@pw2", "https://***"),
+        ("me:s3cr3t@h", "***"),
+        ("pw1 pw2://h@", "***"),
+        ("https://h", "https://h"),
+    ],
+)
+def test_what_is_shown_of_an_address(url: str, seen: str) -> None:
+    assert shown(url) == seen
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SCHEMA_REGISTRY_URL", "me:s3cr3t@h"),
+        ("SCHEMA_REGISTRY_URL", "https://me:pw1/pw2@h"),
+        ("SCHEMA_REGISTRY_URL", "https://me:pw1,pw2@h"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "me:s3cr3t@h:9092"),
+        ("EVENTFOLD_OAUTH_JWKS_URL", "http://h/keys?key=s3cr3t"),
+        ("EVENTFOLD_OAUTH_ISSUER", "https://h/?key=s3cr3t"),
+    ],
+)
+def test_no_part_of_a_password_is_shown_of_an_address_that_is_wrong(variable: str, value: str) -> None:
+    oauth = {"EVENTFOLD_OAUTH_ISSUER": "https://i", "EVENTFOLD_OAUTH_AUDIENCE": "a", "EVENTFOLD_ACTOR_KEY": "k" * 32}
+    with pytest.raises(UsageError, match=f"^{variable}") as raised:
+        [of.from_environ({**oauth, variable: value}) for of in (KafkaSettings, RegistrySettings, OAuthSettings)]  # type: ignore[attr-defined]
+    assert not any(secret in str(raised.value) for secret in SECRETS)
+
+
+def test_what_the_client_of_a_registry_says_is_shown_without_what_is_secret() -> None:
+    settings = RegistrySettings(url="https://me:s3cr3t@h,https://g", properties={"bearer.auth.token": "pw1"})
+    assert settings.shown == "https://h,https://g"
+    assert settings.hidden("no https://me:s3cr3t@h, no pw1") == "no ***, no ***"
+
+
+@pytest.mark.parametrize("name", ["SASL_PASSWORD", "SSL_KEY_PASSWORD", "SASL_OAUTHBEARER_CLIENT_SECRET", "SSL_KEY_PEM"])
+def test_what_kafkas_client_does_not_take_of_a_secret_is_not_shown(name: str) -> None:
+    settings = KafkaSettings.from_environ({f"KAFKA_{name}": "s3cr3t"})
+
+    def refusing(config: Any) -> Any:
+        raise KafkaException(KafkaError(KafkaError._INVALID_ARG, f"Invalid value s3cr3t for {variable_name}"))
+
+    variable_name = name.lower().replace("_", ".")
+    with pytest.raises(UsageError, match=f"^KAFKA_{name}: Invalid value ") as raised:
+        made(refusing, settings, {})
+    assert "s3cr3t" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

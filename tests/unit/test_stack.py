@@ -191,6 +191,9 @@ def test_only_the_plans_own_address_may_be_emptied(url: str, own: bool) -> None:
 def test_a_password_is_not_shown() -> None:
     assert stack_redis.without_password("redis://me:se@cret@host:1/0") == "redis://***@host:1/0"
     assert stack_redis.without_password("redis://host:1/0") == "redis://host:1/0"
+    assert stack_redis.without_password("redis://host:1/0?password=secret") == "redis://host:1/0"
+    for url in ("redis://host/0?password=se@cret", "redis://me:se/cret@host", "redis://me:se?cret@host"):
+        assert stack_redis.without_password(url) == "redis://***"
 
 
 def test_settings_come_from_options_before_the_environment() -> None:

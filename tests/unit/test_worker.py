@@ -12,7 +12,8 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Message as Record
 from redis.exceptions import NoPermissionError, OutOfMemoryError
 
-from eventfold.kafka.consumer import Batch, Gone, Starts
+from eventfold.kafka.batches import Batch
+from eventfold.kafka.consumer import Gone, Starts
 from eventfold.processors import patience, trouble
 from eventfold.processors.worker import Worker
 from eventfold.schemas.errors import LogError, Transient
@@ -29,6 +30,7 @@ class Log:
         self.offset = self.changes = 0
         self.closed = False
         self.trouble = ""
+        self.stalled: dict[Place, str] = {}
         self.owned = frozenset({PLACE})
 
     def join(self) -> None:

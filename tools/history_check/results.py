@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from eventfold.schemas import files
 from eventfold.schemas.compatibility.problem import Problem
 from eventfold.schemas.errors import EventfoldError
 from eventfold.schemas.json_text import parse_json
@@ -51,7 +52,7 @@ class Recorded:
         """The results in a folder of samples, none where there is no file; EventfoldError for a file that is none."""
         path = folder / _FILE
         try:
-            found = parse_json(path.read_bytes())
+            found = parse_json(files.content(path))
         except FileNotFoundError:
             found = {}
         except (OSError, ValueError) as error:

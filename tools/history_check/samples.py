@@ -72,7 +72,7 @@ class History:
         schemas: dict[str, Any] = {}
         for path in sorted(folder.glob("*.avro")):
             with container.opened(path) as (about, records):
-                slice_ = about["topic"].removeprefix(prefix), _number(path, about["partition"])
+                slice_ = about["topic"].removeprefix(prefix), container.number(path, about, "partition")
                 if slice_ in slices:
                     raise EventfoldError(f"{path} and {slices[slice_][0].file} hold the same partition")
                 schemas |= container.schemas_of(path, about)
@@ -112,9 +112,3 @@ class History:
             "next_offset": str(samples[-1].offset() + 1),
             **({"schemas": container.noted(self.schemas)} if self.schemas else {}),
         }
-
-
-def _number(path: Path, text: str) -> int:
-    if not text.isdecimal():
-        raise EventfoldError(f"{path}: its metadata names the partition {text!r}, which is no number")
-    return int(text)

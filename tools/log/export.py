@@ -38,17 +38,19 @@ class Exported:
     size: int
 
 
-def export(log: RangeReader, codec: Codec, topic: TopicInfo, place: Place, span: tuple[int, int], folder: Path) -> Exported:
+def export(
+    log: RangeReader, codec: Codec, topic: TopicInfo, place: Place, span: tuple[int, int], folder: Path, *, over: bool
+) -> Exported:
     """Save the committed records of a partition from the first offset of `span` up to its end, as a whole or not at all.
 
+    over: whether the file takes the place of one that is there; else EventfoldError.
     The metadata says which topic it is (its name and id), which partition of how many, which offsets, how many `records`, when
     it was made, and as `schemas` the schema of each message, by the bytes in hex that the message begins with.
     """
     noted = _Noted(codec)
     path = folder / file_name(place)
-    container.save(
-        path, noted.pass_on(log.scan({place: span}, f"{place[0]}/{place[1]}")), partial(_about, topic, place, span, noted)
-    )
+    records = noted.pass_on(log.scan({place: span}, f"{place[0]}/{place[1]}"))
+    container.save(path, records, partial(_about, topic, place, span, noted), over=over)
     return Exported(path=path, records=noted.records, first_offset=span[0], next_offset=span[1], size=path.stat().st_size)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,10 +15,11 @@ from eventfold.kafka.range_reader import RangeReader
 from eventfold.kafka.topics import Topics
 from eventfold.processors.runtime import Runtime
 from eventfold.schemas.errors import EventfoldError, UsageError
+from eventfold.schemas.files import make_folder
 from eventfold.tools.log.export import export as export_partition
 from eventfold.tools.log.export import file_name
 from eventfold.tools.log.restore import Restore, Restored
-from eventfold.tools.log.saved import Saved, saved
+from eventfold.tools.log.saved import MOST_PARTITIONS, Saved, saved
 from eventfold.tools.log.topic import found
 from eventfold.tools.run_cli import json_option, pass_runtime
 from eventfold.tools.show import show
@@ -36,7 +38,7 @@ def export(runtime: Runtime, topic: str, folder: Path, only: tuple[int, ...], fo
     """Save the committed records of TOPIC in FOLDER, an Avro object container file a partition.
 
     Offset, timestamp, key, headers and bytes of each record as they lie in the log, and the schemas to read them by. A file is
-    written whole or not at all.
+    written whole or not at all, for its owner alone, and no link is followed.
     """
     topics = Topics(runtime.kafka)
     info = found(topics, runtime.names, topic)
@@ -44,17 +46,17 @@ def export(runtime: Runtime, topic: str, folder: Path, only: tuple[int, ...], fo
         raise UsageError(f"{info.name} has no partition {beyond[0]}; it has {info.partitions}")
     places = [(info.name, partition) for partition in sorted({*only}) or range(info.partitions)]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
         raise EventfoldError(f"{folder} cannot be made: {error.strerror}") from error
-    if not force and (there := [name for place in places if (folder / (name := file_name(place))).exists()]):
+    if not force and (there := [name for place in places if os.path.lexists(folder / (name := file_name(place)))]):
         raise UsageError(f"{folder / there[0]} is there already: choose another folder, or write over it with --force")
     began = time.monotonic()
     ends, starts = topics.ends(places, committed=True), topics.starts(places)
     log, codec = RangeReader(runtime.kafka, runtime.names.topic("eventfold.export")), runtime.codec()
     rows: list[dict[str, Any]] = []
     for place in places:
-        done = export_partition(log, codec, info, place, (starts[place], ends[place]), folder)
+        done = export_partition(log, codec, info, place, (starts[place], ends[place]), folder, over=force)
         if starts[place]:
             gone = "what was before it is gone; keep an export that has it"
             click.echo(f"{place[0]}/{place[1]} begins at offset {starts[place]}: {gone}", err=True)
@@ -75,7 +77,9 @@ def export(runtime: Runtime, topic: str, folder: Path, only: tuple[int, ...], fo
 @click.command("import-log")
 @click.argument("folder", type=_FOLDER, metavar="FOLDER")
 @click.argument("topic", required=False)
-@click.option("--partitions", type=click.IntRange(1, 10_000), help="Of a topic that is made; by default as many as it had.")
+@click.option(
+    "--partitions", type=click.IntRange(1, MOST_PARTITIONS), help="Of a topic that is made; by default as many as it had."
+)
 @click.option("--replication", type=click.IntRange(1, 32), help="Copies of each; 3, or 1 where there are fewer brokers.")
 @click.option("--partial", is_flag=True, help="Go on where files of some partitions, or their first records, are missing.")
 @click.option("--any-ids", is_flag=True, help="Go on where a schema registry's ids are not those of the files.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,11 +13,15 @@ from typing import Any
 from eventfold.schemas import container
 from eventfold.schemas.catalog import message_of
 from eventfold.schemas.codec import Codec
-from eventfold.schemas.container import Record
+from eventfold.schemas.container import SHOWN, Record
 from eventfold.schemas.errors import DecodeError, EventfoldError, NotFoundError, UsageError
 from eventfold.schemas.framing import SHORT
-from eventfold.schemas.parsed import fingerprint
+from eventfold.schemas.legal import check_legal
+from eventfold.schemas.parsed import fingerprint, parse
 from eventfold.schemas.registry.framing import MAGIC
+
+MOST_PARTITIONS = 10_000
+_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,18 +109,19 @@ def _whole(topic: str, files: Sequence[tuple[Path, dict[str, str]]], partial: bo
     found: dict[int, Path] = {}
     begins: dict[int, int] = {}
     schemas: dict[bytes, Any] = {}
+    _check_topic(first, topic)
     for path, about in files:
-        schemas |= {bytes.fromhex(header): schema for header, schema in container.schemas_of(path, about).items()}
+        schemas |= _schemas(path, about)
         for name in ("topic_id", "partitions"):
             if about.get(name) != one.get(name):
                 raise EventfoldError(
                     f"{path} and {first} are of different exports: {name} is {about.get(name)}, and {one.get(name)}"
                 )
-        partition = _number(path, about, "partition")
+        partition = container.number(path, about, "partition")
         if partition in found:
             raise EventfoldError(f"{path} and {found[partition]} hold the same partition")
-        found[partition], begins[partition] = path, _number(path, about, "first_offset")
-    partitions = _number(first, one, "partitions")
+        found[partition], begins[partition] = path, container.number(path, about, "first_offset")
+    partitions = _partitions(first, one)
     if missing := sorted({*range(partitions)} - found.keys()):
         what = f"{topic} had {partitions} partitions, and there is no file of {', '.join(map(str, missing))}"
         if not partial:
@@ -125,8 +131,31 @@ def _whole(topic: str, files: Sequence[tuple[Path, dict[str, str]]], partial: bo
     return Saved(topic=topic, partitions=partitions, files=dict(sorted(found.items())), schemas=schemas, begins=begins)
 
 
-def _number(path: Path, about: Mapping[str, str], name: str) -> int:
-    text = about.get(name, "")
-    if not (text.isascii() and text.isdecimal()):
-        raise EventfoldError(f"{path}: its metadata has {text!r} as {name}, which is no number")
-    return int(text)
+def _check_topic(path: Path, topic: str) -> None:
+    if _TOPIC.fullmatch(topic) is None or topic in (".", "..") or topic.startswith("__"):
+        raise EventfoldError(f"{path} says that it is of the topic {topic[:SHOWN]!r}, which is no name of a topic of one's own")
+
+
+def _partitions(path: Path, about: Mapping[str, str]) -> int:
+    partitions = container.number(path, about, "partitions")
+    if not 0 < partitions <= MOST_PARTITIONS:
+        raise EventfoldError(f"{path} says that its topic had {partitions} partitions; {MOST_PARTITIONS:,} are the most")
+    return partitions
+
+
+def _schemas(path: Path, about: Mapping[str, str]) -> dict[bytes, Any]:
+    """The schemas in a file; EventfoldError for one that the catalog would not take either.
+
+    Of a schema that has an id of a registry others may have been less strict, so that it need only be one that cannot take this
+    process down.
+    """
+    found = {bytes.fromhex(header): schema for header, schema in container.schemas_of(path, about).items()}
+    for header, schema in found.items():
+        try:
+            message = message_of(schema, f"the schema of {header.hex()[:SHOWN]} in {path}")
+        except DecodeError as error:
+            raise EventfoldError(error.reason) from None
+        parse(message)
+        if header[:1] != MAGIC:
+            check_legal(message.schema, message.path)
+    return found

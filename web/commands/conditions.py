@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from uuid import UUID, uuid5
 
 from starlette.requests import Request
 
 from eventfold.schemas.ids import new_id
+from eventfold.web.oauth.tokens import Caller
 from eventfold.web.problems import Problem, ProblemError
 
 LONGEST_WAIT_S = 30.0
@@ -52,13 +54,15 @@ def expected_version(request: Request) -> int | None:
     return int(found[2])
 
 
-def wait_s(request: Request) -> float:
-    """How long `Prefer: wait=5` wants to wait for the outcome, at most 30 s; 0 without. What else is preferred is ignored."""
+def wait_s(request: Request, caller: Caller) -> float:
+    """How many whole seconds to wait for the outcome: what `Prefer: wait=5` asks for, at most 30, and no longer than the
+    caller's token is taken; 0 without. What else is preferred is ignored.
+    """
     for header in request.headers.getlist("prefer"):
         for preference in header.split(","):
             found = _WAIT.fullmatch(preference.partition(";")[0].strip())
             if found is not None:
-                return min(float(found[1]), LONGEST_WAIT_S)
+                return max(0, math.floor(min(float(found[1]), LONGEST_WAIT_S, caller.left_s())))
     return 0.0
 
 

@@ -96,7 +96,7 @@ def _route(side: CommandSide, access: Access, type_: str) -> Route:
     async def answer(request: Request, caller: Caller) -> Response:
         command = await _command(side, type_, request, caller)
         side.counted(domain)
-        return await on_loop(_sent, side, command, wait_s(request))
+        return await on_loop(_sent, side, command, wait_s(request, caller))
 
     return Route(path.replace("{id}", "{id:path}"), endpoint(answer, access, side.scope_of(type_)), methods=["POST"])
 

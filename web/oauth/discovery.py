@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx2
 
+from eventfold.schemas.addresses import shown
 from eventfold.schemas.json_text import parse_json
 from eventfold.web.oauth.settings import is_safe
 
@@ -46,8 +47,8 @@ async def get_json(client: httpx2.AsyncClient, url: str) -> dict[str, Any]:
         async for part in response.aiter_raw():
             body += part
             if len(body) > MOST_BYTES:
-                raise ValueError(f"{url} answers with more than {MOST_BYTES:,} bytes")
+                raise ValueError(f"{shown(url)} answers with more than {MOST_BYTES:,} bytes")
     found = parse_json(body)
     if not isinstance(found, dict):
-        raise ValueError(f"{url} is no JSON object")
+        raise ValueError(f"{shown(url)} is no JSON object")
     return found

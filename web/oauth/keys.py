@@ -11,6 +11,7 @@ import httpx2
 import structlog
 from joserfc.jwk import KeySet
 
+from eventfold.schemas.addresses import hidden
 from eventfold.schemas.errors import UnavailableError
 from eventfold.web.oauth.algorithms import public_keys
 from eventfold.web.oauth.discovery import get_json, jwks_url
@@ -73,7 +74,8 @@ class IssuerKeys:
                 raise ValueError("it has no public key that fits")
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as fault:
             self._away = True
-            log.warning("the issuer's keys cannot be had", issuer=self._settings.issuer, fault=repr(fault))
+            says = hidden(repr(fault), [self._settings.jwks_url])
+            log.warning("the issuer's keys cannot be had", issuer=self._settings.issuer, fault=says)
         else:
             self._keys, self._known = keys, frozenset(key.kid for key in keys)
             self._got, self._away = self._clock(), False

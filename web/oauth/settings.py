@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from eventfold.schemas.addresses import shown
 from eventfold.schemas.errors import UsageError
 
 OFF = "off"
@@ -30,7 +31,7 @@ class OAuthSettings:
 
     issuer: str
     audience: str
-    jwks_url: str = ""
+    jwks_url: str = field(default="", repr=False)
     base_url: str = ""
     actor_key: bytes = field(repr=False)
 
@@ -91,6 +92,7 @@ def _check_url(name: str, url: str, *, query: bool = True) -> None:
     if not url.isprintable() or " " in url or "@" in url:
         raise UsageError(f"{name} is no plain URL: it must have neither spaces nor a user's name")
     if not is_safe(url):
-        raise UsageError(f"{name} must be a URL that begins with https:// (http:// at a loopback address alone), not {url!r}")
+        what = f"{name} must be a URL that begins with https:// (http:// at a loopback address alone)"
+        raise UsageError(f"{what}, not {shown(url)!r}")
     if not query and ("?" in url or "#" in url):
-        raise UsageError(f"{name} must have no query and no fragment, not {url!r}")
+        raise UsageError(f"{name} must have no query and no fragment")

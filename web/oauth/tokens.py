@@ -41,14 +41,18 @@ class Caller:
     """Who asks.
 
     actor: an id that tells nobody who that is: HMAC-SHA256 of issuer and subject, 32 hex digits; empty where nobody is known.
-    kind: `client` where a client asks for itself, else `person`.
-    scopes: what the token allows. expires: when it ends (seconds since 1970), which a long answer should not outlive.
+    kind: `client` where a client asks for itself, else `person`. scopes: what the token allows. expires: when it ends (seconds
+    since 1970).
     """
 
     actor: str = ""
     kind: str = ""
     scopes: frozenset[str] = frozenset()
     expires: float = math.inf
+
+    def left_s(self) -> float:
+        """For how long the token is still taken, the leeway included; no wait and no stream of its bearer lasts longer."""
+        return self.expires + LEEWAY_S - time.time()
 
 
 class Tokens:
@@ -60,7 +64,8 @@ class Tokens:
         self._signatures = signatures()
         needed: ClaimsOption = {"essential": True}
         self._claims = JWTClaimsRegistry(
-            now=lambda: int(clock()),
+            # Rounded up: a token is taken for no longer than `Caller.left_s` says.
+            now=lambda: math.ceil(clock()),
             leeway=LEEWAY_S,
             iss={**needed, "value": settings.issuer},
             aud={**needed, "value": settings.audience},

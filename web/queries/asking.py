@@ -41,8 +41,11 @@ class Asked:
     point: Point | None = None
 
 
-def asked(request: Request, query: Query) -> Asked:
-    """What `/<resource>/<projection>/<positional parameters>?<the others>` asks; a ProblemError says what is wrong."""
+def asked(request: Request, query: Query, longest_s: float) -> Asked:
+    """What `/<resource>/<projection>/<positional parameters>?<the others>` asks; a ProblemError says what is wrong.
+
+    longest_s: for how long the caller may wait at all.
+    """
     params = _params(request, query)
     known = {param.name for param in query.params if not param.positional}
     points = POINTS if query.aggregate is not None else {}
@@ -58,7 +61,7 @@ def asked(request: Request, query: Query) -> Asked:
         raise wrong_parameter(
             "after" if after else "generation", "is of a read model, and the past is read from the log: leave it out"
         )
-    return Asked(params=params, after=after, timeout_s=timeout_s, generation=generation, point=point)
+    return Asked(params=params, after=after, timeout_s=min(timeout_s, max(0.0, longest_s)), generation=generation, point=point)
 
 
 def followed(request: Request, query: Query) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -18,7 +20,7 @@ from eventfold.web.endpoint import Access, endpoint
 from eventfold.web.oauth.tokens import Caller
 from eventfold.web.problems import ProblemError, unavailable
 from eventfold.web.queries.asking import followed
-from eventfold.web.queries.followers import Filter, Standing
+from eventfold.web.queries.followers import EXPIRED, Filter, Standing
 from eventfold.web.queries.following import Feed
 from eventfold.web.queries.resources import ReadSide, route_of
 
@@ -56,25 +58,34 @@ class Changes:
             feed.close()
 
     def _route(self, access: Access, domain: str, projection: Projection, query: Query, feed: Feed) -> Route:
-        async def answer(request: Request, _: Caller) -> Response:
+        async def answer(request: Request, caller: Caller) -> Response:
             filter_ = _filter(query, followed(request, query))
             if self._clients >= MOST_CLIENTS:
                 raise ProblemError(unavailable("too-many-clients", f"{MOST_CLIENTS:,} clients follow changes here already"))
             last = request.headers.get("last-event-id")
             since = None if not last else Standing.parse(last)
-            return EventSourceResponse(self._stream(feed, filter_, since), ping=0, send_timeout=SEND_S)
+            return EventSourceResponse(self._stream(feed, filter_, since, caller), ping=0, send_timeout=SEND_S)
 
         return Route(route_of("changes", projection, query), endpoint(answer, access, f"{domain}:read"), methods=["GET"])
 
-    async def _stream(self, feed: Feed, filter_: Filter, since: Standing | None) -> AsyncIterator[bytes]:
+    async def _stream(self, feed: Feed, filter_: Filter, since: Standing | None, caller: Caller) -> AsyncIterator[bytes]:
+        """The client's events, for as long as its token is taken; the last event tells that the token has ended."""
         self._clients += 1
+        left_s = caller.left_s()
         try:
-            follower = await feed.follow(filter_, since)
+            async with asyncio.timeout(left_s if math.isfinite(left_s) else None):
+                follower = await feed.follow(filter_, since)
             try:
-                while (sent := await follower.next(PING_S)) is not None:
+                # By the clock each time: what was sent may have been waited for.
+                while (left_s := caller.left_s()) > 0:
+                    if (sent := await follower.next(min(PING_S, left_s))) is None:
+                        return
                     yield sent
             finally:
                 feed.leave(follower)
+            yield EXPIRED
+        except TimeoutError:
+            yield EXPIRED
         finally:
             self._clients -= 1
 

@@ -14,6 +14,8 @@ from eventfold.store.change_stream import Changed
 
 MOST_WAITING = 256
 OPEN, CHANGED, GONE, RESET = "open", "changed", "gone", "reset"
+EXPIRED = b'event: reset\ndata: {"reason":"token-expired"}\n\n'
+"""The last event of a stream whose token has ended. It bears no id: who comes back goes on behind the event before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

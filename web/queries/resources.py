@@ -67,9 +67,9 @@ def route_of(resource: str, projection: Projection, query: Query) -> str:
 
 
 def _route(side: ReadSide, access: Access, domain: str, projection: Projection, query: Query) -> Route:
-    async def answer(request: Request, _: Caller) -> Response:
+    async def answer(request: Request, caller: Caller) -> Response:
         side.counted(domain)
-        wanted = asked(request, query)
+        wanted = asked(request, query, caller.left_s())
         return await on_loop(_answer, side, projection.name, query, wanted, request)
 
     return Route(route_of("queries", projection, query), endpoint(answer, access, f"{domain}:read"), methods=["GET"])

@@ -2,7 +2,8 @@
 //
 // The stream is opened again when it ends, when the server does not answer, and when nothing came for 40 seconds (it pings
 // every 15), each time later than the time before and never at once with all the other clients; `Last-Event-ID` tells the
-// server what is known already.
+// server what is known already. A stream ends with its token, of which its last event tells: it is opened again at once, with a
+// token that the person gives (see api.js), and misses nothing.
 
 import { Problem, request } from "./api.js";
 
@@ -30,6 +31,7 @@ async function run(path, on, stopped) {
     stopped.addEventListener("abort", end);
     let silence;
     let state = "reconnecting";
+    let expired = false;
     const heard = () => {
       clearTimeout(silence);
       silence = setTimeout(() => {
@@ -46,6 +48,10 @@ async function run(path, on, stopped) {
         // What was missed comes after `open`: only with that is its id reached.
         if (id !== null && !(resumed && kind === "open")) last = id;
         if (kind === null) continue;
+        if (kind === "reset" && data?.reason === "token-expired") {
+          expired = true;
+          break;
+        }
         if (kind === "open") {
           failures = 0;
           on.state("live");
@@ -67,6 +73,7 @@ async function run(path, on, stopped) {
     }
     if (stopped.aborted) return;
     on.state(state);
+    if (expired) continue;
     failures += 1;
     await pause(Math.min(FIRST_WAIT_MS * 2 ** (failures - 1), LONGEST_WAIT_MS) * (0.5 + Math.random()), stopped);
   }

@@ -121,10 +121,16 @@ function Rebuild({ rebuild }) {
   </div>`;
 }
 
+// Those of projectors are told with their projections.
+function standing(daemon) {
+  return daemon.role === "projector" ? [] : Object.entries(daemon.stalled);
+}
+
 function Daemon({ daemon }) {
   return html`<li data-tone=${tone(daemon.state)}>
     <i aria-hidden="true"></i><b>${daemon.name}</b> <span class="hint">${daemon.role}</span>
     <span class="seen">${daemon.state}, seen ${daemon.seen_s_ago.toFixed(daemon.seen_s_ago < 10 ? 1 : 0)} s ago</span>
+    ${standing(daemon).map(([place, error]) => html`<p class="stalled" key=${place}><b>${place} stands still:</b> ${error}</p>`)}
   </li>`;
 }
 
