@@ -6,7 +6,7 @@ A partition's start never comes from Kafka's group: the daemon that folds it say
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 

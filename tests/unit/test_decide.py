@@ -257,7 +257,7 @@ def test_events_and_refusals_that_fit_no_record_are_cut_or_refused(codec: Codec,
     def talkative(state: State, command: Message) -> Refusal:
         return Refusal(code="no", message="x" * 2_000_000)
 
-    asked = read(codec, codec.catalog.types("flights", "commands"), record(codec, "Schedule", scheduled(1)))
+    asked = reader(codec).read(record(codec, "Schedule", scheduled(1)))
     selling = replace(decider, decide=large)
     rules = Rules(decider=selling, codec=shop, partitions=PARTITIONS)
     too_large = decide(rules, Memory(selling), [asked], NOW)[0].refusal  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from datetime import UTC, date, datetime
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventfold.schemas.errors import UsageError
-from eventfold.schemas.ids import checked_id, derived_id, new_id
+from eventfold.schemas.ids import checked_id, derived_id, made_at, new_id
 from eventfold.schemas.names import Names, checked_name
 from eventfold.schemas.partitioner import murmur2, partition_of
 from eventfold.schemas.position import Position
@@ -73,8 +74,12 @@ def test_derived_ids_are_uuid5(parent: uuid.UUID, name: str) -> None:
 
 
 def test_ids_are_uuids_in_their_usual_form() -> None:
-    assert uuid.UUID(new_id()).version == 4
-    assert new_id() != new_id()
+    before = time.time_ns() // 1_000_000
+    made = [new_id() for _ in range(1_000)]
+    assert len(set(made)) == 1_000
+    assert {(uuid.UUID(id_).version, uuid.UUID(id_).variant) for id_ in made} == {(7, uuid.RFC_4122)}
+    assert all(before <= (made_at(id_) or 0) <= time.time_ns() // 1_000_000 for id_ in made)
+    assert made_at(str(uuid.uuid4())) is None
     assert checked_id("1B4E28BA2FA111D2883F0016D3CCA427") == "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
     with pytest.raises(UsageError, match="must be a UUID"):
         checked_id("42")
