@@ -48,7 +48,7 @@ def command_options(f: F) -> F:
     options = [
         click.option("--wait/--no-wait", default=True, help="Wait for the outcome, or only until Kafka has the command."),
         click.option("--timeout", default=10.0, show_default=True, help="Seconds to wait for the outcome."),
-        click.option("--expect-version", type=click.IntRange(min=0), help="Refuse the command at any other version."),
+        click.option("--expect-version", type=click.IntRange(0, 10**18), help="Refuse the command at any other version."),
         click.option("--command-id", help="A UUID; the same id again gives the first outcome and no second event."),
         click.option("--json", "as_json", is_flag=True, help="Print JSON."),
     ]

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, Protocol, TypedDict
 
 from eventfold.schemas.errors import EventfoldError, UsageError
+from eventfold.store.rows import Row, to_json
 
 NO_PAGE = ""
 """The token of the first page."""
+MOST_BYTES = 1_000_000
+"""Of the rows of one page."""
 
 
 class PageGoneError(EventfoldError):
@@ -38,6 +42,12 @@ class Built(Protocol):
 def page_of(reader: Built, entries: Sequence[dict[str, Any]], next_start: str | None) -> Page:
     """A page. next_start: the member (eventfold.store.slices) of the first entry not on it, None when there is none."""
     return {"entries": entries, "next": None if next_start is None else _token(reader.build, next_start)}
+
+
+def fitting(rows: Sequence[Row]) -> int:
+    """How many of these rows, from the first one on, a page takes: one at least, and of more at most MOST_BYTES as stored."""
+    sizes = accumulate(len(to_json(row)) for row in rows)
+    return sum(1 for number, size in enumerate(sizes) if not number or size <= MOST_BYTES)
 
 
 def page_start(reader: Built, token: str, prefix: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from eventfold.projections.paging import NO_PAGE, Page, page_of, page_start
+from eventfold.projections.paging import NO_PAGE, Page, fitting, page_of, page_start
 from eventfold.schemas.errors import UsageError
 from eventfold.store.rows import Row
 from eventfold.store.slices import member
@@ -118,8 +118,9 @@ def index_query(
         found = reader.entries(table, index, begin, limit=limit + 1, start=page_start(reader, page, begin))
         if not found and not page:
             return None
-        rest = found[limit:]
-        shown = [show(row) for _, row in found[:limit]]
+        count = fitting([row for _, row in found[:limit]])
+        rest = found[count:]
+        shown = [show(row) for _, row in found[:count]]
         # With its key: many rows may stand under one text.
         return page_of(reader, shown, member(member_of(*rest[0]) or "", rest[0][0]) if rest else None)
 

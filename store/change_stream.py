@@ -2,8 +2,8 @@
 
 An entry's id is `<next offset>-<revision>` of the commit that wrote it, so it grows as the slice does, and goes back with it
 when Redis forgets. Its fields: `prev`, the id of the entry before it, by which a reader knows that it missed none, and `rows`,
-JSON: a list of `[table, key, row or null, {index: [texts it is no longer found under]}]`, or nothing when so many rows changed
-at once that who follows had better read anew.
+JSON: a list of `[table, key, row or null, {index: [texts it is no longer found under]}]`, or nothing when so much changed at
+once that who follows had better read anew.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from redis import Redis
 from eventfold.store.commits import Changes, Commit
 from eventfold.store.slices import CHANGES, META, SliceId, text_and_key
 
-MOST_ROWS = 100
+MOST_ROWS, MOST_BYTES = 100, 100_000
 Indexes = Mapping[str, Sequence[str]]
 
 
@@ -48,7 +48,7 @@ def told(commit: Commit, indexes: Indexes, kept: int) -> Commit:
 
 
 def changed(entry: bytes) -> list[Changed] | None:
-    """The rows of an entry; None when they were too many."""
+    """The rows of an entry; None when they were too many, or too large."""
     if not entry:
         return None
     return [Changed(table=table, key=key, row=row, left=left) for table, key, row, left in orjson.loads(entry)]
@@ -94,10 +94,11 @@ def _entry(changes: Changes, indexes: Indexes) -> bytes:
                 if not there:
                     text, key = text_and_key(member)
                     left.setdefault((table, key), {}).setdefault(name, []).append(text)
-    return orjson.dumps(
+    entry = orjson.dumps(
         [
             [table, key, None if row is None else orjson.Fragment(row), left.get((table, key), {})]
             for table, rows in changes.rows.items()
             for key, row in rows.items()
         ]
     )
+    return entry if len(entry) <= MOST_BYTES else b""

@@ -95,7 +95,7 @@ def _past_options() -> list[click.Parameter]:
         click.Option(["--as-of"], metavar="TIME", help="As it was at a time: the events that had happened by then (ce_time)."),
         click.Option(["--recorded-as-of"], metavar="TIME", help="As the log knew it at a time: the events it had by then."),
         click.Option(["--as-of-position"], metavar="POSITION", help="As of topic/partition@offset, inclusive."),
-        click.Option(["--as-of-version"], type=click.IntRange(min=1), help="As of a version of the aggregate, inclusive."),
+        click.Option(["--as-of-version"], type=click.IntRange(1, 10**18), help="As of a version of the aggregate, inclusive."),
     ]
 
 

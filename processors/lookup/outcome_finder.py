@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from eventfold.kafka.topics import Topics
+from eventfold.kafka.topics import TopicInfo, Topics
 from eventfold.processors.handler.handover import ledger_name
 from eventfold.processors.runtime import Runtime
 from eventfold.schemas.ids import checked_id
@@ -80,8 +80,11 @@ class OutcomeFinder:
         """How many each domain has; Kafka tells it of a domain that has no ledger, unless it has no topics either."""
         known = {name: ledger.partitions[self._names.events(name)] for name, ledger in ledgers.items() if ledger is not None}
         topics = {self._names.commands(name): name for name in ledgers if name not in known}
-        existing = self._apart(Topics(self._runtime.kafka).existing, list(topics)) if topics else {}
+        existing = self._apart(self._existing, list(topics)) if topics else {}
         return known | {topics[topic]: info.partitions for topic, info in existing.items()}
+
+    def _existing(self, topics: list[str]) -> dict[str, TopicInfo]:
+        return self._topics.existing(topics)
 
     def _in_ledgers(self, command_id: str, ledgers: Mapping[str, Generation | None]) -> Outcome | None:
         slices = [slice_ for ledger in ledgers.values() if ledger is not None for slice_ in ledger.slices()]

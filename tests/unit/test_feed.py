@@ -8,7 +8,7 @@ from eventfold.projections.feed import fed
 from eventfold.projections.fold import Fold
 from eventfold.projections.projection import Index, Projection, Table
 from eventfold.schemas.message import Message
-from eventfold.store.change_stream import MOST_ROWS, Changed, changed
+from eventfold.store.change_stream import MOST_BYTES, MOST_ROWS, Changed, changed
 from eventfold.store.commits import Changes, Commit
 from eventfold.store.rows import Row
 from eventfold.store.slices import Progress, SliceId
@@ -73,3 +73,9 @@ def test_too_many_rows_are_none() -> None:
     commit = committed(projection(), changes)
     assert commit.entry == b""
     assert changed(b"") is None
+
+
+def test_too_many_bytes_are_none() -> None:
+    changes = Changes()
+    changes.put("rows", "1", b'"%b"' % (b"x" * MOST_BYTES))
+    assert committed(projection(), changes).entry == b""

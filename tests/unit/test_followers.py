@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from eventfold.store.change_stream import Changed
-from eventfold.web.queries.followers import MOST_WAITING, Filter, Follower, Standing
+from eventfold.web.queries.followers import MOST_BYTES, MOST_WAITING, Filter, Follower, Standing
 from flights.projections.board import board
 
 FIRST = Standing(generation="g1", entries=("1-1", ""))
@@ -56,6 +56,24 @@ def test_more_than_it_may_keep_is_one_reset() -> None:
     assert taken(follower) == [{"event": "reset", "data": "{}", "id": "g1:999-1,"}]
     follower.tell([event(1)], FIRST.past(0, "1000-1"))
     assert [found["event"] for found in taken(follower)] == ["changed"]
+
+
+LARGE = b"event: changed\ndata: " + b"9" * (MOST_BYTES // 2) + b"\n"
+
+
+def test_more_bytes_than_it_may_keep_are_one_reset() -> None:
+    follower = opened()
+    follower.tell([LARGE], FIRST.past(0, "2-1"))
+    follower.tell([LARGE], FIRST.past(0, "3-1"))
+    assert taken(follower) == [{"event": "reset", "data": "{}", "id": "g1:3-1,"}]
+    follower.tell([LARGE], FIRST.past(0, "4-1"))
+    assert [found["event"] for found in taken(follower)] == ["changed"]
+
+
+def test_more_bytes_missed_than_it_may_keep_are_a_reset() -> None:
+    follower = opened()
+    follower.catch_up([LARGE, LARGE], FIRST)
+    assert [one["event"] for one in taken(follower)] == ["reset"]
 
 
 def test_what_was_missed_comes_behind_the_first_and_before_what_waits() -> None:

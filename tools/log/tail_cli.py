@@ -33,7 +33,7 @@ _LAST = 10
 # Many partitions are read at once, each for itself.
 _AHEAD_KB = 4_096
 _HEX = 64
-_IN_PARTITION = re.compile(r"(\d+)@(\d+)")
+_IN_PARTITION = re.compile(r"(\d{1,9})@(\d{1,18})", re.ASCII)
 
 
 @click.command()
@@ -48,7 +48,7 @@ _IN_PARTITION = re.compile(r"(\d+)@(\d+)")
 )
 @click.option("--key", help="Only records of this key.")
 @click.option("--type", "types", multiple=True, help="Only these: FlightDeparted, or flights.FlightDeparted.")
-@click.option("-n", "--number", type=click.IntRange(min=1), help="So many at most: the last ones, or with --from the first.")
+@click.option("-n", "--number", type=click.IntRange(1, 10**9), help="So many at most: the last ones, or with --from the first.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @json_option
 @pass_runtime

@@ -12,7 +12,7 @@ from eventfold.projections.query import Answered
 from eventfold.schemas.jsonable import json_bytes
 from eventfold.store.change_stream import Changed
 
-MOST_WAITING = 256
+MOST_WAITING, MOST_BYTES = 256, 256_000
 OPEN, CHANGED, GONE, RESET = "open", "changed", "gone", "reset"
 EXPIRED = b'event: reset\ndata: {"reason":"token-expired"}\n\n'
 """The last event of a stream whose token has ended. It bears no id: who comes back goes on behind the event before it."""
@@ -66,7 +66,7 @@ class Filter:
 
 
 class Follower:
-    """One client's events that wait to be sent: at most 256, for more than which it gets one `reset` in place of all."""
+    """One client's events that wait to be sent: at most 256, and 256 kB; in place of more it gets one `reset`."""
 
     def __init__(self, filter_: Filter) -> None:
         self.filter = filter_
@@ -81,7 +81,7 @@ class Follower:
 
     def tell(self, events: Sequence[bytes], standing: Standing) -> None:
         """Add events that bring it to a standing, of which the last one bears the id."""
-        if len(self._waiting) + len(events) > MOST_WAITING:
+        if len(self._waiting) + len(events) > MOST_WAITING or self._size_with(events) > MOST_BYTES:
             self.reset(standing)
             return
         self._waiting.extend(event + b"\n" for event in events[:-1])
@@ -92,7 +92,7 @@ class Follower:
     def catch_up(self, events: Sequence[bytes] | None, standing: Standing) -> None:
         """Put what was missed (None: too much, to be read anew) behind the first event, before what waits already."""
         first, *rest = self._waiting
-        if events is None:
+        if events is None or self._size_with(events) > MOST_BYTES:
             self.reset(self._standing)
             return
         missed = [event + b"\n" for event in events]
@@ -122,6 +122,9 @@ class Follower:
         sent = b"".join(self._waiting)
         self._waiting.clear()
         return sent or None
+
+    def _size_with(self, events: Sequence[bytes]) -> int:
+        return sum(map(len, self._waiting)) + sum(map(len, events))
 
     def _put(self, event: bytes, standing: Standing) -> None:
         self._standing = standing
