@@ -135,6 +135,16 @@ def test_whatever_comes_byte_by_byte_has_a_deadline(small: Served) -> None:
     assert {name: took for name, took in found.items() if not CLIENT_S * 0.5 < took < 3.5} == {}
 
 
+def test_a_body_that_does_not_come_is_a_problem(small: Served) -> None:
+    with connected(small) as sock:
+        head = b"POST /commands/accounts/OpenAccount/a HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        sock.sendall(head + LENGTH + b"{")
+        told = answer(sock)
+        assert b" 408 " in told.partition(b"\r\n")[0]
+        assert b"application/problem+json" in told
+        assert sock.recv(1) == b""
+
+
 def test_a_body_that_nobody_reads_may_come_and_the_connection_goes_on(small: Served) -> None:
     with connected(small) as sock:
         sock.sendall(GET + b"Content-Length: 100000\r\n\r\n")
