@@ -50,10 +50,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Some bytes of a request."""
-        if self._deadline is None and not self._answering:
-            self._within(self.bounds.client_s)
         self._size += len(data)
         super().data_received(data)
+        cycle = self.cycle
+        if self._deadline is None and (cycle is None or cycle.response_complete):
+            # Afterwards: a head that came at once, as most do, needs no timer.
+            self._within(self.bounds.client_s)
         if self._size > (_LARGEST_HEAD if self._in_head else _LARGEST_MESSAGE) and not self.transport.is_closing():
             # The parser tells of a header only when it has all of it.
             self._refuse() if self._in_head and not self._answering else self.transport.abort()
