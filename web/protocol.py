@@ -41,7 +41,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _in_message = False
 
     def connection_made(self, transport: Any) -> None:
-        """A head must come. Far beyond what is served there is not even a 503: each connection takes a file."""
+        """Begin to wait for a head. A connection far beyond the limit is closed without an answer, since each takes a file."""
         super().connection_made(transport)
         if len(self.connections) > self.bounds.connections + _REFUSED:
             transport.abort()
