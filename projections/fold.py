@@ -10,8 +10,8 @@ from eventfold.schemas.errors import EventfoldError
 from eventfold.schemas.event import Event
 from eventfold.store.commits import Changes
 from eventfold.store.digests import row_digest
+from eventfold.store.index_members import member
 from eventfold.store.rows import Row, Rows, parsed, to_json
-from eventfold.store.slices import member
 
 
 class FoldError(EventfoldError):
@@ -169,8 +169,8 @@ def _all_members(
         try:
             for key in keys:
                 row = rows[key]
-                text = None if row is None else index.member(key, row)
-                members.append(None if text is None else member(text, key))
+                parts = None if row is None else index.member(key, row)
+                members.append(None if parts is None else member(parts, key))
         except Exception as error:
             raise FoldError(table.name, _first(steps, key), error) from error
         found.append(members)

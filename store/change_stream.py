@@ -2,7 +2,7 @@
 
 An entry's id is `<next offset>-<revision>` of the commit that wrote it, so it grows as the slice does, and goes back with it
 when Redis forgets. Its fields: `prev`, the id of the entry before it, by which a reader knows that it missed none, and `rows`,
-JSON: a list of `[table, key, row or null, {index: [texts it is no longer found under]}]`, or nothing when so much changed at
+JSON: a list of `[table, key, row or null, {index: [parts it is no longer found under]}]`, or nothing when so much changed at
 once that who follows had better read anew.
 """
 
@@ -16,7 +16,8 @@ import orjson
 from redis import Redis
 
 from eventfold.store.commits import Changes, Commit
-from eventfold.store.slices import CHANGES, META, SliceId, text_and_key
+from eventfold.store.index_members import parts_and_key
+from eventfold.store.slices import CHANGES, META, SliceId
 
 MOST_ROWS, MOST_BYTES = 100, 100_000
 Indexes = Mapping[str, Sequence[str]]
@@ -24,7 +25,9 @@ Indexes = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changed:
-    """A row as a commit left it; None when it was deleted. left: the texts of each index it is no longer found under."""
+    """A row as a commit left it; None when it was deleted. left: the parts of each index it is no longer found under, as
+    `index_members.beginning` writes them.
+    """
 
     table: str
     key: str
@@ -92,8 +95,8 @@ def _entry(changes: Changes, indexes: Indexes) -> bytes:
         for name in names:
             for member, there in changes.members.get(name, {}).items():
                 if not there:
-                    text, key = text_and_key(member)
-                    left.setdefault((table, key), {}).setdefault(name, []).append(text)
+                    parts, key = parts_and_key(member)
+                    left.setdefault((table, key), {}).setdefault(name, []).append(parts)
     entry = orjson.dumps(
         [
             [table, key, None if row is None else orjson.Fragment(row), left.get((table, key), {})]

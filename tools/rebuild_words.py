@@ -92,7 +92,9 @@ def list_differences(differences: Sequence[Difference]) -> None:
     """A line a field that differs; what is long is cut, JSON has all of it."""
     rows: list[dict[str, Any]] = []
     for difference in differences:
-        common = {"table": difference.part, "key": difference.shown.replace("\t", " "), "difference": difference.kind}
+        # A member of an index is shown as its parts and the key.
+        key = difference.shown.replace("\0\0", " ").replace("\0", "|")
+        common = {"table": difference.part, "key": key, "difference": difference.kind}
         for field, (is_, should) in list(difference.fields.items()) or [("", (None, None))]:
             rows.append({**common, "field": field, "is": _short(is_), "should": _short(should)} if field else common)
     if rows:

@@ -46,13 +46,13 @@ def test_an_entry_has_the_rows_and_what_they_left() -> None:
     commit = committed(of, folded(of, "new", stored={"a": b'{"name":"old"}'}))
     assert (commit.after.changed, commit.kept) == ("9-5", 5)
     assert commit.entry is not None
-    assert changed(commit.entry) == [Changed(table="rows", key="a", row={"name": "new"}, left={"by_name": ["old"]})]
+    assert changed(commit.entry) == [Changed(table="rows", key="a", row={"name": "new"}, left={"by_name": ["old\0"]})]
 
 
 def test_a_row_that_is_deleted() -> None:
     of = projection()
     commit = committed(of, folded(of, None, stored={"a": b'{"name":"old"}'}))
-    assert changed(commit.entry or b"") == [Changed(table="rows", key="a", row=None, left={"by_name": ["old"]})]
+    assert changed(commit.entry or b"") == [Changed(table="rows", key="a", row=None, left={"by_name": ["old\0"]})]
 
 
 def test_a_commit_without_rows_says_nothing() -> None:

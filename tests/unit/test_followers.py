@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from eventfold.store.change_stream import Changed
+from eventfold.store.index_members import beginning
 from eventfold.web.queries.followers import MOST_BYTES, MOST_WAITING, Filter, Follower, Standing
 from flights.projections.board import board
 
@@ -112,11 +113,11 @@ def test_a_row_that_leaves_a_board_is_gone_from_it() -> None:
         "carrier": "UA", "flight_number": 1, "destination": "LAX", "status": "scheduled",
         "departed_at": None, "delay_min": None,
     }  # fmt: skip
-    there, elsewhere = Filter(prefix="JFK|2013-01-08|"), Filter(prefix="JFK|2013-01-09|")
-    text = "JFK|2013-01-09|2013-01-09T13:00:00Z"
-    moved = Changed(table=table.name, key="a", row=row, left={rows.index: [text]} if rows.index else {})
+    there, elsewhere = (Filter(prefix=beginning(("JFK", day))) for day in ("2013-01-08", "2013-01-09"))
+    parts = beginning(("JFK", "2013-01-09", "2013-01-09T13:00:00Z"))
+    moved = Changed(table=table.name, key="a", row=row, left={rows.index: [parts]} if rows.index else {})
     assert (there.event(rows, table, moved) or b"").startswith(b"event: changed")
     assert (elsewhere.event(rows, table, moved) or b"").startswith(b"event: gone")
-    deleted = Changed(table=table.name, key="a", row=None, left={rows.index: [text]} if rows.index else {})
+    deleted = Changed(table=table.name, key="a", row=None, left={rows.index: [parts]} if rows.index else {})
     assert there.event(rows, table, deleted) is None
     assert (elsewhere.event(rows, table, deleted) or b"").startswith(b"event: gone")

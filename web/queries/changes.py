@@ -16,6 +16,7 @@ from eventfold.projections.projection import Projection
 from eventfold.projections.query import Query
 from eventfold.store.change_stream import ChangeStreams
 from eventfold.store.generations import Generations
+from eventfold.store.index_members import beginning
 from eventfold.web.endpoint import Access, endpoint
 from eventfold.web.oauth.tokens import Caller
 from eventfold.web.problems import ProblemError, unavailable
@@ -93,4 +94,4 @@ class Changes:
 def _filter(query: Query, params: Mapping[str, Any]) -> Filter:
     rows = query.rows
     assert rows is not None
-    return Filter(key=params[rows.key]) if rows.prefix is None else Filter(prefix=rows.prefix(**params))
+    return Filter(key=params[rows.key]) if rows.prefix is None else Filter(prefix=beginning(rows.prefix(**params)))

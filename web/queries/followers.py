@@ -11,6 +11,7 @@ from eventfold.projections.projection import Table
 from eventfold.projections.query import Answered
 from eventfold.schemas.jsonable import json_bytes
 from eventfold.store.change_stream import Changed
+from eventfold.store.index_members import beginning
 
 MOST_WAITING, MOST_BYTES = 256, 256_000
 OPEN, CHANGED, GONE, RESET = "open", "changed", "gone", "reset"
@@ -41,7 +42,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which rows concern someone: the one under `key`, or those that an index has under `prefix`."""
+    """Which rows concern someone: the one under `key`, or those that an index has under parts that begin so."""
 
     key: str | None = None
     prefix: str = ""
@@ -56,9 +57,9 @@ class Filter:
             there = left = True
         else:
             member_of = next(index.member for index in table.indexes if index.name == rows.index)
-            text = None if changed.row is None else member_of(changed.key, changed.row)
-            there = text is not None and text.startswith(self.prefix)
-            left = any(text.startswith(self.prefix) for text in changed.left.get(rows.index, ()))
+            parts = None if changed.row is None else member_of(changed.key, changed.row)
+            there = parts is not None and beginning(parts).startswith(self.prefix)
+            left = any(of.startswith(self.prefix) for of in changed.left.get(rows.index, ()))
         shown = rows.show(changed.row) if there and changed.row is not None else None
         if shown is not None:
             return _event(CHANGED, {"key": changed.key, "row": shown})
