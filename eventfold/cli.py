@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -16,6 +17,7 @@ from eventfold.listed import COMMANDS, Listed
 from eventfold.producers import handed
 from eventfold.schemas import plugins
 from eventfold.schemas.errors import DONE, FAILED, INTERRUPTED, USAGE, EventfoldError, UsageError
+from eventfold.schemas.terminal import say
 from eventfold.store.connection import RedisError, RedisSettings
 from eventfold.store.errors import told as redis_told
 
@@ -78,7 +80,9 @@ def main() -> None:
     try:
         code = front_door.main(prog_name="eventfold", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        with io.StringIO() as said:
+            error.show(said)
+            say(said.getvalue().rstrip("\n"), err=True)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("interrupted", INTERRUPTED)
@@ -98,5 +102,6 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    click.echo(f"eventfold: {message}", err=True)
+    # A message may have several lines, of which none may look like one of another command.
+    say("\n  ".join(f"eventfold: {message}".split("\n")), err=True)
     sys.exit(code)

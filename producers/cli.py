@@ -15,6 +15,7 @@ from eventfold.producers.handed import WRITE_SIDE, handed
 from eventfold.producers.write_side import WriteSide
 from eventfold.schemas.errors import DONE, FAILED, INTERRUPTED, EventfoldError
 from eventfold.schemas.ids import checked_id, new_id
+from eventfold.schemas.terminal import line, say, say_json
 from eventfold.schemas.times import millis
 from eventfold.store.outcomes import Outcome, again
 
@@ -99,11 +100,11 @@ def submit(
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted, command {command.id} may be decided; {again(command.id)}") from None
     if options["as_json"]:
-        click.echo(orjson.dumps({"command_id": command.id, "outcome": "sent", "position": str(position), **(more or {})}))
+        say_json(orjson.dumps({"command_id": command.id, "outcome": "sent", "position": str(position), **(more or {})}))
     else:
-        click.echo(f"sent as {position}, command {command.id}")
+        say(f"sent as {position}, command {command.id}")
         if then is not None:
-            click.echo(then(None))
+            say(then(None))
 
 
 def end_with(
@@ -111,11 +112,11 @@ def end_with(
 ) -> NoReturn:
     """Print an outcome and end: 0 accepted, 1 refused. `more` joins its JSON; people are told `then` once it is accepted."""
     if as_json:
-        click.echo(orjson.dumps({**outcome.to_json(), **(more or {})}))
+        say_json(orjson.dumps({**outcome.to_json(), **(more or {})}))
     elif outcome.accepted:
-        click.echo(f"accepted, version {outcome.version}, {' '.join(map(str, outcome.positions))}")
+        say(f"accepted, version {outcome.version}, {' '.join(map(str, outcome.positions))}")
         if then is not None:
-            click.echo(then(outcome))
+            say(then(outcome))
     else:
-        click.echo(f"refused: {outcome.message} ({outcome.code})", err=True)
+        say(f"refused: {line(outcome.message)} ({line(outcome.code)})", err=True)
     sys.exit(DONE if outcome.accepted else FAILED)
