@@ -80,9 +80,10 @@ def main() -> None:
     try:
         code = front_door.main(prog_name="eventfold", standalone_mode=False)
     except click.ClickException as error:
-        with io.StringIO() as said:
-            error.show(said)
-            say(said.getvalue().rstrip("\n"), err=True)
+        said = io.StringIO()
+        error.show(said)
+        usage, begins, message = f"\n{said.getvalue()}".rstrip().partition("\nError: ")
+        say(f"{usage}{begins}{_indented(message)}"[1:], err=True)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("interrupted", INTERRUPTED)
@@ -102,6 +103,10 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    # A message may have several lines, of which none may look like one of another command.
-    say("\n  ".join(f"eventfold: {message}".split("\n")), err=True)
+    say(f"eventfold: {_indented(message)}", err=True)
     sys.exit(code)
+
+
+def _indented(message: str) -> str:
+    """What others sent may stand in a message, and no line of that is to look like one of ours."""
+    return "\n  ".join(message.split("\n"))
