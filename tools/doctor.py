@@ -214,6 +214,8 @@ def _daemons(runtime: Runtime, kafka_answers: bool) -> Iterator[Finding]:
             yield Finding(name, WRONG, said if body["alive"] else f"{said}; start it again under the same name")
         for place, error in body.get("stalled", {}).items():
             yield Finding(name, WRONG, f"{place} stands still: {error}")
+        for refused in body.get("too_large", {}).values():
+            yield Finding(name, WRONG, f"{refused}; its decider keeps too much")
     if kafka_answers and found:
         yield from _unowned(runtime)
 

@@ -59,6 +59,8 @@ def _notes(runtime: Runtime, found: Mapping[str, Mapping[str, Any]]) -> Iterator
             yield f"{name}: {said}"
         for place, error in body.get("stalled", {}).items():
             yield f"{name}: {place} stands still: {error}"
+        for refused in body.get("too_large", {}).values():
+            yield f"{name}: {refused}; its decider keeps too much"
     try:
         left = unowned(runtime, Topics(runtime.kafka, TIMEOUT_S), found)
     except EventfoldError as error:

@@ -22,7 +22,7 @@ decider = joined(
         events=transfer.EVENTS,
         other=Refusal(code="not-a-transfer", message="the id is that of an account"),
     ),
-    version=1,
+    version=2,
 )
 
 domain = Domain(name="accounts", decider=decider, process_managers=(transfers,))
