@@ -17,6 +17,13 @@ _END = "\0"
 
 def member(parts: Parts, key: str) -> str:
     """The member of a row; TypeError for parts that are no texts, UnicodeEncodeError for a text that is not Unicode."""
+    try:
+        # Most parts need no escape; this is done once an event or so.
+        joined = _END.join(parts) if parts.__class__ is tuple else ""
+        if joined.isascii() and joined.count(_END) < len(parts) and "\1" not in joined and joined and "" not in parts:
+            return f"{joined}{_END}{_END}{key}"
+    except TypeError:
+        return beginning(parts)  # which says what is wrong with them
     return f"{beginning(parts)}{_END}{key}"
 
 
@@ -28,11 +35,8 @@ def beginning(parts: Parts) -> str:
         joined = _END.join(parts)
     except TypeError:
         raise TypeError(f"a row is found in an index under a text or a tuple of texts, not under {parts!r}") from None
-    if not joined.isascii():
-        joined.encode()
-    if "\1" in joined or "" in parts or joined.count(_END) >= len(parts):
-        return "".join(_escaped(part) + _END for part in parts)
-    return joined + _END
+    joined.encode()
+    return "".join(_escaped(part) + _END for part in parts)
 
 
 def last_until(first: str) -> str:
