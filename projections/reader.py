@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
 
 from eventfold.projections.projection import Projection, Table
-from eventfold.schemas.errors import EventfoldError, ParkedError, TimedOutError, UsageError
+from eventfold.schemas.errors import EventfoldError, ParkedError, TimedOutError, UnavailableError, UsageError
 from eventfold.schemas.partitioner import partition_of
 from eventfold.schemas.position import Position
 from eventfold.schemas.record import Place
@@ -99,7 +99,7 @@ class Reader:
         if index not in {i.name for i in declared.indexes}:
             raise UsageError(f"the table {table!r} has no index {index!r}")
         if not self.projection.indexes_of_now(self.generation):
-            raise EventfoldError(
+            raise UnavailableError(
                 f"the generation {self.generation.id} of {self.projection.name!r} has indexes in a form that is not read any "
                 f"more: `eventfold replay {self.projection.name}` builds one that can be read"
             )

@@ -12,7 +12,7 @@ from eventfold.projections.projection import Index, Projection, Table, sum_field
 from eventfold.projections.queries import Readers
 from eventfold.projections.query import Query
 from eventfold.projections.reader import Reader
-from eventfold.schemas.errors import EventfoldError, NotFoundError, TimedOutError, UsageError
+from eventfold.schemas.errors import NotFoundError, TimedOutError, UnavailableError, UsageError
 from eventfold.schemas.names import Names
 from eventfold.schemas.partitioner import partition_of
 from eventfold.schemas.position import Position
@@ -123,7 +123,7 @@ def test_an_index_of_an_older_form_is_refused_with_what_to_do(reader: Reader, co
     assert pointer(parse_pointer("things", stored)) == stored
     old = Reader(SliceStore(corner.redis), things, former, Generations(corner.redis, ""))
     assert old.get("rows", "key-17") == reader.get("rows", "key-17")
-    with pytest.raises(EventfoldError, match=r"of 'things' has indexes in a form .* `eventfold replay things` builds one"):
+    with pytest.raises(UnavailableError, match=r"of 'things' has indexes in a form .* `eventfold replay things` builds one"):
         old.find("rows", "by_time", DAY)
 
 

@@ -16,7 +16,7 @@ from eventfold.kafka.topics import Topics
 from eventfold.processors.runtime import Runtime
 from eventfold.schemas.errors import EventfoldError, UsageError
 from eventfold.schemas.files import make_folder
-from eventfold.schemas.terminal import say
+from eventfold.schemas.terminal import line, say
 from eventfold.tools.log.export import export as export_partition
 from eventfold.tools.log.export import file_name
 from eventfold.tools.log.restore import Restore, Restored
@@ -127,7 +127,7 @@ def import_log(
         done = restore.write(each, name)
         rows += _rows(done)
         seconds = time.monotonic() - began
-        what = f"{sum(counts[each.topic].values()):,} records of {each.topic} restored as {name} in {seconds:.1f} s"
+        what = f"{sum(counts[each.topic].values()):,} records of {line(each.topic)} restored as {line(name)} in {seconds:.1f} s"
         say(
             what if done.kept_times else f"{what}, with the time of the restore: by their old one Kafka would delete them",
             err=True,
