@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from eventfold.projections.past import PastReader
 from eventfold.projections.projection import Index, Projection, Table
 from eventfold.schemas.event import Event
+from eventfold.store.builds import Generation
 from eventfold.store.index_members import beginning, last_until, member, parts_and_key
 from eventfold.store.rows import Row
 from eventfold.store.slices import STAMP
@@ -64,6 +65,20 @@ def test_what_is_no_text_is_named(wrong: object) -> None:
 def test_half_a_character_is_refused() -> None:
     with pytest.raises(UnicodeEncodeError):
         member(("a", "\ud800"), "k")
+
+
+def test_a_generation_with_indexes_of_an_older_form_is_of_no_version_of_now() -> None:
+    def generation(members: int) -> Generation:
+        return Generation(projection="x", id="g", version=1, partitions={}, members=members)
+
+    index = Index(name="by", member=lambda key, row: key)
+    listed, plain = (
+        Projection(name="x", version=1, topics=("t",), tables=(Table(name="rows", indexes=indexes),))
+        for indexes in ((index,), ())
+    )
+    assert [listed.made(generation(members)) for members in (1, 2)] == [False, True]
+    assert listed.made_by(generation(1)) == "version 1 with indexes of an older form"
+    assert plain.made(generation(1)) and plain.made_by(generation(1)) == "version 1"
 
 
 def test_no_text_brings_a_row_under_other_parts() -> None:

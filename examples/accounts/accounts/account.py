@@ -7,7 +7,7 @@ for good). Amounts are ints there (accounts.money). An id of which only credits 
 opened. Open debits keep their place in the balance: nothing may fill it up so that a refund would not fit.
 
 The state is bounded: of each of the three it has at most `MOST`, and what would be one more is refused. A cancellation is
-forgotten never, since its credit may be late by any time; a closed account remembers no further ones, since it takes no credit.
+never forgotten, since its credit may be late by any time; a closed account remembers no further ones, since it takes no credit.
 """
 
 from __future__ import annotations
