@@ -33,7 +33,7 @@ def write(sandbox: Sandbox) -> None:
     log.write(sandbox, "accounts.dead-letters", KEY, CRAFTED.encode(), crafted, partition=0)
     body = {
         "role": "projector", "beat": time.time(), "pid": 1, "host": CRAFTED, "partitions": {}, "events": 0, "events_per_s": 0.0,
-        "projection": CRAFTED, "stalled": {CRAFTED: CRAFTED}, "trouble": CRAFTED,
+        "projection": CRAFTED, "stalled": {CRAFTED: CRAFTED}, "trouble": CRAFTED, "too_large": {CRAFTED: CRAFTED},
     }  # fmt: skip
     sandbox.redis.hset(f"{sandbox.prefix}eventfold:daemons", CRAFTED, orjson.dumps(body))
 
@@ -98,6 +98,9 @@ def test_no_command_prints_what_a_terminal_obeys(open_sandbox: OpenSandbox) -> N
         for args in COMMANDS:
             said = printed[args].stdout + printed[args].stderr
             assert "\\u202e" in said or args[-1] in (EVENT, CLEAN), (args, said)
+        for args in (("status",), ("doctor",)):
+            assert "its decider keeps too much" in printed[args].stdout + printed[args].stderr
+        assert "1 state too large" in printed["status",].stdout
         for args, done in exact.items():
             assert done.returncode == 0, (args, done.stderr)
             parsed = [json.loads(row) for row in done.stdout.splitlines()]

@@ -65,12 +65,6 @@ def test_a_withdrawal_that_was_refused_does_not_pass_later_under_its_id(bank: Sa
     assert len(log.read(bank, "accounts.refusals")) == 1
 
 
-def test_an_event_may_be_as_large_as_kafka_lets_it_be_where_the_state_keeps_nothing_of_it(bank: Sandbox) -> None:
-    bank.handler(domain="accounts")
-    assert submit(bank, "OpenAccount", {"owner": "N" * 999_000, "currency": "EUR"}).accepted
-    assert submit(bank, "Deposit", units(1)).accepted
-
-
 def test_each_of_many_changes_at_once_is_decided_on_the_balance_that_it_changes(bank: Sandbox) -> None:
     """Each takes out the half: only if none was decided on an old balance, the last one leaves exactly so much."""
     bank.handler(domain="accounts")
