@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -16,6 +17,7 @@ from eventfold.listed import COMMANDS, Listed
 from eventfold.producers import handed
 from eventfold.schemas import plugins
 from eventfold.schemas.errors import DONE, FAILED, INTERRUPTED, USAGE, EventfoldError, UsageError
+from eventfold.schemas.terminal import say
 from eventfold.store.connection import RedisError, RedisSettings
 from eventfold.store.errors import told as redis_told
 
@@ -78,7 +80,10 @@ def main() -> None:
     try:
         code = front_door.main(prog_name="eventfold", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        said = io.StringIO()
+        error.show(said)
+        usage, begins, message = f"\n{said.getvalue()}".rstrip().partition("\nError: ")
+        say(f"{usage}{begins}{_indented(message)}"[1:], err=True)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("interrupted", INTERRUPTED)
@@ -98,5 +103,10 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    click.echo(f"eventfold: {message}", err=True)
+    say(f"eventfold: {_indented(message)}", err=True)
     sys.exit(code)
+
+
+def _indented(message: str) -> str:
+    """What others sent may stand in a message, and no line of that is to look like one of ours."""
+    return "\n  ".join(message.split("\n"))

@@ -149,9 +149,7 @@ class Installation:
             serving = importlib.import_module("eventfold.web.serving")
         except ModuleNotFoundError as error:
             raise UsageError(f"{error.name} is not installed: pip install 'eventfold[serve]'") from error
-        serving.serve(
-            self.runtime, self.redis_settings, self.readers, self.history, self.owners, self._environ, sides, host, port
-        )
+        serving.serve(self.runtime, self.redis_settings, self.history, self.owners, self._environ, sides, host, port)
 
     @cached_property
     def history(self) -> History:

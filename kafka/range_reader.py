@@ -29,6 +29,7 @@ _WAIT_S = 0.5
 _SILENT_S = 30
 # Reading on over so many records is cheaper than to ask for a place of its own.
 _NEAR = 1_000
+_FETCHED = 1_048_576
 Span = tuple[int, int]
 """From an offset up to an end, which is not included."""
 
@@ -43,13 +44,22 @@ class RangeReader:
     What is read is committed. SilentError when Kafka sends nothing for 30 s, LogError when the log lacks an offset; `batches`
     has its own limits. UnreadableError at a record that nobody can read, unless a person lets readers pass over it
     (`eventfold.kafka.skips`). ahead_kb: how much may be fetched before it is asked for; None for as much as librdkafka likes.
+    check: called between two batches, at least twice a second, by all but `batches` and `follow`; what it raises ends the
+    reading.
     """
 
-    def __init__(self, settings: KafkaSettings, group: str, ahead_kb: int | None = None) -> None:
+    def __init__(
+        self, settings: KafkaSettings, group: str, ahead_kb: int | None = None, check: Callable[[], None] | None = None
+    ) -> None:
         self._settings = settings
         self._group = group
         self._skips = Skips(settings)
-        self._ahead: dict[str, Any] = {} if ahead_kb is None else {"queued.max.messages.kbytes": ahead_kb}
+        self._check = check
+        self._ahead: dict[str, Any] = {}
+        if ahead_kb is not None:
+            # What is fetched is compressed, some of it a hundredfold: less is asked for at once than may wait here.
+            fetched = min(_FETCHED, ahead_kb * 1024 // 4)
+            self._ahead = {"queued.max.messages.kbytes": ahead_kb, "max.partition.fetch.bytes": fetched}
 
     def batches(self, spans: Mapping[Place, Span], still_s: float) -> Generator[Batch, None, None]:
         """Every record of each partition from its first offset until its end is reached, in batches, as daemons read.
@@ -137,6 +147,8 @@ class RangeReader:
         """Those that brought anything, if only the end of a partition; SilentError when none does for 30 s."""
         deadline = time.monotonic() + _SILENT_S
         for batch in batches:
+            if self._check is not None:
+                self._check()
             if batch.records or batch.ends:
                 yield batch
                 deadline = time.monotonic() + _SILENT_S
@@ -161,7 +173,7 @@ class RangeReader:
 
     @contextmanager
     def _consumer(self, **more: Any) -> Iterator[Consumer]:
-        consumer = made(Consumer, self._settings, self._settings.consumer(self._group, **self._ahead, **more))
+        consumer = made(Consumer, self._settings, self._settings.consumer(self._group, **self._ahead | more))
         try:
             yield consumer
         finally:

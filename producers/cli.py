@@ -15,6 +15,7 @@ from eventfold.producers.handed import WRITE_SIDE, handed
 from eventfold.producers.write_side import WriteSide
 from eventfold.schemas.errors import DONE, FAILED, INTERRUPTED, EventfoldError
 from eventfold.schemas.ids import checked_id, new_id
+from eventfold.schemas.terminal import line, say, say_json
 from eventfold.schemas.times import millis
 from eventfold.store.outcomes import Outcome, again
 
@@ -48,7 +49,7 @@ def command_options(f: F) -> F:
     options = [
         click.option("--wait/--no-wait", default=True, help="Wait for the outcome, or only until Kafka has the command."),
         click.option("--timeout", default=10.0, show_default=True, help="Seconds to wait for the outcome."),
-        click.option("--expect-version", type=click.IntRange(min=0), help="Refuse the command at any other version."),
+        click.option("--expect-version", type=click.IntRange(0, 10**18), help="Refuse the command at any other version."),
         click.option("--command-id", help="A UUID; the same id again gives the first outcome and no second event."),
         click.option("--json", "as_json", is_flag=True, help="Print JSON."),
     ]
@@ -99,11 +100,11 @@ def submit(
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted, command {command.id} may be decided; {again(command.id, command.key)}") from None
     if options["as_json"]:
-        click.echo(orjson.dumps({"command_id": command.id, "outcome": "sent", "position": str(position), **(more or {})}))
+        say_json(orjson.dumps({"command_id": command.id, "outcome": "sent", "position": str(position), **(more or {})}))
     else:
-        click.echo(f"sent as {position}, command {command.id}")
+        say(f"sent as {position}, command {command.id}")
         if then is not None:
-            click.echo(then(None))
+            say(then(None))
 
 
 def end_with(
@@ -111,11 +112,11 @@ def end_with(
 ) -> NoReturn:
     """Print an outcome and end: 0 accepted, 1 refused. `more` joins its JSON; people are told `then` once it is accepted."""
     if as_json:
-        click.echo(orjson.dumps({**outcome.to_json(), **(more or {})}))
+        say_json(orjson.dumps({**outcome.to_json(), **(more or {})}))
     elif outcome.accepted:
-        click.echo(f"accepted, version {outcome.version}, {' '.join(map(str, outcome.positions))}")
+        say(f"accepted, version {outcome.version}, {' '.join(map(str, outcome.positions))}")
         if then is not None:
-            click.echo(then(outcome))
+            say(then(outcome))
     else:
-        click.echo(f"refused: {outcome.message} ({outcome.code})", err=True)
+        say(f"refused: {line(outcome.message)} ({line(outcome.code)})", err=True)
     sys.exit(DONE if outcome.accepted else FAILED)

@@ -10,8 +10,8 @@ from eventfold.schemas.errors import EventfoldError
 from eventfold.schemas.event import Event
 from eventfold.store.commits import Changes
 from eventfold.store.digests import row_digest
+from eventfold.store.index_members import Parts, member
 from eventfold.store.rows import Row, Rows, parsed, to_json
-from eventfold.store.slices import member
 
 
 class FoldError(EventfoldError):
@@ -111,7 +111,7 @@ def _fold_table(
     """Fold a table's steps into `changes`; the digests of the rows. seen: the containers that are in rows of this batch."""
     young, name = held.young, table.name
     rows: dict[str, Row | None] = {key: None if (stored := young[key]) is None else parsed(stored, name, key) for key in keys}
-    before = _all_members(table, rows, steps, keys)
+    before = _found_under(table, rows, steps)
     event = steps[0][2]
     try:
         for key, step, event in steps:
@@ -121,11 +121,7 @@ def _fold_table(
     # Only when something fails is it worth while to know which event a row's form comes from: its last one.
     steps.reverse()
     changes.rows[name], digests, changes.digests[name] = _written(name, rows, held.digests, steps, seen)
-    after = _all_members(table, rows, steps, keys)
-    for index, olds, news in zip(table.indexes, before, after, strict=True):
-        for old, new in zip(olds, news, strict=True):
-            if old != new:
-                changes.move(index.name, old, new)
+    _move(table, rows, steps, before, changes)
     return digests
 
 
@@ -158,23 +154,38 @@ def _written(
     return written, digests, difference
 
 
-def _all_members(
-    table: Table, rows: dict[str, Row | None], steps: list[_Planned], keys: dict[str, None]
-) -> list[list[str | None]]:
-    """What each index of the table holds of each row; an error is that of the first of `steps` that has the row."""
-    found: list[list[str | None]] = []
-    for index in table.indexes:
-        members: list[str | None] = []
-        key = ""
-        try:
-            for key in keys:
-                row = rows[key]
-                text = None if row is None else index.member(key, row)
-                members.append(None if text is None else member(text, key))
-        except Exception as error:
-            raise FoldError(table.name, _first(steps, key), error) from error
-        found.append(members)
+def _found_under(table: Table, rows: dict[str, Row | None], steps: list[_Planned]) -> list[list[Parts | None]]:
+    """The parts that each row is found under, by index; an error is that of the first of `steps` that has the row."""
+    found: list[list[Parts | None]] = []
+    key = ""
+    try:
+        for index in table.indexes:
+            of = index.member
+            of_rows: list[Parts | None] = []
+            found.append(of_rows)
+            for key, row in rows.items():
+                of_rows.append(None if row is None else of(key, row))
+    except Exception as error:
+        raise FoldError(table.name, _first(steps, key), error) from error
     return found
+
+
+def _move(
+    table: Table, rows: dict[str, Row | None], steps: list[_Planned], before: list[list[Parts | None]], changes: Changes
+) -> None:
+    """Move the members of rows that are found under other parts than before; errors likewise."""
+    key = ""
+    try:
+        for index, olds in zip(table.indexes, before, strict=True):
+            of = index.member
+            for (key, row), old in zip(rows.items(), olds, strict=True):
+                new = None if row is None else of(key, row)
+                if old != new:
+                    changes.move(
+                        index.name, None if old is None else member(old, key), None if new is None else member(new, key)
+                    )
+    except Exception as error:
+        raise FoldError(table.name, _first(steps, key), error) from error
 
 
 def _keys(steps: list[_Planned]) -> dict[str, None]:

@@ -17,8 +17,8 @@ from eventfold.schemas.errors import DecodeError, EventfoldError, NotFoundError,
 from eventfold.schemas.event import Event
 from eventfold.schemas.position import Position
 from eventfold.schemas.times import iso, millis
+from eventfold.store.index_members import Parts, beginning, member
 from eventfold.store.rows import Row
-from eventfold.store.slices import member
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,12 +115,12 @@ class PastReader:
         """What the token of a page holds in place of a generation's id."""
         return "past"
 
-    def find(self, table: str, index: str, prefix: str, *, limit: int | None = None, start: str = "") -> list[Row]:
+    def find(self, table: str, index: str, prefix: Parts, *, limit: int | None = None, start: str = "") -> list[Row]:
         """As Reader.find."""
         return [row for _, row in self.entries(table, index, prefix, limit=limit, start=start)]
 
     def entries(
-        self, table: str, index: str, prefix: str, *, limit: int | None = None, start: str = ""
+        self, table: str, index: str, prefix: Parts, *, limit: int | None = None, start: str = ""
     ) -> list[tuple[str, Row]]:
         """As Reader.entries."""
         declared = {i.name: i for i in self.projection.table(table).indexes}
@@ -128,10 +128,10 @@ class PastReader:
             raise UsageError(f"the table {table!r} has no index {index!r}")
         members: list[tuple[bytes, str]] = []
         for key, row in self._tables[table].items():
-            text = declared[index].member(key, row)
-            if text is not None:
-                members.append((member(text, key).encode(), key))
-        begin, low = prefix.encode(), start.encode()
+            parts = declared[index].member(key, row)
+            if parts is not None:
+                members.append((member(parts, key).encode(), key))
+        begin, low = beginning(prefix).encode(), start.encode()
         wanted = [key for text, key in sorted(members) if text.startswith(begin) and text >= low][:limit]
         return [(key, self._tables[table][key]) for key in wanted]
 

@@ -12,6 +12,8 @@ from eventfold.schemas.errors import UsageError
 from eventfold.schemas.event import Event
 from eventfold.schemas.failure import Policy, Stop, may_park
 from eventfold.schemas.names import checked_name
+from eventfold.store.builds import Generation
+from eventfold.store.index_members import ESCAPED_MEMBERS, Parts
 from eventfold.store.rows import Row
 from eventfold.store.slices import CHANGES, META, PARKED, PARKED_EVENTS
 
@@ -27,9 +29,11 @@ def event_key(event: Event) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Index:
-    """Rows in an order: a sorted set of members, compared byte by byte and read by prefix.
+    """Rows in an order, found by their first parts.
 
-    member: (key, row) -> the text the row is found under (`JFK|2013-02-08|10:15`), or None to leave it out.
+    member: (key, row) -> the parts that the row is found under (`("JFK", "2013-02-08", "10:15")`; a text is one part), or
+    None to leave it out. Rows are sorted by the first part, then by the second, and so on, each by its bytes in UTF-8, so
+    numbers are to be written with equally many digits. A part may hold any text.
     """
 
     name: str
@@ -134,6 +138,18 @@ class Projection:
                 return table
         raise UsageError(f"the projection {self.name!r} has no table {name!r}")
 
+    def indexes_of_now(self, generation: Generation) -> bool:
+        """Whether the members of a generation's indexes have the form in which they are written and read now."""
+        return generation.members == ESCAPED_MEMBERS or not any(table.indexes for table in self.tables)
+
+    def made(self, generation: Generation) -> bool:
+        """Whether a generation is of this version of the projection, so that it may be folded on."""
+        return generation.version == self.version and self.indexes_of_now(generation)
+
+    def made_by(self, generation: Generation) -> str:
+        """What made a generation, for a sentence."""
+        return f"version {generation.version}" + ("" if self.indexes_of_now(generation) else " with indexes of an older form")
+
     @property
     def reads(self) -> dict[str, frozenset[str] | None]:
         """The types it folds, each with the fields that any of its steps reads; None for all."""
@@ -191,7 +207,7 @@ class Projection:
         self,
         table: str,
         index: str,
-        prefix: Callable[..., str],
+        prefix: Callable[..., Parts],
         *,
         params: Sequence[Param],
         help: str,
@@ -202,7 +218,8 @@ class Projection:
     ) -> None:
         """Let `eventfold query <name>` answer with the rows that an index has under `prefix(**params)`, in pages.
 
-        prefix: what the index's text of each of them begins with. limit, most: how many a page has by default, and may have.
+        prefix: the first parts of each of them in the index, whole ones (a text is one part, `()` are all rows). limit, most:
+        how many a page has by default, and may have.
         There is no answer, not an empty one, where the first page would be empty.
         """
         declared = next((of for of in self.table(table).indexes if of.name == index), None)

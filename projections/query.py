@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from eventfold.projections.paging import NO_PAGE, Page, page_of, page_start
+from eventfold.projections.paging import NO_PAGE, Page, fitting, page_of, page_start
 from eventfold.schemas.errors import UsageError
+from eventfold.store.index_members import Parts, member
 from eventfold.store.rows import Row
-from eventfold.store.slices import member
 
-MemberOf = Callable[[str, Row], str | None]
+MemberOf = Callable[[str, Row], Parts | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +38,13 @@ class Param:
 class Answered:
     """The rows of one table that a query answers with, and how it shows them.
 
-    index, prefix: those whose text in the index begins with `prefix(**params)`. key: without an index, the one under the
+    index, prefix: those whose parts in the index begin with `prefix(**params)`. key: without an index, the one under the
     value of this parameter. show: the row as it is shown, None for one that is not.
     """
 
     table: str
     index: str = ""
-    prefix: Callable[..., str] | None = None
+    prefix: Callable[..., Parts] | None = None
     key: str = ""
     show: Callable[[Row], Row | None]
 
@@ -102,7 +102,7 @@ def index_query(
     table: str,
     index: str,
     member_of: MemberOf,
-    prefix: Callable[..., str],
+    prefix: Callable[..., Parts],
     *,
     params: Sequence[Param],
     help: str,
@@ -118,9 +118,10 @@ def index_query(
         found = reader.entries(table, index, begin, limit=limit + 1, start=page_start(reader, page, begin))
         if not found and not page:
             return None
-        rest = found[limit:]
-        shown = [show(row) for _, row in found[:limit]]
-        # With its key: many rows may stand under one text.
+        count = fitting([row for _, row in found[:limit]])
+        rest = found[count:]
+        shown = [show(row) for _, row in found[:count]]
+        # With its key: many rows may be found under the same parts.
         return page_of(reader, shown, member(member_of(*rest[0]) or "", rest[0][0]) if rest else None)
 
     paging = (

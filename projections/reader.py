@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
 
 from eventfold.projections.projection import Projection, Table
-from eventfold.schemas.errors import EventfoldError, ParkedError, TimedOutError, UsageError
+from eventfold.schemas.errors import EventfoldError, ParkedError, TimedOutError, UnavailableError, UsageError
 from eventfold.schemas.partitioner import partition_of
 from eventfold.schemas.position import Position
 from eventfold.schemas.record import Place
 from eventfold.store import parked
 from eventfold.store.builds import Generation
 from eventfold.store.generations import Generations
+from eventfold.store.index_members import Parts, beginning
 from eventfold.store.rows import Row, parsed
 from eventfold.store.slice_store import SliceStore
 from eventfold.store.slices import SliceId, key_text
@@ -82,22 +83,28 @@ class Reader:
         """The id of the generation, which the token of a page holds."""
         return self.generation.id
 
-    def find(self, table: str, index: str, prefix: str, *, limit: int | None = None, start: str = "") -> list[Row]:
-        """The rows whose member in the index begins with `prefix`, in the order of the members.
+    def find(self, table: str, index: str, prefix: Parts, *, limit: int | None = None, start: str = "") -> list[Row]:
+        """The rows whose first parts in the index are `prefix`, in the index's order.
 
-        limit: so many at most. start: only those whose member is not before this text.
+        prefix: whole parts; a text is one, `()` are all rows. limit: so many at most. start: where a page begins, see
+        eventfold.projections.paging.
         """
         return [row for _, row in self.entries(table, index, prefix, limit=limit, start=start)]
 
     def entries(
-        self, table: str, index: str, prefix: str, *, limit: int | None = None, start: str = ""
+        self, table: str, index: str, prefix: Parts, *, limit: int | None = None, start: str = ""
     ) -> list[tuple[str, Row]]:
         """As `find`, each row with its key."""
         declared = self.projection.table(table)
         if index not in {i.name for i in declared.indexes}:
             raise UsageError(f"the table {table!r} has no index {index!r}")
+        if not self.projection.indexes_of_now(self.generation):
+            raise UnavailableError(
+                f"the generation {self.generation.id} of {self.projection.name!r} has indexes in a form that is not read any "
+                f"more: `eventfold replay {self.projection.name}` builds one that can be read"
+            )
         slices = self.generation.slices()
-        found = self._store.by_index(slices, table, index, prefix, start=start, limit=limit)
+        found = self._store.by_index(slices, table, index, beginning(prefix), start=start, limit=limit)
         self._refuse_gone(slices)
         for key, count in Counter(key for key, _ in found).items():
             self._refuse_split(declared, key, count)

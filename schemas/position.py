@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from eventfold.schemas.errors import UsageError
 
-_FORM = re.compile(r"(?P<topic>[A-Za-z0-9._-]+)/(?P<partition>\d+)@(?P<offset>\d+)")
+_FORM = re.compile(r"(?P<topic>[A-Za-z0-9._-]{1,249})/(?P<partition>\d{1,9})@(?P<offset>\d{1,18})", re.ASCII)
 
 
 class Position(NamedTuple):
@@ -25,5 +25,5 @@ class Position(NamedTuple):
         """Read `topic/partition@offset`; UsageError when it is not of that form."""
         match = _FORM.fullmatch(text)
         if match is None:
-            raise UsageError(f"{text!r} is not a position; it has the form topic/partition@offset")
+            raise UsageError(f"{text[:300]!r} is not a position; it has the form topic/partition@offset")
         return cls(match["topic"], int(match["partition"]), int(match["offset"]))

@@ -32,9 +32,9 @@ def millis(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"{text!r} is not a time; write it as 2013-01-01T10:17:00Z") from None
+        raise UsageError(f"{text[:100]!r} is not a time; write it as 2013-01-01T10:17:00Z") from None
     if moment.tzinfo is None:
-        raise UsageError(f"{text!r} has no time zone; end it with Z (UTC) or an offset like -05:00")
+        raise UsageError(f"{text[:100]!r} has no time zone; end it with Z (UTC) or an offset like -05:00")
     ms = (moment - _EPOCH) // _MS
     if not FIRST_MS <= ms <= LAST_MS:
         raise UsageError(f"{text!r} lies outside of the years 1 to 9999 UTC")
@@ -52,7 +52,7 @@ def day(text: str) -> int:
     try:
         return date.fromisoformat(text).toordinal() - _EPOCH_DAY
     except ValueError:
-        raise UsageError(f"{text!r} is not a date; write it as 2013-02-08") from None
+        raise UsageError(f"{text[:100]!r} is not a date; write it as 2013-02-08") from None
 
 
 def micros(moment: datetime) -> int:

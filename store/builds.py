@@ -1,7 +1,7 @@
 """Generations: complete builds of a projection, of which exactly one is live; and the JSON in which they lie in Redis.
 
-The pointer to the live one has `generation`, `version` and `partitions` (the number of partitions of each topic, with the
-prefix); an entry of the registry has the fields of a `Build`.
+The pointer to the live one has `generation`, `version`, `members` (absent: 1) and `partitions` (the number of partitions of
+each topic, with the prefix); an entry of the registry has the fields of a `Build`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import orjson
 
 from eventfold.schemas.errors import NotFoundError
 from eventfold.schemas.record import Place
+from eventfold.store.index_members import ESCAPED_MEMBERS
 from eventfold.store.slices import SliceId
 
 BUILDING, LIVE, KEPT, SCRATCH = "building", "live", "kept", "scratch"
@@ -23,12 +24,16 @@ BUILDING, LIVE, KEPT, SCRATCH = "building", "live", "kept", "scratch"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
-    """One build: its id, the projection's version that makes it, the partitions of the topics it folds."""
+    """One build: its id, the projection's version that makes it, the partitions of the topics it folds.
+
+    members: the form of its indexes' members, see eventfold.store.index_members.
+    """
 
     projection: str
     id: str
     version: int
     partitions: Mapping[str, int]
+    members: int = ESCAPED_MEMBERS
 
     def slice(self, topic: str, partition: int) -> SliceId:
         return SliceId(owner=self.projection, generation=self.id, topic=topic, partition=partition)
@@ -73,8 +78,7 @@ class Build:
 
     def to_json(self) -> bytes:
         body = {name: getattr(self, name) for name in _FIELDS}
-        body |= {"version": self.generation.version, "partitions": dict(self.generation.partitions), "parts": list(self.parts)}
-        return orjson.dumps(body)
+        return orjson.dumps({**body, **_stored(self.generation), "parts": list(self.parts)})
 
 
 _FIELDS = ("state", "made", "switched", "expires", "first", "last")
@@ -101,14 +105,25 @@ def chosen(builds: Sequence[Build], id_: str) -> Build:
 
 
 def pointer(generation: Generation) -> bytes:
-    return orjson.dumps({"generation": generation.id, "version": generation.version, "partitions": dict(generation.partitions)})
+    return orjson.dumps({"generation": generation.id, **_stored(generation)})
 
 
 def parse_pointer(projection: str, stored: bytes) -> Generation:
     body = orjson.loads(stored)
-    return Generation(projection=projection, id=body["generation"], version=body["version"], partitions=body["partitions"])
+    return _parsed(projection, body["generation"], body)
 
 
 def parse_entry(projection: str, id_: str, body: dict[str, Any]) -> Build:
-    generation = Generation(projection=projection, id=id_, version=body["version"], partitions=body["partitions"])
+    generation = _parsed(projection, id_, body)
     return Build(generation=generation, parts=tuple(body["parts"]), **{name: body[name] for name in _FIELDS})
+
+
+def _stored(generation: Generation) -> dict[str, Any]:
+    # A pointer of before is compared byte by byte when another generation goes live, so it is written as it was.
+    members = {} if generation.members == 1 else {"members": generation.members}
+    return {"version": generation.version, **members, "partitions": dict(generation.partitions)}
+
+
+def _parsed(projection: str, id_: str, body: Mapping[str, Any]) -> Generation:
+    version, partitions, members = body["version"], body["partitions"], body.get("members", 1)
+    return Generation(projection=projection, id=id_, version=version, partitions=partitions, members=members)

@@ -2,8 +2,8 @@
 
 An entry's id is `<next offset>-<revision>` of the commit that wrote it, so it grows as the slice does, and goes back with it
 when Redis forgets. Its fields: `prev`, the id of the entry before it, by which a reader knows that it missed none, and `rows`,
-JSON: a list of `[table, key, row or null, {index: [texts it is no longer found under]}]`, or nothing when so many rows changed
-at once that who follows had better read anew.
+JSON: a list of `[table, key, row or null, {index: [parts it is no longer found under]}]`, or nothing when so much changed at
+once that who follows had better read anew.
 """
 
 from __future__ import annotations
@@ -16,15 +16,18 @@ import orjson
 from redis import Redis
 
 from eventfold.store.commits import Changes, Commit
-from eventfold.store.slices import CHANGES, META, SliceId, text_and_key
+from eventfold.store.index_members import parts_and_key
+from eventfold.store.slices import CHANGES, META, SliceId
 
-MOST_ROWS = 100
+MOST_ROWS, MOST_BYTES = 100, 100_000
 Indexes = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changed:
-    """A row as a commit left it; None when it was deleted. left: the texts of each index it is no longer found under."""
+    """A row as a commit left it; None when it was deleted. left: the parts of each index it is no longer found under, as
+    `index_members.beginning` writes them.
+    """
 
     table: str
     key: str
@@ -48,7 +51,7 @@ def told(commit: Commit, indexes: Indexes, kept: int) -> Commit:
 
 
 def changed(entry: bytes) -> list[Changed] | None:
-    """The rows of an entry; None when they were too many."""
+    """The rows of an entry; None when they were too many, or too large."""
     if not entry:
         return None
     return [Changed(table=table, key=key, row=row, left=left) for table, key, row, left in orjson.loads(entry)]
@@ -92,12 +95,13 @@ def _entry(changes: Changes, indexes: Indexes) -> bytes:
         for name in names:
             for member, there in changes.members.get(name, {}).items():
                 if not there:
-                    text, key = text_and_key(member)
-                    left.setdefault((table, key), {}).setdefault(name, []).append(text)
-    return orjson.dumps(
+                    parts, key = parts_and_key(member)
+                    left.setdefault((table, key), {}).setdefault(name, []).append(parts)
+    entry = orjson.dumps(
         [
             [table, key, None if row is None else orjson.Fragment(row), left.get((table, key), {})]
             for table, rows in changes.rows.items()
             for key, row in rows.items()
         ]
     )
+    return entry if len(entry) <= MOST_BYTES else b""

@@ -21,7 +21,7 @@ _FORGOTTEN_S = 24 * 3600
 _WRITE_WHEN_FULL = """#!lua flags=allow-oom
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 """
-_OF_THE_LIVING = ("stalled", "retrying", "waits", "trouble")
+_OF_THE_LIVING = ("stalled", "retrying", "waits", "trouble", "too_large")
 
 
 class Pulse(Protocol):
@@ -148,6 +148,8 @@ def state(body: Mapping[str, Any]) -> str:
         what.append("waits: the live generation is of another version" if body.get("waits") else "runs")
     if body.get("first"):
         what.append("not of the whole history")
+    if large := len(body.get("too_large", {})):
+        what.append(f"{large} states too large" if large > 1 else "1 state too large")
     if parked:
         what.append(f"{parked} keys parked" if parked > 1 else "1 key parked")
     return ", ".join(what)

@@ -12,6 +12,7 @@ from redis.exceptions import NoScriptError, ResponseError
 from eventfold.schemas.errors import EventfoldError
 from eventfold.store.commits import SCRIPT, Call, Commit
 from eventfold.store.holds import Holds
+from eventfold.store.index_members import last_until, parts_and_key
 from eventfold.store.integrity import ProvedReads, Wanted, digest_of, pairs, raise_first
 from eventfold.store.slices import (
     CHANGES,
@@ -25,7 +26,6 @@ from eventfold.store.slices import (
     key_text,
     progress_of,
     read_progress,
-    text_and_key,
 )
 
 _SCANNED = 2_000
@@ -207,26 +207,36 @@ class SliceStore:
         """Key and stored JSON of the rows whose member in the index begins with `prefix`, in the members' order.
 
         start: only those whose member is not before this text. limit: so many at most, none for all. Members and rows are
-        not read at once: a row that is gone by then is left out. TornError as in `rows`.
+        not read at once: a row that is gone by then is passed over, and those behind it are read. TornError as in `rows`.
         """
-        low, high = b"[" + max(prefix.encode(), start.encode()), b"[" + prefix.encode() + b"\xff"
+        high = b"[" + prefix.encode() + b"\xff"
         first = () if limit is None else ("LIMIT", 0, limit)
-        wanted = [Wanted(slice_, [index], [("ZRANGEBYLEX", index, low, high, *first)]) for slice_ in slices]
-        rows: list[tuple[bytes, str, bytes]] = []
-        for of in self._reads.read(wanted):
-            members = of.whole().values[0]
-            keys = [text_and_key(key_text(member))[1] for member in members]
-            stored = self.rows(of.slice, table, keys) if keys else []
-            rows += [(m, key, row) for m, key, row in zip(members, keys, stored, strict=True) if row is not None]
-        return [(key, row) for _, key, row in sorted(rows, key=itemgetter(0))[:limit]]
+        left = dict.fromkeys(slices, b"[" + max(prefix.encode(), start.encode()))
+        rows: dict[SliceId, dict[str, tuple[bytes, bytes]]] = {slice_: {} for slice_ in slices}
+        while left:
+            wanted = [Wanted(of, [index], [("ZRANGEBYLEX", index, low, high, *first)]) for of, low in left.items()]
+            left = {}
+            for of in self._reads.read(wanted):
+                members, found = of.whole().values[0], rows[of.slice]
+                keys = [parts_and_key(key_text(member))[1] for member in members]
+                stored = self.rows(of.slice, table, [key.encode(errors=ESCAPED) for key in keys]) if keys else []
+                for member, key, row in zip(members, keys, stored, strict=True):
+                    if row is not None:
+                        # One that moved on meanwhile is found once more, and counts once.
+                        found.setdefault(key, (member, row))
+                if limit is not None and len(members) == limit > len(found):
+                    left[of.slice] = b"(" + members[-1]
+        every = [(member, key, row) for found in rows.values() for key, (member, row) in found.items()]
+        return [(key, row) for _, key, row in sorted(every, key=itemgetter(0))[:limit]]
 
-    def until(self, slice_: SliceId, index: str, text: str, limit: int, after: str | None = None) -> list[str]:
-        """The first members of an index whose text is at most `text`, in their order; `after`: only those behind that one.
+    def until(self, slice_: SliceId, index: str, first: str, limit: int, after: str | None = None) -> list[str]:
+        """The first members of an index whose first part is at most `first`, in their order; `after`: only those behind that
+        one.
 
         TornError when the index is not whole.
         """
         low = b"-" if after is None else b"(" + after.encode(errors=ESCAPED)
-        high = b"(" + text.encode() + b"\n"  # a member's text ends with a tab, which a line feed follows
+        high = b"(" + last_until(first).encode()
         found = self._reads.whole(slice_, [index], ("ZRANGEBYLEX", index, low, high, "LIMIT", 0, limit))
         return [key_text(member) for member in found.values[0]]
 

@@ -5,8 +5,9 @@ fold), `revision` (counts the writes), `stamp` (of the last write), `topic_id`, 
 folded), `digest.<table>` (see eventfold.store.digests), `part.<name>` and `fields` (see eventfold.store.integrity), and,
 while a switch of generations holds the slice, `held` (until when, in milliseconds). The parts `parked` and
 `parked-events` say what is put aside (see eventfold.store.parked). Every other part is a table (a hash of JSON rows) or an
-index (a sorted set, all scores 0, read in the order of the members). Where a projection asks for it, the part `changes` is
-a stream of what was written last (see eventfold.store.change_stream), and `changed` in `slice` is the id of its last entry.
+index (a sorted set, all scores 0, read in the order of the members, see eventfold.store.index_members). Where a projection
+asks for it, the part `changes` is a stream of what was written last (see eventfold.store.change_stream), and `changed` in
+`slice` is the id of its last entry.
 """
 
 from __future__ import annotations
@@ -88,17 +89,6 @@ class TornError(Transient):
 def key_text(key: bytes) -> str:
     """A key as it is stored; bytes that are no UTF-8, which only someone else can have written, are escaped."""
     return key.decode(errors=ESCAPED)
-
-
-def member(text: str, key: str) -> str:
-    """What an index holds of a row: the text it is ordered by, a tab, the row's key."""
-    return f"{text}\t{key}"
-
-
-def text_and_key(member: str) -> tuple[str, str]:
-    """Of a member: the text it is ordered by, and the row's key."""
-    text, _, key = member.partition("\t")
-    return text, key
 
 
 def read_progress(redis: Redis, slices: Sequence[SliceId]) -> list[Progress]:

@@ -16,6 +16,7 @@ from eventfold.processors.dead_letters.owners import owner_of, owners
 from eventfold.processors.runtime import Runtime
 from eventfold.schemas.errors import FAILED, NotFoundError, UsageError
 from eventfold.schemas.position import Position
+from eventfold.schemas.terminal import line, say
 from eventfold.store.parked import shown
 from eventfold.tools.run_cli import json_option, pass_runtime
 from eventfold.tools.show import show
@@ -61,7 +62,7 @@ def show_(runtime: Runtime, owner: str, key: str, as_json: bool) -> None:
     for entry, items in found:
         show(entry.to_json(), False)
         for item in items:
-            click.echo()
+            say()
             show(item, False)
 
 
@@ -131,7 +132,7 @@ def skip(runtime: Runtime, position: str, yes: bool, as_json: bool) -> None:
     if as_json:
         show({"since": str(at), "until": until}, True)
     else:
-        click.echo(f"every reader passes over {at} and goes on at offset {until}, within seconds")
+        say(f"every reader passes over {at} and goes on at offset {until}, within seconds")
 
 
 def _confirm(what: str, yes: bool) -> None:
@@ -139,7 +140,7 @@ def _confirm(what: str, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise UsageError(f"{what} for good? Say so with --yes")
-    click.confirm(f"{what} for good?", abort=True, err=True)
+    click.confirm(line(f"{what} for good?"), abort=True, err=True)
 
 
 def _entries(of: Owner, keys: Sequence[str]) -> list[Entry]:
@@ -161,9 +162,9 @@ def _resolve(of: Owner, entries: Sequence[Entry], how: str, as_json: bool) -> No
         show([{"owner": of.name, **result.to_json()} for result in results], True)
     else:
         for result in results:
-            click.echo(_sentence(result))
+            say(line(_sentence(result)))
         if not results:
-            click.echo(f"nothing waits for {of.name!r}", err=True)
+            say(f"nothing waits for {of.name!r}", err=True)
     if any(result.left for result in results):
         sys.exit(FAILED)
 

@@ -19,6 +19,7 @@ from eventfold.kafka.schema_registry import TRANSITIVE, Registry
 from eventfold.kafka.topics import Topics
 from eventfold.processors.runtime import Runtime
 from eventfold.schemas.errors import FAILED, EventfoldError
+from eventfold.schemas.terminal import line, say
 from eventfold.store.connection import RedisError
 from eventfold.store.errors import is_away, is_full
 from eventfold.store.errors import told as redis_told
@@ -62,7 +63,7 @@ def doctor(runtime: Runtime, every_event: bool, as_json: bool) -> None:
     else:
         # No table: it would cut a sentence that says what to do.
         for f in findings:
-            click.echo(f"{f.state:<5}  {f.what}: {f.text}")
+            say(f"{f.state:<5}  {line(f.what)}: {line(f.text)}")
     if any(f.state == WRONG for f in findings):
         sys.exit(FAILED)
 
@@ -213,6 +214,8 @@ def _daemons(runtime: Runtime, kafka_answers: bool) -> Iterator[Finding]:
             yield Finding(name, WRONG, said if body["alive"] else f"{said}; start it again under the same name")
         for place, error in body.get("stalled", {}).items():
             yield Finding(name, WRONG, f"{place} stands still: {error}")
+        for refused in body.get("too_large", {}).values():
+            yield Finding(name, WRONG, f"{refused}; its decider keeps too much")
     if kafka_answers and found:
         yield from _unowned(runtime)
 

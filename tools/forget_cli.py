@@ -6,6 +6,7 @@ import click
 
 from eventfold.processors.forgetting import forget as forget_owner
 from eventfold.processors.runtime import Runtime
+from eventfold.schemas.terminal import say
 from eventfold.tools.run_cli import json_option, pass_runtime
 from eventfold.tools.show import show
 
@@ -26,6 +27,6 @@ def forget(runtime: Runtime, name: str, for_good: bool, as_json: bool) -> None:
         show({"name": name, "forgotten": forgotten}, True)
         return
     for what in forgotten:
-        click.echo(f"forgotten: {what}")
+        say(f"forgotten: {what}")
     if not forgotten:
-        click.echo(f"there is nothing of {name}", err=True)
+        say(f"there is nothing of {name}", err=True)

@@ -11,6 +11,7 @@ from eventfold.processors.lookup.history import History
 from eventfold.producers.handed import HISTORY, handed
 from eventfold.schemas.errors import UsageError
 from eventfold.schemas.ids import checked_id, checked_key
+from eventfold.schemas.terminal import say
 from eventfold.tools.log.told import told
 from eventfold.tools.show import show
 
@@ -34,7 +35,8 @@ def history(past: History, domain: str, id: str, with_data: bool, as_json: bool)
     if not as_json and (with_data or _narrow()):
         columns = (*_COLUMNS, "data", "error") if with_data else _COLUMNS
         for number, row in enumerate(rows):
-            click.echo("", nl=number > 0)
+            if number:
+                say()
             show({name: row[name] for name in columns if name in row}, False)
     else:
         show(rows, as_json, _COLUMNS)

@@ -20,7 +20,7 @@ from eventfold.tools.show import show
 @click.option("--after", help="Wait until this position (topic/partition@offset) is in it.")
 @click.option("--timeout", default=10.0, show_default=True, help="Seconds to wait for --after.")
 @click.option("--as-of-position", metavar="POSITION", help="As of topic/partition@offset, inclusive; folded from the log.")
-@click.option("--as-of-version", type=click.IntRange(min=0), help="As of a version; folded from the log.")
+@click.option("--as-of-version", type=click.IntRange(0, 10**18), help="As of a version; folded from the log.")
 @json_option
 @pass_history
 @pass_runtime

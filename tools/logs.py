@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 import structlog
 
 from eventfold.kafka.settings import LIBRDKAFKA
+from eventfold.schemas.terminal import line
 
 # What Confluent's client of a schema registry asks by; it says every request that went well, some five hundred at a start.
 _HTTP = "httpx2"
@@ -18,11 +20,11 @@ _REMEMBERED = 1000
 
 def configure(environ: Mapping[str, str]) -> None:
     """Set up structlog and the standard library's logging (which librdkafka speaks through) for a daemon."""
-    renderer: structlog.typing.Processor
+    rendered: list[structlog.typing.Processor]
     if environ.get("EVENTFOLD_LOG") == "json":
-        renderer = structlog.processors.JSONRenderer()
+        rendered = [structlog.processors.JSONRenderer()]
     else:
-        renderer = structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])
+        rendered = [structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]), _for_people]
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -38,7 +40,7 @@ def configure(environ: Mapping[str, str]) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered],
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
@@ -46,6 +48,11 @@ def configure(environ: Mapping[str, str]) -> None:
     logger = logging.getLogger(LIBRDKAFKA)
     logger.setLevel(logging.WARNING)
     logger.addFilter(Seldom())
+
+
+def _for_people(logger: Any, method: str, text: Any) -> str:
+    """A line as a terminal may have it."""
+    return line(text)
 
 
 class Seldom(logging.Filter):

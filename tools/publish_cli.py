@@ -22,6 +22,7 @@ from eventfold.schemas.faults import told
 from eventfold.schemas.ids import checked_id, checked_key, derived_id, new_id
 from eventfold.schemas.json_text import parse_json
 from eventfold.schemas.position import Position
+from eventfold.schemas.terminal import say, say_json
 from eventfold.schemas.times import millis
 
 # JSON may spell each byte of an event as `\u00ff`.
@@ -82,9 +83,9 @@ def publish(
         error.args = (f"{error} (read up to line {number}; published: {sent:,} events of the batch {batch})",)
         raise
     if as_json:
-        click.echo(orjson.dumps({"topic": topic, "published": sent, "batch_id": batch}))
+        say_json(orjson.dumps({"topic": topic, "published": sent, "batch_id": batch}))
     else:
-        click.echo(f"{sent:,} events published to {topic}, batch {batch}")
+        say(f"{sent:,} events published to {topic}, batch {batch}")
 
 
 def _all_events(write_side: WriteSide) -> str:

@@ -15,6 +15,7 @@ from eventfold.projections.queries import Readers
 from eventfold.projections.query import Param
 from eventfold.schemas.errors import UsageError
 from eventfold.schemas.position import Position
+from eventfold.schemas.terminal import line, say
 from eventfold.schemas.times import millis
 from eventfold.store.parked import Aside
 from eventfold.tools.show import show
@@ -73,7 +74,7 @@ def _command(projection: Projection) -> click.Command:
         if declared.paged and not as_json:
             show(answer["entries"], False, declared.columns)
             if answer["next"] is not None:
-                click.echo(f"more: --page {answer['next']}", err=True)
+                say(f"more: --page {answer['next']}", err=True)
         else:
             show(answer, as_json, declared.columns)
         _tell_parked(projection.name, aside)
@@ -84,10 +85,10 @@ def _command(projection: Projection) -> click.Command:
 def _tell_parked(name: str, aside: Aside) -> None:
     """What the answer lacks."""
     if aside.mark is not None:
-        click.echo(f"its events from {aside.since} on are parked ({aside.mark.count}): {aside.mark.error}", err=True)
+        say(f"its events from {aside.since} on are parked ({aside.mark.count}): {line(aside.mark.error)}", err=True)
     elif aside.keys:
         keys = f"{aside.keys} keys are" if aside.keys > 1 else "1 key is"
-        click.echo(f"{keys} parked, and rows lack their events: `eventfold dead-letters list --owner {name}`", err=True)
+        say(f"{keys} parked, and rows lack their events: `eventfold dead-letters list --owner {name}`", err=True)
 
 
 def _past_options() -> list[click.Parameter]:
@@ -95,7 +96,7 @@ def _past_options() -> list[click.Parameter]:
         click.Option(["--as-of"], metavar="TIME", help="As it was at a time: the events that had happened by then (ce_time)."),
         click.Option(["--recorded-as-of"], metavar="TIME", help="As the log knew it at a time: the events it had by then."),
         click.Option(["--as-of-position"], metavar="POSITION", help="As of topic/partition@offset, inclusive."),
-        click.Option(["--as-of-version"], type=click.IntRange(min=1), help="As of a version of the aggregate, inclusive."),
+        click.Option(["--as-of-version"], type=click.IntRange(1, 10**18), help="As of a version of the aggregate, inclusive."),
     ]
 
 

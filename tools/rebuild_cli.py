@@ -28,6 +28,7 @@ from eventfold.processors.ways_on import of_projection
 from eventfold.producers.handed import HISTORY
 from eventfold.schemas.errors import FAILED, NotFoundError, UsageError
 from eventfold.schemas.ids import checked_key
+from eventfold.schemas.terminal import line, say
 from eventfold.schemas.times import iso
 from eventfold.store.builds import BUILDING
 from eventfold.store.slice_store import SliceStore
@@ -205,9 +206,9 @@ def rollback(runtime: Runtime, name: str, keep: int, stale: bool, as_json: bool)
         show({"projection": name, "generation": to.id, "version": to.generation.version, "held_ms": held_ms}, True)
     else:
         held = f"the live slices were held for {switched.held_ms:.0f} ms"
-        click.echo(f"{to.id} (version {to.generation.version}) is live again; {held}")
+        say(f"{to.id} (version {to.generation.version}) is live again; {held}")
         if not to.whole:
-            click.echo("this is not the whole history")
+            say("this is not the whole history")
 
 
 @click.command(COMMAND, hidden=True)
@@ -236,9 +237,9 @@ def _mend(job: Job, key: str, as_json: bool) -> None:
         return
     list_differences(found.differences)
     what = f"{len(found.differences)} mended" if found.differences else "nothing was wrong"
-    click.echo(f"{key}: {found.events} events folded, {what}")
+    say(f"{line(key)}: {found.events} events folded, {what}")
     if found.left_alone:
-        click.echo(f"not looked at, since not keyed by the aggregate: {', '.join(found.left_alone)}")
+        say(f"not looked at, since not keyed by the aggregate: {', '.join(found.left_alone)}")
 
 
 def _abort(job: Job, as_json: bool) -> None:
@@ -247,9 +248,9 @@ def _abort(job: Job, as_json: bool) -> None:
         begun = [build for build in job.generations.all(name) if build.state == BUILDING]
         for build in begun:
             job.generations.drop(build, job.store)
-            click.echo(f"dropped {build.id}", err=True)
+            say(f"dropped {build.id}", err=True)
         if not begun:
-            click.echo(f"no replay of {name} was interrupted: there is nothing to drop", err=True)
+            say(f"no replay of {name} was interrupted: there is nothing to drop", err=True)
     if as_json:
         show({"projection": name, "dropped": [build.id for build in begun]}, True)
 

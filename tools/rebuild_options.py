@@ -7,7 +7,7 @@ import re
 
 import click
 
-_DURATION = re.compile(r"(\d+)([smhd])")
+_DURATION = re.compile(r"(\d{1,12})([smhd])", re.ASCII)
 _LONGEST = 3_650 * 86_400_000
 _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -15,7 +15,7 @@ _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 def _duration(_ctx: click.Context, _param: click.Parameter, text: str) -> int:
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise click.BadParameter(f"{text!r} is no duration; write it as 90s, 30m, 24h or 7d")
+        raise click.BadParameter(f"{text[:100]!r} is no duration; write it as 90s, 30m, 24h or 7d")
     if (duration := int(match[1]) * _UNITS[match[2]]) > _LONGEST:
         raise click.BadParameter(f"{text!r} is more than {_LONGEST // _UNITS['d']} days")
     return duration

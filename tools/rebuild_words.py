@@ -6,12 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import click
-
 from eventfold.processors.rebuild.compare import Comparison
 from eventfold.processors.rebuild.report import Report
 from eventfold.projections.difference import Difference
 from eventfold.schemas.record import Place
+from eventfold.schemas.terminal import line, say
 from eventfold.tools.show import show
 
 _SHORT = 60
@@ -21,23 +20,23 @@ _MOST_KEYS = 5
 def tell(report: Report) -> None:
     """What came of a replay."""
     rate = report.events / report.seconds if report.seconds else 0
-    click.echo(f"folded {report.events:,} events in {report.seconds:.1f} s ({rate:,.0f} events/s) into {report.build.id}")
+    say(f"folded {report.events:,} events in {report.seconds:.1f} s ({rate:,.0f} events/s) into {report.build.id}")
     if not report.build.whole:
-        click.echo("this is not the whole history")
+        say("this is not the whole history")
     for skip in report.passed_over:
-        click.echo(f"passed over {skip}, which nobody can read: {skip.why}")
+        say(f"passed over {skip}, which nobody can read: {line(skip.why)}")
     if report.comparison is not None:
         tell_differences(report.comparison)
     if report.switched is None:
         name = report.build.generation.projection
-        click.echo(f"not live, {report.why}; look at it with `eventfold query {name} --generation {report.build.id}`, then")
+        say(f"not live, {report.why}; look at it with `eventfold query {name} --generation {report.build.id}`, then")
         live = "" if report.build.last else f"`eventfold replay {name} --resume --switch always` or "
-        click.echo(f"{live}`eventfold replay {name} --abort`")
+        say(f"{live}`eventfold replay {name} --abort`")
         return
     kept = report.switched.kept
-    click.echo(f"live now; the live slices were held for {report.switched.held_ms:.0f} ms")
+    say(f"live now; the live slices were held for {report.switched.held_ms:.0f} ms")
     if kept is not None:
-        click.echo(f"{kept.id} is kept for a rollback; `eventfold generations {kept.generation.projection}` says until when")
+        say(f"{kept.id} is kept for a rollback; `eventfold generations {kept.generation.projection}` says until when")
 
 
 def tell_kept(name: str, cut: Mapping[Place, int], as_json: bool) -> None:
@@ -47,8 +46,8 @@ def tell_kept(name: str, cut: Mapping[Place, int], as_json: bool) -> None:
         show({"projection": name, "begins": begins}, True)
         return
     for place, start in begins.items():
-        click.echo(f"{place} begins at offset {start}: {name} keeps its rows of what is gone, which cannot be folded anew")
-    click.echo(f"start its projector again: `eventfold run projector {name}`")
+        say(f"{place} begins at offset {start}: {name} keeps its rows of what is gone, which cannot be folded anew")
+    say(f"start its projector again: `eventfold run projector {name}`")
 
 
 def tell_differences(found: Comparison) -> None:
@@ -56,15 +55,15 @@ def tell_differences(found: Comparison) -> None:
     _tell_parked(found)
     if not found.different:
         if found.by_digest == found.slices:
-            click.echo(f"equal by their digests ({found.slices} slices; no row was read, `eventfold verify` reads them)")
+            say(f"equal by their digests ({found.slices} slices; no row was read, `eventfold verify` reads them)")
         else:
-            click.echo(f"equal: every row is the same ({found.slices} slices, {found.rows:,} rows read)")
+            say(f"equal: every row is the same ({found.slices} slices, {found.rows:,} rows read)")
         return
     for (part, kind), count in sorted(found.counts.items()):
-        click.echo(f"{part}: {count:,} {kind}")
+        say(f"{part}: {count:,} {kind}")
     list_differences(found.differences)
     if len(found.differences) < found.different:
-        click.echo(f"and {found.different - len(found.differences):,} more (--show)")
+        say(f"and {found.different - len(found.differences):,} more (--show)")
 
 
 def _tell_parked(found: Comparison) -> None:
@@ -78,9 +77,9 @@ def _tell_parked(found: Comparison) -> None:
             where = "in the new generation and not in the live one"
         by.setdefault(where, []).append(apart.key)
     for where, keys in by.items():
-        named = ", ".join(keys[:_MOST_KEYS]) + (", …" if len(keys) > _MOST_KEYS else "")
+        named = ", ".join(map(line, keys[:_MOST_KEYS])) + (", …" if len(keys) > _MOST_KEYS else "")
         what = "1 key is" if len(keys) == 1 else f"{len(keys):,} keys are"
-        click.echo(f"{what} parked {where}, so rows may differ: {named}")
+        say(f"{what} parked {where}, so rows may differ: {named}")
 
 
 def _short(value: Any) -> str:
@@ -92,7 +91,9 @@ def list_differences(differences: Sequence[Difference]) -> None:
     """A line a field that differs; what is long is cut, JSON has all of it."""
     rows: list[dict[str, Any]] = []
     for difference in differences:
-        common = {"table": difference.part, "key": difference.shown.replace("\t", " "), "difference": difference.kind}
+        # A member of an index is shown as its parts and the key.
+        key = difference.shown.replace("\0\0", " ").replace("\0", "|")
+        common = {"table": difference.part, "key": key, "difference": difference.kind}
         for field, (is_, should) in list(difference.fields.items()) or [("", (None, None))]:
             rows.append({**common, "field": field, "is": _short(is_), "should": _short(should)} if field else common)
     if rows:

@@ -19,6 +19,7 @@ from eventfold.processors.runtime import Runtime
 from eventfold.processors.supervisor import supervise
 from eventfold.producers.handed import RUNTIME, handed
 from eventfold.schemas.errors import UsageError
+from eventfold.schemas.terminal import say
 from eventfold.tools.lag import lags
 from eventfold.tools.logs import configure
 from eventfold.tools.show import show
@@ -111,7 +112,7 @@ def create(runtime: Runtime, partitions: int, replication: int | None) -> None:
         there = topics.existing([events])
         made = topics.create(wanted, there[events].partitions if events in there else partitions, replication)
         for name in wanted:
-            click.echo(f"{name}: {'created' if name in made else 'exists'}")
+            say(f"{name}: {'created' if name in made else 'exists'}")
 
 
 @topics.command("configure")
@@ -125,10 +126,10 @@ def configure_topics(runtime: Runtime) -> None:
     for domain in runtime.domain_names:
         for wrong in wrong_settings(runtime.names, domain, configs, decides=domain in runtime.domains):
             admin.configure(wrong.topic, wrong.setting, wrong.must)
-            click.echo(f"{wrong.topic}: {wrong.setting} was {wrong.has}, it is {wrong.must} now")
+            say(f"{wrong.topic}: {wrong.setting} was {wrong.has}, it is {wrong.must} now")
             changed += 1
     if not changed:
-        click.echo("nothing was wrong", err=True)
+        say("nothing was wrong", err=True)
 
 
 @topics.command("list")

@@ -17,6 +17,7 @@ from eventfold.schemas.codec import Codec
 from eventfold.schemas.compatibility.contract import Contract
 from eventfold.schemas.compatibility.problem import Problem
 from eventfold.schemas.errors import FAILED, EventfoldError, UsageError
+from eventfold.schemas.terminal import say
 from eventfold.tools.history_check import looking
 from eventfold.tools.history_check.looking import contract_of, domain_option
 from eventfold.tools.history_check.noted import Noted
@@ -59,7 +60,7 @@ def check(runtime: Runtime, domain: str | None, folder: Path | None) -> None:
         problems += found
         summary += f"; {samples} samples in {folder} are read and folded as they were recorded"
     _end(problems)
-    click.echo(f"{summary}: no problem")
+    say(f"{summary}: no problem")
 
 
 @schemas.command()
@@ -74,8 +75,8 @@ def release(runtime: Runtime, domain: str | None) -> None:
     _end(contract.check(domains))
     names = [(name, added) for name in sorted(domains) for added in contract.release(name)]
     for name, added in names:
-        click.echo(f"{name}: {added}")
-    click.echo(f"released: {len(names)}" if names else "every version is released already")
+        say(f"{name}: {added}")
+    say(f"released: {len(names)}" if names else "every version is released already")
 
 
 @schemas.command()
@@ -127,8 +128,8 @@ def record(runtime: Runtime, file: IO[bytes] | None, folder: Path) -> None:
     recording.history.write(recording.added)
     recorded.write(results)
     for (topic, partition), number in recording.added.items():
-        click.echo(f"{topic}/{partition}: samples added: {number}")
-    click.echo(f"{recorded.path}: written")
+        say(f"{topic}/{partition}: samples added: {number}")
+    say(f"{recorded.path}: written")
 
 
 def _replayed(runtime: Runtime, contract: Contract, domains: Sequence[str], folder: Path) -> tuple[list[Problem], int]:
@@ -164,7 +165,7 @@ def _end(problems: Sequence[Problem]) -> None:
     near = (each._replace(path=each.path.relative_to(here)) if each.path.is_relative_to(here) else each for each in problems)
     said = list(dict.fromkeys(map(str, near)))
     for says in said:
-        click.echo(says)
+        say(says)
     if said:
-        click.echo(f"eventfold: {len(said)} {'problem' if len(said) == 1 else 'problems'}", err=True)
+        say(f"eventfold: {len(said)} {'problem' if len(said) == 1 else 'problems'}", err=True)
         sys.exit(FAILED)

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import click
 import orjson
 
 from eventfold.schemas.errors import EventfoldError
 from eventfold.schemas.jsonable import json_bytes
+from eventfold.schemas.terminal import line, say, say_json
 
 
 def show(answer: Any, as_json: bool, columns: Sequence[str] = (), empty: str = "nothing to show") -> None:
@@ -19,13 +19,13 @@ def show(answer: Any, as_json: bool, columns: Sequence[str] = (), empty: str = "
     EventfoldError names a field that cannot be shown.
     """
     if as_json:
-        click.echo(_json(answer, orjson.OPT_INDENT_2 if sys.stdout.isatty() else None))
+        say_json(_json(answer, orjson.OPT_INDENT_2 if sys.stdout.isatty() else None))
     elif isinstance(answer, Mapping):
         width = max((len(name) for name in answer), default=0)
         for name in _present(columns, [answer]):
-            click.echo(f"{name:<{width}}  {_text(answer[name])}")
+            say(f"{line(name):<{width}}  {_text(answer[name])}")
     elif not answer:
-        click.echo(empty, err=True)
+        say(empty, err=True)
     else:
         _table(answer, _present(columns, answer))
 
@@ -44,7 +44,7 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         numeric = all(isinstance(row.get(column), int | float | None) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", no_wrap=column != columns[-1])
+        table.add_column(Text(line(column)), justify="right" if numeric else "left", no_wrap=column != columns[-1])
     for row in rows:
         # Not as text with markup: a row may hold anything.
         table.add_row(*(Text(_text(row.get(column))) for column in columns))
@@ -57,7 +57,7 @@ def _text(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return value if isinstance(value, str) else _json(value).decode()
+    return line(value if isinstance(value, str) else _json(value).decode())
 
 
 def _json(value: Any, option: int | None = None) -> bytes:

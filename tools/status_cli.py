@@ -10,6 +10,7 @@ import click
 from eventfold.kafka.topics import Topics
 from eventfold.processors.runtime import Runtime
 from eventfold.schemas.errors import EventfoldError
+from eventfold.schemas.terminal import line, say
 from eventfold.store.errors import is_full
 from eventfold.store.heartbeats import daemons, state, why
 from eventfold.tools.run_cli import json_option, pass_runtime
@@ -32,7 +33,7 @@ def status(runtime: Runtime, as_json: bool) -> None:
             empty="no daemon has given a sign of life: start them with `eventfold run all`",
         )
     for note in _notes(runtime, found) if found else ():
-        click.echo(note, err=True)
+        say(line(note), err=True)
 
 
 def _row(name: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,6 +59,8 @@ def _notes(runtime: Runtime, found: Mapping[str, Mapping[str, Any]]) -> Iterator
             yield f"{name}: {said}"
         for place, error in body.get("stalled", {}).items():
             yield f"{name}: {place} stands still: {error}"
+        for refused in body.get("too_large", {}).values():
+            yield f"{name}: {refused}; its decider keeps too much"
     try:
         left = unowned(runtime, Topics(runtime.kafka, TIMEOUT_S), found)
     except EventfoldError as error:

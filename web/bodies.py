@@ -11,19 +11,21 @@ from eventfold.schemas.json_text import parse_json
 from eventfold.web.problems import Problem, ProblemError, of_status
 
 MOST_BYTES = 1_000_000
-WITHIN_S = 10.0
 
 
-async def json_object(request: Request) -> dict[str, Any]:
-    """The JSON object that is the body; a ProblemError says what is wrong with it, at once where that shows before the end."""
+async def json_object(request: Request, within_s: float) -> dict[str, Any]:
+    """The JSON object that is the body; a ProblemError says what is wrong with it, at once where that shows before the end.
+
+    within_s: how long the body may take to come.
+    """
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media != "application/json":
         raise ProblemError(of_status(415, "send JSON: Content-Type: application/json"))
     try:
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(within_s):
             body = await _bytes(request)
     except TimeoutError:
-        raise ProblemError(_closing(408, f"the body did not come within {WITHIN_S:g} s")) from None
+        raise ProblemError(_closing(408, f"the body did not come within {within_s:g} s")) from None
     try:
         found = parse_json(body)
     except ValueError as error:

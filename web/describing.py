@@ -18,7 +18,7 @@ from eventfold.web.commands.resources import CommandSide
 from eventfold.web.commands.resources import path_of as command_path
 from eventfold.web.overview import SCOPE
 from eventfold.web.problems import MEDIA
-from eventfold.web.queries.asking import POINTS
+from eventfold.web.queries.asking import MOST_POSITIONS, POINTS
 from eventfold.web.queries.changes import Changes
 from eventfold.web.queries.resources import ReadSide
 from eventfold.web.queries.resources import path_of as query_path
@@ -92,7 +92,7 @@ def _open(paths: Mapping[str, Json]) -> None:
 
 def _query(domain: str, name: str, query: Query) -> Json:
     answer = _page() if query.paged else {"anyOf": [_ROW, {"type": "array", "items": _ROW}]}
-    positions: Json = {"type": "array", "items": _POSITION}
+    positions: Json = {"type": "array", "items": _POSITION, "maxItems": MOST_POSITIONS}
     more = [
         _parameter("after", "query", positions, "wait until these positions (topic/partition@offset) are folded"),
         _parameter(
@@ -114,7 +114,7 @@ def _query(domain: str, name: str, query: Query) -> Json:
         "responses": {
             "200": {"description": "the answer", "headers": {"ETag": {"schema": _TEXT}}, **_json(answer)},
             "304": {"description": "it is what the client has"},
-            **_problems("400", "404", "410", "500", "503"),
+            **_problems("400", "404", "410", *(["422"] if query.aggregate is not None else []), "500", "503"),
         },
     }
 
@@ -144,7 +144,7 @@ def _history(domain: str) -> Json:
         "responses": {
             "200": {"description": "events", **_json({"type": "array", "items": _ROW})},
             "304": {"description": "it is what the client has"},
-            **_problems("400", "404", "500", "503"),
+            **_problems("400", "404", "422", "500", "503"),
         },
     }
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
+from eventfold.processors.collector import return_memory
 from eventfold.store.heartbeats import EVERY_S, Heartbeat
+from eventfold.web.workers import Workers
 
 
 class Counted:
@@ -28,11 +30,16 @@ class Counted:
         return {"partitions": {}, "queries": dict(self.queries), "commands": dict(self.commands)}
 
 
-async def beat_on(heartbeat: Heartbeat, counted: Counted) -> None:
-    """Give a sign of life once a second, with the requests since the one before."""
+async def beat_on(heartbeat: Heartbeat, counted: Counted, reads: Workers) -> None:
+    """Give a sign of life once a second, with the requests since the one before.
+
+    reads: what they took of memory is given back once they have ended.
+    """
     told = 0
     while True:
         total = counted.queries.total() + counted.commands.total()
         await asyncio.to_thread(heartbeat.beat, total - told, counted.status)
         told = total
+        if reads.rested():
+            await asyncio.to_thread(return_memory)
         await asyncio.sleep(EVERY_S)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,23 +20,22 @@ from eventfold.store.outcomes import REUSED, Outcome, OutcomeUnknownError, reuse
 from eventfold.tools.log.told import told
 from eventfold.web.commands.conditions import wait_s
 from eventfold.web.commands.resources import outcome_response
+from eventfold.web.connected import Waits, while_connected
 from eventfold.web.endpoint import Access, endpoint
 from eventfold.web.oauth.tokens import Caller
 from eventfold.web.paths import aggregate_id
-from eventfold.web.problems import Problem, ProblemError, unavailable, wrong_parameter
+from eventfold.web.problems import Problem, ProblemError, wrong_parameter
 from eventfold.web.queries.entity import answered
 from eventfold.web.waiting import on_loop
-
-SCANS = 4
-_SCAN_WAIT_S = 10.0
+from eventfold.web.workers import Workers
 
 
-def outcome_routes(finder: OutcomeFinder, domains: list[str], access: Access) -> list[BaseRoute]:
+def outcome_routes(finder: OutcomeFinder, waits: Waits, domains: list[str], access: Access) -> list[BaseRoute]:
     """A route a domain that decides."""
-    return [_outcome(finder, domain, access) for domain in domains]
+    return [_outcome(finder, waits, domain, access) for domain in domains]
 
 
-def _outcome(finder: OutcomeFinder, domain: str, access: Access) -> Route:
+def _outcome(finder: OutcomeFinder, waits: Waits, domain: str, access: Access) -> Route:
     async def answer(request: Request, caller: Caller) -> Response:
         _refuse_parameters(request, "key", "of")
         try:
@@ -45,10 +43,12 @@ def _outcome(finder: OutcomeFinder, domain: str, access: Access) -> Route:
         except UsageError as error:
             raise ProblemError(Problem(status=400, kind="wrong-id", detail=str(error))) from None
         key, of = _key(request), _fingerprint(request)
-        wait = wait_s(request, caller)
+        wait = 0.0 if waits.full else wait_s(request, caller)
+        wait_for = waits.run if wait else while_connected
         headers = {"cache-control": "no-store"} | ({"preference-applied": f"wait={wait:g}"} if wait else {})
         try:
-            outcome = _told(await on_loop(finder.outcome, id_, key, domain, wait), caller, id_, key, of)
+            found = await wait_for(request, on_loop, finder.outcome, id_, key, domain, wait)
+            outcome = _told(found, caller, id_, key, of)
         except OutcomeUnknownError:
             detail = (
                 "no such command of yours is known: it is not decided yet, or was decided longer ago than ids are kept, or "
@@ -98,9 +98,9 @@ def _fingerprint(request: Request) -> bytes | None:
 class Histories:
     """Aggregates' events, read from the log by a few threads: a scan of a partition takes its time, and Kafka's."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, reads: Workers) -> None:
         self._history = history
-        self._scans = asyncio.Semaphore(SCANS)
+        self._reads = reads
 
     def routes(self, domains: list[str], access: Access) -> list[BaseRoute]:
         """A route a domain."""
@@ -110,17 +110,14 @@ class Histories:
         async def answer(request: Request, _: Caller) -> Response:
             _refuse_parameters(request)
             key = aggregate_id(request, 2)
-            async with Turn(self._scans):
-                rows = await asyncio.to_thread(self._read, domain, key)
-            if not rows:
-                raise ProblemError(Problem(status=404, kind="not-found", detail=f"{key!r} has no event in {domain}.events"))
-            return answered(request, rows, {})
+            return await while_connected(request, self._reads.run, self._answer, request, domain, key)
 
         return Route(f"/history/{domain}/{{id:path}}", endpoint(answer, access, f"{domain}:read"), methods=["GET"])
 
-    def _read(self, domain: str, key: str) -> list[dict[str, object]]:
+    def _answer(self, request: Request, domain: str, key: str) -> Response:
         with _kafka_may_be_away():
-            return [told(self._history.codec, record) for record in self._history.of_domain(domain, key).records]
+            rows = [told(self._history.codec, record) for record in self._history.of_domain(domain, key).records]
+        return answered(request, rows, {})
 
 
 @contextmanager
@@ -130,23 +127,6 @@ def _kafka_may_be_away() -> Iterator[None]:
     except (KafkaException, Transient) as error:
         fault = said(error) if isinstance(error, KafkaException) else error
         raise UnavailableError(f"the log cannot be read now, ask again later: {fault}") from error
-
-
-class Turn:
-    """A turn among few; a ProblemError when none is free in time."""
-
-    def __init__(self, turns: asyncio.Semaphore) -> None:
-        self._turns = turns
-
-    async def __aenter__(self) -> None:
-        try:
-            async with asyncio.timeout(_SCAN_WAIT_S):
-                await self._turns.acquire()
-        except TimeoutError:
-            raise ProblemError(unavailable("busy", f"{SCANS} others read the log already: ask again later")) from None
-
-    async def __aexit__(self, *_: object) -> None:
-        self._turns.release()
 
 
 def _refuse_parameters(request: Request, *known: str) -> None:

@@ -10,12 +10,14 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
+from eventfold.processors.lookup.history import TooMuchError
 from eventfold.schemas.errors import (
     EventfoldError,
     NotFoundError,
     Outlook,
     ParkedError,
     TimedOutError,
+    Transient,
     UnavailableError,
     UsageError,
 )
@@ -105,9 +107,11 @@ def _of_denied(error: DeniedError) -> Problem:
 _KINDS: dict[type[Exception], Callable[[str], Problem]] = {
     UsageError: lambda text: Problem(status=400, kind="wrong-request", detail=text),
     NotFoundError: lambda text: Problem(status=404, kind="not-found", detail=text),
+    TooMuchError: lambda text: Problem(status=422, kind="too-much", detail=text),
     ParkedError: lambda text: unavailable("parked", text, state="parked"),
     TimedOutError: lambda text: unavailable("timed-out", text),
     UnavailableError: lambda text: unavailable("unavailable", text),
+    Transient: lambda text: unavailable("unavailable", text),
     TornError: lambda _: unavailable("unavailable", "what Redis holds of it is not whole, and is folded anew: ask again later"),
     RedisError: lambda _: unavailable("unavailable", "Redis does not answer, or not as it should: ask again later"),
 }

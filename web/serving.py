@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from eventfold.processors.lookup.history import History
 from eventfold.processors.runtime import Runtime
-from eventfold.projections.queries import Readers
 from eventfold.schemas.errors import UsageError
 from eventfold.store.connection import RedisSettings
 from eventfold.web.app import Served, application
+from eventfold.web.bounds import Bounds
 from eventfold.web.oauth.bearer import Bearer, Open
 from eventfold.web.oauth.keys import IssuerKeys
 from eventfold.web.oauth.settings import OAuthSettings, is_loopback
@@ -21,7 +21,6 @@ from eventfold.web.server import serve as run
 def serve(
     runtime: Runtime,
     redis: RedisSettings,
-    readers: Readers,
     history: History,
     owners: Mapping[str, str],
     environ: Mapping[str, str],
@@ -30,6 +29,7 @@ def serve(
     port: int,
 ) -> None:
     """Serve these sides until told to stop; UsageError for settings that are missing or wrong."""
+    bounds = Bounds.from_environ(environ)
     settings = OAuthSettings.from_environ(environ)
     if settings is None and not is_loopback(host):
         raise UsageError(f"EVENTFOLD_OAUTH=off serves at a loopback address alone, and --host is {host}")
@@ -39,12 +39,12 @@ def serve(
     served = Served(
         runtime=runtime,
         redis=redis,
-        readers=readers,
         history=history,
         owners=owners,
         pages=page_folders(runtime.domain_names),
         access=SameOrigin(access, "" if settings is None else settings.base_url),
         sides=sides,
         oauth=settings,
+        bounds=bounds,
     )
-    run(application(served), host, port)
+    run(application(served), host, port, bounds)

@@ -1,7 +1,7 @@
 """Code that was written to wait, run on an event loop: what it waits for is awaited, and others go on meanwhile.
 
-A query of a projection is a plain function. `on_loop` runs it in a greenlet of its own; where it waits (`awaited`, `sleep`,
-`in_thread`) the greenlet is left until what it waits for is there. No thread changes hands, which is what makes this several
+A query of a projection is a plain function. `on_loop` runs it in a greenlet of its own; where it waits (`awaited`, `sleep`)
+the greenlet is left until what it waits for is there. No thread changes hands, which is what makes this several
 times as fast as a pool of threads (docs/performance.md). Code that waits by itself, past these, stops every other request.
 """
 
@@ -42,8 +42,3 @@ def awaited(waited_for: Awaitable[T]) -> T:
 def sleep(seconds: float) -> None:
     """As time.sleep, within `on_loop`."""
     awaited(asyncio.sleep(seconds))
-
-
-def in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """What the function returns, which may wait in its own way; within `on_loop`."""
-    return awaited(asyncio.to_thread(function, *args, **kwargs))

@@ -192,9 +192,9 @@ class ParkedEvents:
         live = self._generations.live(self.name)
         if live is None:
             raise NotFoundError(f"the read model {self.name!r} was never built, so nothing of it is parked")
-        if live.version != self._projection.version:
+        if not self._projection.made(live):
             raise EventfoldError(
-                f"the live generation {live.id} of {self.name!r} is of version {live.version}, this is version "
+                f"the live generation {live.id} of {self.name!r} is of {self._projection.made_by(live)}, this is version "
                 f"{self._projection.version}: let `eventfold replay {self.name}` build it anew"
             )
         return live

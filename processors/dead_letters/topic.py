@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-import click
-
 from eventfold.kafka.range_reader import RangeReader
 from eventfold.kafka.topics import Topics
 from eventfold.processors.dead_letters.letters import Letter, handler_name, open_letters, read
@@ -14,6 +12,7 @@ from eventfold.processors.dead_letters.owner import Entry, Item, Resolved
 from eventfold.processors.runtime import Runtime
 from eventfold.schemas.errors import EventfoldError, UsageError
 from eventfold.schemas.record import Place, Record
+from eventfold.schemas.terminal import line, say
 
 PROCESS_MANAGER = ".process-manager"
 Resolve = Callable[[Entry, Sequence[Letter], str], Resolved]
@@ -66,7 +65,7 @@ class DeadLetters:
                 letter = read(record, handler_name(domain))
             except UsageError as error:
                 where = f"{record.topic()}/{record.partition()}@{record.offset()}"
-                click.echo(f"{where} is passed by, since it is not a dead letter: {error}", err=True)
+                say(f"{where} is passed by, since it is not a dead letter: {line(error)}", err=True)
                 continue
             if not letter.generation:
                 letters.setdefault((letter.origin.topic, letter.origin.partition), []).append(letter)

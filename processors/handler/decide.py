@@ -19,10 +19,13 @@ from eventfold.schemas.message import Message
 from eventfold.schemas.partitioner import partition_of
 from eventfold.schemas.times import iso
 from eventfold.store.decided_ids import Asking
+from eventfold.store.ledgers import written
 from eventfold.store.outcomes import CONFLICT, FORBIDDEN, REUSED, Outcome, reused_text
 from eventfold.store.rows import read_back
 
-UNDECODABLE = "undecodable"
+UNDECODABLE, STATE_TOO_LARGE = "undecodable", "state-too-large"
+LARGEST_STATE = 256 * 1024
+"""Bytes of a snapshot. Each command reads the whole state of its aggregate, and each event has it written again."""
 _LONGEST, _LONGEST_CODE = 4_000, 200
 
 log = structlog.get_logger("handler")
@@ -185,7 +188,11 @@ def _by_domain(
             state = decider.evolve(state, codec.decode(value).by(asked.actor))
         if not events:
             return Refusal(code="no-event", message=f"{command.type} changes nothing")
-        ledger.evolve(asked.key, version + len(events), state)
+        after = written(version + len(events), state)
+        if LARGEST_STATE < len(after) > ledger.size(asked.key):
+            what = f"the state of {asked.key} would take {len(after):,} bytes, of {LARGEST_STATE:,} that it may have"
+            return Refusal(code=STATE_TOO_LARGE, message=f"{what}: only what makes it smaller is taken")
+        ledger.hold(asked.key, after)
     except Exception as error:
         log.exception("the decider failed on a command", at=place_of(asked.record))
         return Refusal(code="decider-failed", message=f"{type(error).__name__}: {error}")

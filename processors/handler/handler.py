@@ -15,7 +15,7 @@ from eventfold.kafka.consumer import BatchConsumer
 from eventfold.kafka.transactions import Transactions
 from eventfold.processors.dead_letters.letters import handler_name, parked
 from eventfold.processors.handler.asked import Asked, CommandReader
-from eventfold.processors.handler.decide import UNDECODABLE, Rules, decide
+from eventfold.processors.handler.decide import STATE_TOO_LARGE, UNDECODABLE, Rules, decide
 from eventfold.processors.handler.handover import HandOver
 from eventfold.processors.handler.ledger import Ledger, LedgerLost
 from eventfold.processors.handler.records import Records
@@ -35,6 +35,7 @@ from eventfold.store.slice_store import SliceStore
 
 BATCH = 2_000
 _WAIT_S = 0.25
+_MOST_TOLD = 10
 
 log = structlog.get_logger("handler")
 
@@ -88,6 +89,7 @@ class Handler:
         self._watch = watch
         self._ledgers: dict[int, Ledger] = {}
         self._next: dict[Place, int] = {}
+        self._too_large: dict[str, str] = {}
 
     @property
     def wait_s(self) -> float:
@@ -122,6 +124,7 @@ class Handler:
         for place in places:
             self._ledgers.pop(place[1], None)
             self._next.pop(place, None)
+        self._too_large.clear()
         self._log.info("revoked", partitions=sorted({partition for _, partition in places}))
 
     def process(self, batch: Batch, metadata: Any | None) -> int:
@@ -195,16 +198,28 @@ class Handler:
         for decided in work.decided:
             if decided.events:
                 events += self._records.events(decided)
+                if self._too_large:
+                    self._too_large.pop(decided.asked.key, None)
             elif decided.refusal is not None:
                 if decided.refusal.code == UNDECODABLE:
                     letter = parked(self._name, decided.asked.record, decided.asked.wrong)
                     self._transactions.produce(partition, [letter.to_record(self._dead_letters)])
+                elif decided.refusal.code == STATE_TOO_LARGE:
+                    self._note_too_large(decided.asked.key, decided.refusal.message)
                 if decided.asked.id:
                     refusals.append(self._records.refusal(decided))
         if events:
             work.events, work.last_event = self._transactions.produce(partition, events), events[-1].id
         if refusals:
             work.refusals, work.last_refusal = self._transactions.produce(partition, refusals), refusals[-1].id
+
+    def _note_too_large(self, key: str, message: str) -> None:
+        """For status and doctor: the aggregates that were refused an event last, and none since."""
+        if key not in self._too_large:
+            self._log.error("a state is too large", key=key, why=message)
+        self._too_large[key] = message
+        if len(self._too_large) > _MOST_TOLD:
+            del self._too_large[next(iter(self._too_large))]
 
     # -- after the transaction ---------------------------------------------------------------------------------------
 
@@ -256,4 +271,5 @@ class Handler:
         self._consumer.retake(self._take)
 
     def status(self) -> dict[str, Any]:
-        return {"domain": self._domain.name, "partitions": by_name(self._next)}
+        partitions = by_name(self._next)
+        return {"domain": self._domain.name, "partitions": partitions, "too_large": dict(self._too_large)}

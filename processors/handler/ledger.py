@@ -98,9 +98,13 @@ class Ledger:
         """Whether the loaded aggregate has any event."""
         return self._held.young[key] is not None
 
-    def evolve(self, key: str, version: int, state: State) -> None:
-        """Hold an aggregate's new state as it is written once its events are committed; TypeError where JSON cannot hold it."""
-        self._held.young[key] = self._snapshots[key] = written(version, state)
+    def size(self, key: str) -> int:
+        """How many bytes the snapshot of a loaded aggregate has."""
+        return len(self._held.young[key] or b"")
+
+    def hold(self, key: str, snapshot: bytes) -> None:
+        """Hold an aggregate's new snapshot (store.ledgers.written), which is written once its events are committed."""
+        self._held.young[key] = self._snapshots[key] = snapshot
 
     def accept(
         self, changes: Changes, timestamp: int, scoped: bytes, asking: Asking, version: int, offsets: Sequence[int]
@@ -197,7 +201,8 @@ class Ledger:
     ) -> None:
         try:
             event = codec.decode(record.value()).by(actor_of(headers))
-            self.evolve(key, version, self._decider.evolve(state, event))
+            # Whatever its size: what is in the log is folded.
+            self.hold(key, written(version, self._decider.evolve(state, event)))
         except Exception as error:
             raise LogError(
                 f"{place_of(record)}: the handler cannot fold this event: {type(error).__name__}: {error}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,13 +18,19 @@ from eventfold.projections.past import Aggregate
 from eventfold.projections.projection import Projection
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.envelope import header
-from eventfold.schemas.errors import DecodeError, NotFoundError, OtherLogError, UsageError
+from eventfold.schemas.errors import DecodeError, EventfoldError, NotFoundError, OtherLogError, UsageError
 from eventfold.schemas.event import Event
 from eventfold.schemas.names import Names
 from eventfold.schemas.partitioner import partition_of
 from eventfold.schemas.record import Place, Record
 from eventfold.store.connection import Redis, RedisError
 from eventfold.store.generations import Generations
+
+_AHEAD_KB = 1_024
+
+
+class TooMuchError(EventfoldError):
+    """An aggregate has more bytes of events than may be held in memory for one question."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +71,18 @@ class History:
         self._indexes = indexes
         self._owners = owners
         self._generations = Generations(redis, names.prefix)
-        self._log = RangeReader(kafka, names.topic("eventfold.history"))
+        self._log = RangeReader(kafka, names.topic("eventfold.history"), _AHEAD_KB)
+        self._most_bytes: int | None = None
+
+    def bounded(self, check: Callable[[], None], most_bytes: int) -> History:
+        """The same log, for questions of others: TooMuchError for an aggregate with more than `most_bytes` of events.
+
+        check: called between two batches of records; what it raises ends the reading.
+        """
+        other = copy(self)
+        other._log = RangeReader(self._kafka, self._names.topic("eventfold.history"), _AHEAD_KB, check)
+        other._most_bytes = most_bytes
+        return other
 
     @property
     def codec(self) -> Codec:
@@ -102,13 +120,31 @@ class History:
         end = self._topics.ends([place], committed=True)[place]
         index = self._index(topic)
         known = Indexed() if index is None else index.aggregate(*place, info.id, key)
-        records: list[Record] = [*self._log.at(place, known.offsets)]
-        for record in records:
-            if record.key() != raw and index is not None:
-                raise _unfit(index, record, f"an event of {key!r}")
-        scan = self._log.scan({place: (known.until, end)}, f"{place[0]}/{place[1]}")
-        records += [record for record in scan if record.key() == raw]
+        records = self._held(key, self._read(place, raw, index, known, end))
         return Found(place=place, end=max(end, known.until), records=records)
+
+    def _read(self, place: Place, raw: bytes, index: LogIndex | None, known: Indexed, end: int) -> Iterator[Record]:
+        for record in self._log.at(place, known.offsets):
+            if record.key() != raw and index is not None:
+                raise _unfit(index, record, f"an event of {raw.decode()!r}")
+            yield record
+        for record in self._log.scan({place: (known.until, end)}, f"{place[0]}/{place[1]}"):
+            if record.key() == raw:
+                yield record
+
+    def _held(self, key: str, records: Iterable[Record]) -> list[Record]:
+        if self._most_bytes is None:
+            return [*records]
+        found, size = [], 0
+        for record in records:
+            found.append(record)
+            size += len(record.value() or b"")
+            if size > self._most_bytes:
+                raise TooMuchError(
+                    f"the events of {key!r} have more than {self._most_bytes:,} bytes: read them with `eventfold history` or "
+                    "`eventfold query`, which have no such limit"
+                )
+        return found
 
     def event(self, id_: str, domain: str | None = None) -> Record:
         """The event whose id is `id_`, in small letters, of one domain or of any; the first one where a fact was published

@@ -11,7 +11,7 @@ from eventfold.projections.projection import Projection
 from eventfold.schemas.errors import EventfoldError
 from eventfold.schemas.record import Place
 from eventfold.store.builds import KEPT, Build, Generation
-from eventfold.store.generations import Generations
+from eventfold.store.generations import Generations, OtherVersionError
 from eventfold.store.slice_store import SliceStore
 from eventfold.store.slices import Progress
 
@@ -69,6 +69,11 @@ class Live:
         projection, now = self._projection, self._sources.partitions(self._topics)
         while True:
             found = self._generations.ensure(projection.name, projection.version, now, projection.parts)
+            if not projection.made(found):
+                raise OtherVersionError(
+                    f"the live generation of {projection.name!r} was made by {projection.made_by(found)}: nothing is written "
+                    f"until `eventfold replay {projection.name}` has built the new one"
+                )
             if not self._sources.lacks(found, now):
                 return found
             self._check_letters()

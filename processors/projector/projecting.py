@@ -95,7 +95,7 @@ class Projecting:
         for build in self._generations.sweep(name, self._store, now):
             self._log.info("dropped", generation=build.id)
         kept = [b for b in self._generations.all(name) if b.state == KEPT and b.expires is not None and b.expires > now]
-        return next((build for build in reversed(kept) if build.generation.version == self._projection.version), None)
+        return next((build for build in reversed(kept) if self._projection.made(build.generation)), None)
 
     def _keep(self, build: Build) -> None:
         """Feed one generation until it is no longer kept. What is wrong with it must not end the daemon."""
@@ -168,7 +168,7 @@ class Projecting:
         while not self._stop.is_set():
             heartbeat.beat(0, lambda: self._idle(waits=why))
             live = patiently(lambda: self._generations.live(self._projection.name), self._stop, self._waits(heartbeat, why))
-            if live is None or live.version == self._projection.version:
+            if live is None or self._projection.made(live):
                 return
             self._stop.wait(_LOOK_S / 2)
 

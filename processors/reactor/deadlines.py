@@ -22,9 +22,9 @@ from eventfold.schemas.message import Actor
 from eventfold.schemas.record import Place
 from eventfold.store.builds import Generation
 from eventfold.store.generations import Generations
+from eventfold.store.index_members import parts_and_key
 from eventfold.store.rows import parsed
 from eventfold.store.slice_store import SliceStore
-from eventfold.store.slices import text_and_key
 
 _LOOK_S = 0.25
 _AGAIN_S = 30.0
@@ -128,7 +128,7 @@ class Deadlines:
         fired: list[_Timer] = []
         end, seen_ms = self._marks[place]
         for low in range(0, len(members), _PAGE):
-            page = {text_and_key(member)[1]: member for member in members[low : low + _PAGE]}
+            page = {parts_and_key(member)[1]: member for member in members[low : low + _PAGE]}
             offset, rows = self._store.at(live.slice(*place), deadline.name, list(page), index=False)
             if offset < end:
                 return fired

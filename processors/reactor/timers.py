@@ -48,7 +48,7 @@ def index_name(deadline: str) -> str:
 
 
 def due_text(ms: int) -> str:
-    """A time as the index orders it; what is due before 1970 is due at once anyway."""
+    """A time as the index orders it, its only part; what is due before 1970 is due at once anyway."""
     return f"{max(ms, 0):015d}"
 
 

@@ -12,7 +12,7 @@ from eventfold.schemas.times import millis
 
 BEGINNING = "beginning"
 """The first offset that each partition still has."""
-_OFFSET = re.compile(r"(?:(\d+):)?(\d+)")
+_OFFSET = re.compile(r"(?:(\d{1,9}):)?(\d{1,18})", re.ASCII)
 
 
 def bounds(
@@ -56,7 +56,7 @@ def _offsets(job: Job, texts: Sequence[str]) -> dict[Place, int]:
     for text in texts:
         match = _OFFSET.fullmatch(text)
         if match is None:
-            raise UsageError(f"--from-offset {text!r}: write OFFSET, PARTITION:OFFSET, or {BEGINNING}")
+            raise UsageError(f"--from-offset {text[:100]!r}: write OFFSET, PARTITION:OFFSET, or {BEGINNING}")
         partition = None if match[1] is None else int(match[1])
         if partition is not None and partition not in {p for _, p in job.places}:
             raise UsageError(f"--from-offset {text!r}: there is no partition {partition}")

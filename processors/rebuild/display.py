@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-import click
 import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from eventfold.schemas.record import Place
+from eventfold.schemas.terminal import say, say_json, visible
 
 _PLAIN_EVERY_S = 5.0
 _JSON_EVERY_S = 1.0
@@ -72,7 +72,7 @@ class _Bars:
         self._progress.stop()
 
     def say(self, what: str) -> None:
-        self._progress.console.print(what, highlight=False, markup=False)
+        self._progress.console.print(visible(what), highlight=False, markup=False)
 
     def show(self, done: Offsets, targets: Offsets, rate: float) -> None:
         self._row("all", sum(done.values()), sum(targets.values()), f"{rate:,.0f} events/s")
@@ -98,7 +98,7 @@ class _Lines:
         return
 
     def say(self, what: str) -> None:
-        click.echo(what, err=True)
+        say(what, err=True)
 
     def show(self, done: Offsets, targets: Offsets, rate: float) -> None:
         if time.monotonic() - self._shown < _PLAIN_EVERY_S:
@@ -106,10 +106,10 @@ class _Lines:
         self._shown = time.monotonic()
         at, end = sum(done.values()), sum(targets.values())
         left = f", {(end - at) / rate:,.0f} s left" if rate and end > at else ""
-        click.echo(f"{at:,} of {end:,} offsets, {rate:,.0f} events/s{left}", err=True)
+        say(f"{at:,} of {end:,} offsets, {rate:,.0f} events/s{left}", err=True)
         if self._by_partition:
             for place, target in sorted(targets.items()):
-                click.echo(f"  {place[0]}/{place[1]}: {done[place]:,} of {target:,}", err=True)
+                say(f"  {place[0]}/{place[1]}: {done[place]:,} of {target:,}", err=True)
 
 
 class _Json:
@@ -142,4 +142,4 @@ class _Json:
 
 
 def _line(body: dict[str, object]) -> None:
-    click.echo(orjson.dumps(body), err=True)
+    say_json(orjson.dumps(body), err=True)

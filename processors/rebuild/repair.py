@@ -16,8 +16,9 @@ from eventfold.schemas.partitioner import partition_of
 from eventfold.schemas.record import Place
 from eventfold.store.builds import Generation
 from eventfold.store.commits import Changes, Commit
+from eventfold.store.index_members import parts_and_key
 from eventfold.store.parked import marks
-from eventfold.store.slices import Progress, SliceId, member
+from eventfold.store.slices import Progress, SliceId
 from eventfold.store.turns import Turns
 
 
@@ -44,8 +45,8 @@ def repair(job: Job, history: History, key: str) -> Repaired:
         raise UsageError(f"no table of {job.projection.name!r} is keyed by the aggregate: rebuild it with `eventfold replay`")
     with job.claim("replay"):
         live = job.needed_live()
-        if live.generation.version != job.projection.version or not live.whole:
-            what = f"of version {live.generation.version}, this is version {job.projection.version}"
+        if not job.projection.made(live.generation) or not live.whole:
+            what = f"of {job.projection.made_by(live.generation)}, this is version {job.projection.version}"
             raise EventfoldError(f"the live generation {live.id} is {what if live.whole else 'not of the whole history'}")
         others = tuple(table.name for table in job.projection.tables if table not in tables)
         repaired, there = Repaired(left_alone=others), False
@@ -107,8 +108,8 @@ def _differences(
 
 
 def _members(job: Job, slice_: SliceId, index: str, key: str) -> list[str]:
-    """Whatever an index holds of a row; a scan, since a member is found by its text and not by its key."""
-    return [m for members in job.store.scan(slice_, index, index=True) for m in members if m.endswith(member("", key))]
+    """Whatever an index holds of a row; a scan, since a member is found by its parts and not by its key."""
+    return [m for members in job.store.scan(slice_, index, index=True) for m in members if parts_and_key(m)[1] == key]
 
 
 def _commit(slice_: SliceId, before: Progress, changes: Changes) -> Commit:

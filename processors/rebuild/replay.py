@@ -153,10 +153,10 @@ class Replay:
             if not begun:
                 raise NotFoundError(f"no replay of {name!r} was interrupted")
             build = begun[-1]
-            if build.generation.version != job.projection.version:
+            if not job.projection.made(build.generation):
                 raise UsageError(
-                    f"the replay {build.id} was begun by version {build.generation.version} of {name!r}, this is version "
-                    f"{job.projection.version}: drop it with `eventfold replay {name} --abort`"
+                    f"the replay {build.id} of {name!r} was begun by {job.projection.made_by(build.generation)}, this is "
+                    f"version {job.projection.version}: drop it with `eventfold replay {name} --abort`"
                 )
             if build.generation.partitions != job.partitions:
                 raise UsageError(
@@ -200,7 +200,8 @@ class Replay:
             return ALWAYS if self._wish.switch == ALWAYS and not build.last else NEVER
         if self._wish.switch is not None:
             return self._wish.switch
-        changed = live is not None and (live.generation.version != build.generation.version or not live.whole or self._other)
+        made = live is None or self._job.projection.made(live.generation)
+        changed = live is not None and (not made or not live.whole or self._other)
         return ALWAYS if changed else IF_EQUAL
 
     def _goal(self, live: Build | None, build: Build) -> dict[Place, int]:

@@ -21,10 +21,10 @@ def verify(job: Job, *, show: int, workers: int, rate: float | None, check_memor
     """
     with job.claim("verify"), job.display:
         live = job.needed_live()
-        if live.generation.version != job.projection.version:
+        if not job.projection.made(live.generation):
             raise EventfoldError(
-                f"the live generation of {job.projection.name!r} was made by version {live.generation.version}, this is "
-                f"version {job.projection.version}: it can be verified by that version alone"
+                f"the live generation of {job.projection.name!r} was made by {job.projection.made_by(live.generation)}, this "
+                f"is version {job.projection.version}: it can be verified by that version alone"
             )
         if not live.whole:
             raise EventfoldError(f"the live generation {live.id} is not of the whole history")

@@ -227,7 +227,7 @@ def test_verify_reads_the_members_of_indexes(open_sandbox: OpenSandbox, january:
         index = table_key(sandbox, "board", "by_time")
         member = sandbox.redis.zrange(index, 0, 0)[0]
         sandbox.redis.zrem(index, member)
-        sandbox.redis.zadd(index, {"JFK|2013-01-01|x\tnobody": 0})
+        sandbox.redis.zadd(index, {"JFK\0002013-01-01\0x\0\0nobody": 0})
         done = sandbox.run("verify", "board", "--json")
         assert (done.returncode, json.loads(done.stdout)["counts"]) == (1, {"by_time": {"extra": 1, "missing": 1}})
 
@@ -509,7 +509,7 @@ def test_the_index_of_one_aggregate_is_mended_with_its_row(sandbox: Sandbox) -> 
     for slice_ in generation.slices():
         for member in sandbox.redis.zrangebylex(slice_.key("by_time"), "-", b"(\xff"):
             sandbox.redis.zrem(slice_.key("by_time"), member)
-            sandbox.redis.zadd(slice_.key("by_time"), {f"LAX|2013-02-08|x\t{id_}": 0})
+            sandbox.redis.zadd(slice_.key("by_time"), {f"LAX\0002013-02-08\0x\0\0{id_}": 0})
     sandbox.fails(1, "query", "board", "JFK", "--date", "2013-02-08")
     mended = sandbox.json("replay", "board", "--key", id_)["mended"]
     assert sorted(row["difference"] for row in mended) == ["extra", "missing"]

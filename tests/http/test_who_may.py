@@ -146,7 +146,7 @@ def test_no_wait_outlives_its_token(guarded: Served, it: Issuer) -> None:
     never = "00000000-0000-4000-8000-000000000000"
     far = f"{guarded.sandbox.prefix}flights.events/0@999999999"
     for path, status, kind in (
-        (f"/outcomes/flights/{never}", 404, "outcome-unknown"),
+        (f"/outcomes/flights/{never}?key=x", 404, "outcome-unknown"),
         (f"/queries/punctuality?by=carrier&after={far}&timeout=30", 503, "not-reached"),
     ):
         token, ends = ending(it, "flights:read flights:write", in_s=2)

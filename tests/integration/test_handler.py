@@ -15,6 +15,7 @@ from eventfold.kafka.topics import Topics
 from eventfold.producers.commands import Command
 from eventfold.schemas.errors import UsageError
 from eventfold.schemas.ids import derived_from, scoped_id
+from eventfold.schemas.longest import LONGEST
 from eventfold.schemas.partitioner import partition_of
 from tests.support import commands, flights, log
 from tests.support.deadline import eventually
@@ -237,7 +238,7 @@ def test_a_command_as_large_as_kafka_lets_it_be_is_parked_or_decided(handled: Sa
         lambda: [r for r in log.read(handled, "flights.dead-letters") if len(r.value or b"") == 1_047_000], "it is parked"
     )
     assert letters[0].key == key
-    long_name = {**flights.scheduled(number), "tail_number": "N" * 999_000}
+    long_name = {**flights.scheduled(number), "tail_number": "N" * LONGEST}
     assert handled.client.submit("flights.ScheduleFlight", key, long_name, timeout_s=20).accepted
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from eventfold.processors.lookup.history import History
+from eventfold.processors.lookup.history import History, TooMuchError
 from eventfold.projections.past import Point
 from eventfold.schemas.errors import LogError, NotFoundError, UsageError
 from eventfold.schemas.position import Position
@@ -254,3 +254,23 @@ def test_events_far_apart_are_each_read_at_their_place(indexed: Sandbox) -> None
     assert [r.offset() for r in indexed.installation.history.of_domain("flights", LONG).records] == by_scan
     index(indexed)
     assert [r.offset() for r in indexed.installation.history.of_domain("flights", LONG).records] == by_scan
+
+
+class NobodyWaitsError(Exception):
+    """Ends a read between two batches."""
+
+
+def test_a_read_ends_when_nobody_waits_for_it(looked: Looked) -> None:
+    def check() -> None:
+        raise NobodyWaitsError
+
+    for key in (LONG, "nobody") if looked.by != "index" else (LONG,):
+        with pytest.raises(NobodyWaitsError):
+            looked.history.bounded(check, 1_000_000).records("flights.events", key)
+
+
+def test_an_aggregate_of_very_many_bytes_is_refused_by_a_bounded_read_alone(looked: Looked) -> None:
+    size = sum(len(record.value() or b"") for record in looked.history.records("flights.events", LONG).records)
+    with pytest.raises(TooMuchError, match=f"more than {size - 1:,} bytes: read them with `eventfold history`"):
+        looked.history.bounded(lambda: None, size - 1).records("flights.events", LONG)
+    assert len(looked.history.bounded(lambda: None, size).records("flights.events", LONG).records) == len(looked.of(LONG))

@@ -77,7 +77,7 @@ def test_a_stale_writer_is_refused_and_changes_nothing(
     progress = written(store, slice_, 7, put(a=b"1"))
     before = everything(redis, slice_)
     changes = put(a=b"9", b=b"9")
-    changes.move(INDEX, None, "x\ta")
+    changes.move(INDEX, None, "x\0\0a")
     changes.drop("other")
     commit = Commit(slice=slice_, before=replace(progress, **stale), after=reaching(9), changes=changes)
     assert store.commit([commit]) == [False]
@@ -140,13 +140,13 @@ def test_as_many_rows_as_there_are_in_one_commit(store: SliceStore, slice_: Slic
     rows = {f"key-{number}": b"%d" % number for number in range(count)}
     changes = put(**rows)
     for number in range(count):
-        changes.move(INDEX, None, f"{number:06}\tkey-{number}")
+        changes.move(INDEX, None, f"{number:06}\0\0key-{number}")
     written(store, slice_, 7, changes)
     assert store.table(slice_, TABLE) == {key.encode(): row for key, row in rows.items()}
     assert store.count(slice_, INDEX, index=True) == count
     gone = put(**dict.fromkeys(rows))
     for number in range(count):
-        gone.move(INDEX, f"{number:06}\tkey-{number}", None)
+        gone.move(INDEX, f"{number:06}\0\0key-{number}", None)
     written(store, slice_, 8, gone)
     assert store.table(slice_, TABLE) == {}
     assert store.count(slice_, INDEX, index=True) == 0
@@ -160,12 +160,12 @@ def test_a_row_is_deleted_beside_one_that_is_written(store: SliceStore, slice_: 
 
 def test_an_index_holds_a_moved_member_once(store: SliceStore, slice_: SliceId) -> None:
     first = Changes()
-    first.move(INDEX, None, "10:15\tUA1")
+    first.move(INDEX, None, "10:15\0\0UA1")
     written(store, slice_, 1, first)
     second = Changes()
-    second.move(INDEX, "10:15\tUA1", "11:00\tUA1")
+    second.move(INDEX, "10:15\0\0UA1", "11:00\0\0UA1")
     written(store, slice_, 2, second)
-    assert [*store.scan(slice_, INDEX, index=True)] == [{"11:00\tUA1": b""}]
+    assert [*store.scan(slice_, INDEX, index=True)] == [{"11:00\0\0UA1": b""}]
 
 
 def test_a_part_is_dropped_before_the_new_rows_come(store: SliceStore, slice_: SliceId) -> None:
@@ -185,7 +185,7 @@ def test_values_are_bytes_and_stay_so(store: SliceStore, slice_: SliceId) -> Non
 
 def test_a_dropped_slice_leaves_no_key(store: SliceStore, redis: Redis, slice_: SliceId) -> None:
     changes = put(a=b"1")
-    changes.move(INDEX, None, "x\ta")
+    changes.move(INDEX, None, "x\0\0a")
     written(store, slice_, 7, changes)
     assert len(everything(redis, slice_)) == 3
     store.drop(slice_, [TABLE, INDEX])
@@ -195,7 +195,7 @@ def test_a_dropped_slice_leaves_no_key(store: SliceStore, redis: Redis, slice_: 
 
 def test_all_keys_of_a_slice_lie_in_one_hash_slot(store: SliceStore, redis: Redis, slice_: SliceId) -> None:
     changes = put(a=b"1")
-    changes.move(INDEX, None, "x\ta")
+    changes.move(INDEX, None, "x\0\0a")
     written(store, slice_, 7, changes)
     found = everything(redis, slice_)
     assert len(found) == 3
@@ -229,7 +229,7 @@ def test_a_write_that_fails_midway_leaves_a_torn_slice_that_nobody_takes_for_who
     """Redis undoes nothing of a script that failed; the offset must not have moved past rows that are not there."""
     progress = written(store, slice_, 7, put(a=b"1"))
     changes = put(a=b"2")
-    changes.move(INDEX, None, "x\ta")
+    changes.move(INDEX, None, "x\0\0a")
     commit = Commit(slice=slice_, before=progress, after=reaching(9), changes=changes)
     redis.acl_setuser("no-zadd", enabled=True, passwords=["+secret"], categories=["+@all"], commands=["-zadd"], keys=["*"])
     limited = Redis(username="no-zadd", password="secret", **_address(redis))
@@ -329,12 +329,12 @@ def test_digests_are_kept_with_the_offset_until_they_are_unknown(store: SliceSto
 
 def test_rows_are_read_with_the_offset_they_are_of(store: SliceStore, slice_: SliceId) -> None:
     changes = put(a=b"1", b=b"2")
-    changes.move(INDEX, None, "x\ta")
+    changes.move(INDEX, None, "x\0\0a")
     written(store, slice_, 7, changes)
     assert store.at(slice_, TABLE, ["b", "x"], index=False) == (7, {"b": b"2"})
-    assert store.at(slice_, INDEX, ["x\ta", "y\tb"], index=True) == (7, {"x\ta": b""})
+    assert store.at(slice_, INDEX, ["x\0\0a", "y\0\0b"], index=True) == (7, {"x\0\0a": b""})
     assert [*store.scan(slice_, TABLE, index=False)] == [{"a": b"1", "b": b"2"}]
-    assert [*store.scan(slice_, INDEX, index=True)] == [{"x\ta": b""}]
+    assert [*store.scan(slice_, INDEX, index=True)] == [{"x\0\0a": b""}]
     assert (store.count(slice_, TABLE), store.count(slice_, INDEX, index=True)) == (2, 1)
     assert store.size(slice_, [TABLE, INDEX, "absent"]) > 0
 

@@ -33,7 +33,7 @@ def commit(slice_: SliceId, before: Progress, number: int) -> Commit:
         changes.put(TABLE, f"row-{(number - 3) % 5}", None)
     if number % 3 == 0:
         changes.put(OTHER, "total", b"%d" % number)
-        changes.move(INDEX, None if number == 0 else f"{number - 3:06}\ttotal", f"{number:06}\ttotal")
+        changes.move(INDEX, None if number == 0 else f"{number - 3:06}\0\0total", f"{number:06}\0\0total")
     if number % 4 == 0:
         changes.parked = {PARKED: {b"=\xff": MARK}, PARKED_EVENTS: {number: b"\xff"}}
     after = replace(before, offset=number + 1, topic_id="T", last_offset=number, last_id=f"event-{number}")
@@ -55,7 +55,7 @@ class Model:
         if number % 7 == 6:
             self.rows.pop(f"row-{(number - 3) % 5}", None)
         if number % 3 == 0:
-            self.total, self.member = b"%d" % number, f"{number:06}\ttotal"
+            self.total, self.member = b"%d" % number, f"{number:06}\0\0total"
         if number % 4 == 0:
             self.parked.append(number)
 
@@ -195,7 +195,7 @@ READS: dict[str, Callable[[SliceStore, SliceId], object]] = {
 INDEX_READS: dict[str, Callable[[SliceStore, SliceId], object]] = {
     "by_index": lambda store, slice_: store.by_index([slice_], OTHER, INDEX, "", start="", limit=5),
     "until": lambda store, slice_: store.until(slice_, INDEX, "9", 5),
-    "at": lambda store, slice_: store.at(slice_, INDEX, ["000006\ttotal"], index=True),
+    "at": lambda store, slice_: store.at(slice_, INDEX, ["000006\0\0total"], index=True),
     "check": lambda store, slice_: store.check(slice_, [INDEX]) or "whole",
 }
 PARKED_READS: dict[str, Callable[[SliceStore, SliceId], object]] = {

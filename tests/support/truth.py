@@ -48,9 +48,11 @@ def folded(projection: Projection, topic: str, events: Iterable[tuple[int, Event
             continue
         truth.tables[table][topic, partition, key] = canonical(row)
         for index in projection.table(table).indexes:
-            text = index.member(key, row)
-            if text is not None:
-                truth.indexes[index.name][topic, partition].add(f"{text}\t{key}")
+            parts = index.member(key, row)
+            if parts is not None:
+                # As it lies in Redis where no part is empty or holds a control character.
+                members = truth.indexes[index.name][topic, partition]
+                members.add("\0".join((*((parts,) if isinstance(parts, str) else parts), "", key)))
     return truth
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
+from accounts.account import MOST
 from accounts.domain import decider
 from accounts.money import LARGEST, number, units
-from eventfold.producers.decider import Refusal, State
+from eventfold.processors.handler.decide import LARGEST_STATE
+from eventfold.producers.decider import Refusal, State, evolved
 from eventfold.producers.testing import Given, given
 from eventfold.schemas.codec import Codec
 from eventfold.schemas.message import Message
+from eventfold.store.rows import to_json
 from tests.support.accounts import command, event, moved, route
 
 OPENED = event("AccountOpened", owner="Ada Lovelace", currency="EUR")
@@ -247,6 +251,55 @@ def test_what_a_transfer_takes_in_each_state(what: str, status: str) -> None:
 )
 def test_what_an_id_refuses(before: list[Message], asked: Message, code: str) -> None:
     account(*before).when(asked).then_refused(code)
+
+
+LONG = ["é" * 512, "~" + "a" * 32, '"' * 512, "x" * 41]
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        (lambda id_: command("CancelCredit", transfer_id=id_), "too-many-cancelled"),
+        (
+            lambda id_: command("CreditAccount", transfer_id=id_, from_account="a", amount=number(100), currency="EUR"),
+            "too-many-transfers",
+        ),
+        (lambda id_: command("DebitAccount", transfer_id=id_, to_account="b", amount=number(100)), "too-many-transfers"),
+    ],
+    ids=["cancelled", "credited", "debited"],
+)
+def test_the_state_of_an_account_is_bounded_and_each_id_counts_once(asked: Callable[[str], Message], code: str) -> None:
+    """What does not fit is refused, at a size that the handler takes, and an id is known as long as it must be."""
+    at = account(OPENED, event("MoneyDeposited", **moved(LARGEST // 200 * 100, LARGEST // 200 * 100)))
+    ids = [*(f"{long}{number}"[-512:] for long in LONG for number in range(300)), "t"]
+    taken, state = [], at.state
+    for id_ in ids:
+        decision = decider.decide(state, asked(id_))
+        if isinstance(decision, Refusal):
+            assert (decision.code, len(taken)) == (code, MOST)
+        else:
+            taken.append(id_)
+            (state,) = [evolved(decider, state, made) for made in decision]
+    assert len(taken) == MOST
+    assert len(to_json(state)) < LARGEST_STATE / 3
+    for id_ in taken[::50]:
+        again = decider.decide(state, asked(id_))
+        assert isinstance(again, Refusal) and again.code in ("credit-cancelled", "already-credited", "already-debited")
+
+
+def test_a_full_memory_of_cancellations_holds_nobody_up_for_good() -> None:
+    """What is remembered stays so; once the account is closed, it takes no credit of anyone and need not remember more."""
+    full = [OPENED, *(event("CreditCancelled", transfer_id=f"t{number}") for number in range(MOST))]
+    account(*full).when(CANCEL).then_refused("too-many-cancelled")
+    account(*full).when(deposit(100)).then(event("MoneyDeposited", **moved(100, 100)))
+    closed = account(*full).when(command("CloseAccount")).then(CLOSED).when(CANCEL).then(CANCELLED)
+    closed.when(CREDIT).then_refused("closed")
+    closed.when(command("CancelCredit", transfer_id="t7")).then_refused("credit-cancelled")
+
+
+def test_a_log_of_before_with_more_is_folded() -> None:
+    more = [OPENED, *(event("CreditCancelled", transfer_id=f"t{number}") for number in range(MOST + 5))]
+    account(*more).when(command("CancelCredit", transfer_id=f"t{MOST + 4}")).then_refused("credit-cancelled")
 
 
 # -- no sequence of commands ---------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import pytest
 from confluent_kafka import Message as Record
 
 from eventfold.processors.handler.asked import CommandReader
-from eventfold.processors.handler.decide import UNDECODABLE, Decided, Rules, decide
+from eventfold.processors.handler.decide import LARGEST_STATE, UNDECODABLE, Decided, Rules, decide
 from eventfold.processors.handler.ledger import Proved
 from eventfold.processors.handler.records import Records
 from eventfold.producers.commands import NO_REPLY
@@ -26,10 +26,11 @@ from eventfold.schemas.message import Actor, Message
 from eventfold.schemas.names import Names
 from eventfold.schemas.partitioner import partition_of
 from eventfold.store.decided_ids import Asking
+from eventfold.store.ledgers import version_and_state, written
 from eventfold.store.outcomes import Outcome
 from flights.decider import decider
 from tests.support.avro import catalog_of
-from tests.support.flights import arriving, departing, flight_id, scheduled
+from tests.support.flights import arriving, departed, departing, flight_id, scheduled
 
 PARTITIONS = 6
 NOW = 1_700_000_000_000
@@ -53,8 +54,11 @@ class Memory:
     def knows(self, key: str) -> bool:
         return key in self.held
 
-    def evolve(self, key: str, version: int, state: State) -> None:
-        self.held[key] = version, state
+    def size(self, key: str) -> int:
+        return len(written(*self.held[key])) if key in self.held else 0
+
+    def hold(self, key: str, snapshot: bytes) -> None:
+        self.held[key] = version_and_state(snapshot)
 
 
 def record(
@@ -231,6 +235,36 @@ def test_events_that_cannot_be_written_refuse_the_command_and_no_other(
     assert refusals(decided) == [None, "decider-failed", None]
     assert says in decided[1].refusal.message  # type: ignore[union-attr]
     assert ledger.held == {ID: (2, {"at": 1})}
+
+
+def test_a_state_may_not_outgrow_its_size_and_may_shrink_again(codec: Codec) -> None:
+    """One that is larger, as of an old log, takes what makes it smaller; the other aggregates of the batch take everything."""
+    full, large = "x" * (LARGEST_STATE - 40), "x" * (LARGEST_STATE + 500)
+
+    def evolve(state: State, event: Message) -> State:
+        return {"kept": state["kept"] + "y" * 30 if event.type.endswith("Scheduled") else state["kept"][:-100]}
+
+    keeps = replace(decider, decide=lambda state, command: [decide_as(command)], evolve=evolve)
+    ledger, other = Memory(keeps), flight_id(2)
+    ledger.held = {ID: (4, {"kept": large}), other: (1, {"kept": full})}
+    records = [
+        record(codec, "Schedule", scheduled(1)),
+        record(codec, "Depart", departing()),
+        record(codec, "Schedule", scheduled(2), key=other),
+        record(codec, "Depart", departing(), key=other),
+        record(codec, "Schedule", scheduled(2), key=other),
+    ]
+    decided = run(codec, *records, by=keeps, ledger=ledger)
+    assert refusals(decided) == ["state-too-large", None, "state-too-large", None, None]
+    assert f"the state of {ID} would take 262,7" in decided[0].refusal.message  # type: ignore[union-attr]
+    assert ledger.held == {ID: (5, {"kept": large[:-100]}), other: (3, {"kept": full[:-100] + "y" * 30})}
+
+
+def decide_as(command: Message) -> Message:
+    """The event that a command asks for, whatever came before."""
+    if command.type == "flights.ScheduleFlight":
+        return Message("flights.FlightScheduled", command.data)
+    return Message("flights.FlightDeparted", departed(1))
 
 
 def test_a_decision_for_nothing_is_a_refusal(codec: Codec) -> None:

@@ -8,7 +8,7 @@ from eventfold.projections.feed import fed
 from eventfold.projections.fold import Fold
 from eventfold.projections.projection import Index, Projection, Table
 from eventfold.schemas.message import Message
-from eventfold.store.change_stream import MOST_ROWS, Changed, changed
+from eventfold.store.change_stream import MOST_BYTES, MOST_ROWS, Changed, changed
 from eventfold.store.commits import Changes, Commit
 from eventfold.store.rows import Row
 from eventfold.store.slices import Progress, SliceId
@@ -46,13 +46,13 @@ def test_an_entry_has_the_rows_and_what_they_left() -> None:
     commit = committed(of, folded(of, "new", stored={"a": b'{"name":"old"}'}))
     assert (commit.after.changed, commit.kept) == ("9-5", 5)
     assert commit.entry is not None
-    assert changed(commit.entry) == [Changed(table="rows", key="a", row={"name": "new"}, left={"by_name": ["old"]})]
+    assert changed(commit.entry) == [Changed(table="rows", key="a", row={"name": "new"}, left={"by_name": ["old\0"]})]
 
 
 def test_a_row_that_is_deleted() -> None:
     of = projection()
     commit = committed(of, folded(of, None, stored={"a": b'{"name":"old"}'}))
-    assert changed(commit.entry or b"") == [Changed(table="rows", key="a", row=None, left={"by_name": ["old"]})]
+    assert changed(commit.entry or b"") == [Changed(table="rows", key="a", row=None, left={"by_name": ["old\0"]})]
 
 
 def test_a_commit_without_rows_says_nothing() -> None:
@@ -73,3 +73,9 @@ def test_too_many_rows_are_none() -> None:
     commit = committed(projection(), changes)
     assert commit.entry == b""
     assert changed(b"") is None
+
+
+def test_too_many_bytes_are_none() -> None:
+    changes = Changes()
+    changes.put("rows", "1", b'"%b"' % (b"x" * MOST_BYTES))
+    assert committed(projection(), changes).entry == b""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from eventfold.store.change_stream import Changed
-from eventfold.web.queries.followers import MOST_WAITING, Filter, Follower, Standing
+from eventfold.store.index_members import beginning
+from eventfold.web.queries.followers import MOST_BYTES, MOST_WAITING, Filter, Follower, Standing
 from flights.projections.board import board
 
 FIRST = Standing(generation="g1", entries=("1-1", ""))
@@ -58,6 +59,24 @@ def test_more_than_it_may_keep_is_one_reset() -> None:
     assert [found["event"] for found in taken(follower)] == ["changed"]
 
 
+LARGE = b"event: changed\ndata: " + b"9" * (MOST_BYTES // 2) + b"\n"
+
+
+def test_more_bytes_than_it_may_keep_are_one_reset() -> None:
+    follower = opened()
+    follower.tell([LARGE], FIRST.past(0, "2-1"))
+    follower.tell([LARGE], FIRST.past(0, "3-1"))
+    assert taken(follower) == [{"event": "reset", "data": "{}", "id": "g1:3-1,"}]
+    follower.tell([LARGE], FIRST.past(0, "4-1"))
+    assert [found["event"] for found in taken(follower)] == ["changed"]
+
+
+def test_more_bytes_missed_than_it_may_keep_are_a_reset() -> None:
+    follower = opened()
+    follower.catch_up([LARGE, LARGE], FIRST)
+    assert [one["event"] for one in taken(follower)] == ["reset"]
+
+
 def test_what_was_missed_comes_behind_the_first_and_before_what_waits() -> None:
     follower = opened()
     follower.tell([event(3)], FIRST.past(0, "5-3"))
@@ -94,11 +113,11 @@ def test_a_row_that_leaves_a_board_is_gone_from_it() -> None:
         "carrier": "UA", "flight_number": 1, "destination": "LAX", "status": "scheduled",
         "departed_at": None, "delay_min": None,
     }  # fmt: skip
-    there, elsewhere = Filter(prefix="JFK|2013-01-08|"), Filter(prefix="JFK|2013-01-09|")
-    text = "JFK|2013-01-09|2013-01-09T13:00:00Z"
-    moved = Changed(table=table.name, key="a", row=row, left={rows.index: [text]} if rows.index else {})
+    there, elsewhere = (Filter(prefix=beginning(("JFK", day))) for day in ("2013-01-08", "2013-01-09"))
+    parts = beginning(("JFK", "2013-01-09", "2013-01-09T13:00:00Z"))
+    moved = Changed(table=table.name, key="a", row=row, left={rows.index: [parts]} if rows.index else {})
     assert (there.event(rows, table, moved) or b"").startswith(b"event: changed")
     assert (elsewhere.event(rows, table, moved) or b"").startswith(b"event: gone")
-    deleted = Changed(table=table.name, key="a", row=None, left={rows.index: [text]} if rows.index else {})
+    deleted = Changed(table=table.name, key="a", row=None, left={rows.index: [parts]} if rows.index else {})
     assert there.event(rows, table, deleted) is None
     assert (elsewhere.event(rows, table, deleted) or b"").startswith(b"event: gone")

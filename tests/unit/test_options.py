@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import orjson
 import pytest
-from click import BadParameter
+from click import BadParameter, Context
 
 from accounts.cli import AMOUNT, CODE, ID
 from eventfold.processors.projector.projecting import _places
@@ -14,6 +14,10 @@ from eventfold.producers.cli import TIME
 from eventfold.schemas.errors import UsageError
 from eventfold.schemas.position import Position
 from eventfold.store.outcomes import Outcome
+from eventfold.tools.log.tail_cli import tail
+from eventfold.tools.log.told import _number
+from eventfold.tools.query_cli import _past_options
+from eventfold.tools.rebuild_options import _duration
 from eventfold.tools.run_cli import _numbers
 from flights.cli import Code, FlightId
 
@@ -79,3 +83,23 @@ def test_amounts_currencies_and_ids_of_accounts() -> None:
 def test_an_outcome_as_programs_read_it(outcome: Outcome, shown: dict[str, object]) -> None:
     assert outcome.to_json() == shown
     assert Outcome.parse(orjson.dumps(shown)) == outcome
+
+
+@pytest.mark.parametrize("digits", ["9" * 20, "9" * 4_400])
+def test_a_number_of_very_many_digits_is_a_wrong_value(digits: str) -> None:
+    for text in (f"a/0@{digits}", f"a/{digits}@0", "a/0@\u0661"):
+        with pytest.raises(UsageError, match="is not a position") as told:
+            Position.parse(text)
+        assert len(str(told.value)) < 500
+    options = {name: param for param in [*_past_options(), *tail.params] for name in param.opts}
+    for option in ("--as-of-version", "--number"):
+        with pytest.raises(BadParameter):
+            options[option].type_cast_value(Context(tail), digits)
+    with pytest.raises(BadParameter, match="is no duration"):
+        _duration(Context(tail), options["--number"], f"{digits}d")
+
+
+def test_a_sequence_of_very_many_digits_is_shown_as_text() -> None:
+    """As any other header that is no number."""
+    assert _number("9" * 18) == int("9" * 18)
+    assert _number("9" * 4_400) == "9" * 4_400

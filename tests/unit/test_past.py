@@ -17,6 +17,7 @@ from eventfold.schemas.errors import DecodeError, EventfoldError, NotFoundError,
 from eventfold.schemas.event import Event
 from eventfold.schemas.position import Position
 from eventfold.schemas.times import iso, millis
+from eventfold.store.index_members import beginning
 from eventfold.store.rows import Row
 from flights.projections import board, flights
 
@@ -29,7 +30,7 @@ stock = Projection(
     version=1,
     topics=("shop.events",),
     tables=(
-        Table(name="stock", indexes=(Index(name="by_shelf", member=lambda key, row: row["shelf"]),)),
+        Table(name="stock", indexes=(Index(name="by_shelf", member=lambda key, row: tuple(row["shelf"].split("|"))),)),
         Table(name="totals", merge=sum_fields),
     ),
 )
@@ -183,10 +184,14 @@ def test_reading_as_a_reader_does() -> None:
     assert reader.get("stock", "d") is None
     assert reader.get("totals", "all") == {"moves": 4}
     assert list(reader.all("stock")) == ["a", "b", "c"]
-    assert reader.find("stock", "by_shelf", "2|") == [reader.get("stock", key) for key in ("c", "a", "b")]
-    assert reader.find("stock", "by_shelf", "2|", limit=1) == [reader.get("stock", "c")]
-    assert reader.find("stock", "by_shelf", "2|", limit=2, start="2|b") == [reader.get("stock", key) for key in ("a", "b")]
-    assert reader.find("stock", "by_shelf", "1|") == []
+    assert reader.find("stock", "by_shelf", "2") == [reader.get("stock", key) for key in ("c", "a", "b")]
+    assert reader.find("stock", "by_shelf", ("2",), limit=1) == [reader.get("stock", "c")]
+    assert reader.find("stock", "by_shelf", "2", limit=2, start=beginning(("2", "x"))) == [
+        reader.get("stock", key) for key in ("a", "b")
+    ]
+    assert reader.find("stock", "by_shelf", "1") == []
+    assert reader.find("stock", "by_shelf", "") == []
+    assert reader.find("stock", "by_shelf", ()) == reader.find("stock", "by_shelf", "2")
     for wrong in (lambda: reader.get("nothing", "a"), lambda: reader.all("nothing"), lambda: reader.find("nothing", "x", "")):
         with pytest.raises(UsageError, match="no table 'nothing'"):
             wrong()

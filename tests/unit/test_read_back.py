@@ -140,7 +140,7 @@ def test_a_step_meets_what_the_store_gives_back(value: Any, back: Any) -> None:
     events = [put(number) for number in range(3)]
     expected = after_restarts(projection, events)
     assert orjson.loads(expected["stock"]["a"]) == {"v": back, "met": [shown(back)] * 2}  # type: ignore[index]
-    assert expected["index by"] == [f"{shown(back)}\ta"]
+    assert expected["index by"] == [f"{shown(back)}\0\0a"]
     assert in_batches(projection, events) == expected
     assert in_batches(projection, events[:1], events[1:]) == expected
     assert in_batches(projection, *([event] for event in events)) == expected

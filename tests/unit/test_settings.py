@@ -16,6 +16,7 @@ from eventfold.schemas.errors import UsageError
 from eventfold.schemas.registry.settings import RegistrySettings
 from eventfold.store.connection import RedisSettings
 from eventfold.store.errors import told
+from eventfold.web.bounds import Bounds
 from eventfold.web.oauth.settings import OAuthSettings
 
 
@@ -222,3 +223,10 @@ def test_parameters_of_the_redis_address_that_are_allowed(url: str) -> None:
     # What the client's connections take is checked as they are made.
     settings.connect().connection_pool.make_connection()
     settings.connect_on_loop().connection_pool.make_connection()
+
+
+def test_bounds_of_the_server_are_whole_numbers() -> None:
+    assert Bounds.from_environ({"EVENTFOLD_HTTP_WAITS": "7", "EVENTFOLD_HTTP_READS": ""}) == Bounds(waits=7)
+    for text in ("0", "-1", "1.5", "many", "9" * 5_000, "1_0", "\u0661", "1000001"):
+        with pytest.raises(UsageError, match="EVENTFOLD_HTTP_CLIENT_S must be a whole number from 1 to 1,000,000"):
+            Bounds.from_environ({"EVENTFOLD_HTTP_CLIENT_S": text})

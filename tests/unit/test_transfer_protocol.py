@@ -10,9 +10,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from accounts import account
 from accounts.money import number
 from accounts.projections import accounts, totals
 from accounts.transfer_process import transfers
+from eventfold.producers.process_manager import Refused
 from eventfold.projections.testing import folded
 from eventfold.schemas.codec import Codec
 from tests.support.bank import ENDS, Bank
@@ -180,6 +182,37 @@ def test_few_transfers_and_every_fault_at_random_moments(ordered: bool, fault: s
     assert min(ended[status] for status in ENDS) > rounds // 20, ended
 
 
+@pytest.mark.parametrize("ordered", [True, False])
+def test_accounts_that_can_remember_no_more_keep_the_money_safe(ordered: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Transfers that cannot be cancelled stand still, all others end; money is made or lost by none."""
+    monkeypatch.setattr(account, "MOST", 1)
+    seed = random.randrange(2**32)
+    print(f"seed={seed}")
+    choice = random.Random(seed)
+    codes = Counter[str]()
+    for _ in range(100):
+        bank = Bank(ordered=ordered)
+        for key in ("a", "b"):
+            bank.ask("accounts.OpenAccount", key, owner="Ada", currency="EUR")
+            bank.ask("accounts.Deposit", key, amount=number(8 * UNIT), currency=None)
+            bank.ask("accounts.CancelCredit", key, transfer_id="of before")
+        for n in range(6):
+            payer, payee = choice.choice((("a", "b"), ("b", "a")))
+            data = {"from_account": payer, "to_account": payee, "amount": number(UNIT), "deadline": 1}
+            bank.ask("accounts.RequestTransfer", f"t{n}", **data)
+        for _ in range(20):
+            bank.run(choice, choice.randrange(9))
+            get_in_the_way(bank, choice, choice.choice(("expired", "decider-failed")))
+            bank.check()
+        bank.drain(choice)
+        bank.check()
+        refused = [r for (topic, _), of in bank.sources.items() if topic == "refusals" for _, _, r in of.records]
+        codes.update(r.code for r in refused if isinstance(r, Refused))
+        for state in bank.kind("account").values():
+            assert max(len(state.get(name, ())) for name in ("debits", "credits", "cancelled")) <= 1
+    assert codes["too-many-transfers"] and codes["too-many-cancelled"], codes
+
+
 def test_without_faults_every_transfer_ends_and_leaves_nothing_behind(codec: Codec) -> None:
     """Many at once, with deadlines, but none refused undecided: no person has to mend anything."""
     seed = random.randrange(2**32)
@@ -202,8 +235,7 @@ def test_without_faults_every_transfer_ends_and_leaves_nothing_behind(codec: Cod
         bank.drain(choice)
         bank.check_rest()
         ended |= {transfer["status"] for transfer in bank.kind("transfer").values()}
-        kept = {credit for account in bank.kind("account").values() for credit in account.get("credits", {}).values()}
-        assert kept <= {"cancelled"}
+        assert not any(account.get("credits") for account in bank.kind("account").values())
         assert not bank.timers
         for message in (*bank.emitted, *bank.log):
             codec.encode(message.type, message.data)

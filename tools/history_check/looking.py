@@ -16,6 +16,7 @@ from eventfold.schemas.compatibility.evolution import unreadable
 from eventfold.schemas.compatibility.released import Released
 from eventfold.schemas.errors import FAILED, UsageError
 from eventfold.schemas.parsed import fingerprint, type_name
+from eventfold.schemas.terminal import say
 from eventfold.tools.run_cli import json_option, pass_runtime
 from eventfold.tools.show import show as show_rows
 
@@ -51,7 +52,7 @@ def list_(runtime: Runtime, domain: str | None, as_json: bool) -> None:
     ]
     show_rows(rows, as_json)
     for problem in contract.problems:
-        click.echo(f"not listed: {problem}", err=True)
+        say(f"not listed: {problem}", err=True)
 
 
 @click.command()
@@ -77,7 +78,7 @@ def show(runtime: Runtime, type: str, version: int | None, as_json: bool) -> Non
         "file": str(message.path),
     }
     show_rows(head, False)
-    click.echo()
+    say()
     show_rows(_fields(message.schema, ""), False, empty="it has no fields")
 
 
@@ -97,14 +98,14 @@ def diff(runtime: Runtime, type: str, older: int | None, newer: int | None) -> N
     old = _version(contract, type, new.version - 1 if older is None else older)
     if old.version == new.version:
         raise UsageError(f"{type} version {new.version} cannot be compared with itself")
-    click.echo(f"{type} version {old.version} to {new.version} ({new.kind})")
+    say(f"{type} version {old.version} to {new.version} ({new.kind})")
     _list(differences(old, new) or ["nothing but docs, if anything"])
     upcasters = [of for of in contract.upcasters if of.type == type and old.version <= of.version < new.version]
     _list([f"upcaster from version {of.version} to {of.version + 1}: {of.name}" for of in upcasters])
     backward, forward = unreadable(new, old), unreadable(old, new)
     for reader, writer, wrong in ((new, old, backward), (old, new, forward)):
         reads = "cannot read" if wrong else "reads"
-        click.echo(f"version {reader.version} {reads} what is written with version {writer.version}, by Avro's rules")
+        say(f"version {reader.version} {reads} what is written with version {writer.version}, by Avro's rules")
         _list(wrong)
     if backward:
         sys.exit(FAILED)
@@ -146,4 +147,4 @@ def _fields(schema: Any, path: str) -> list[dict[str, Any]]:
 
 def _list(sentences: Sequence[str]) -> None:
     for sentence in sentences:
-        click.echo(f"  - {sentence}")
+        say(f"  - {sentence}")

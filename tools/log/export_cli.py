@@ -16,6 +16,7 @@ from eventfold.kafka.topics import Topics
 from eventfold.processors.runtime import Runtime
 from eventfold.schemas.errors import EventfoldError, UsageError
 from eventfold.schemas.files import make_folder
+from eventfold.schemas.terminal import line, say
 from eventfold.tools.log.export import export as export_partition
 from eventfold.tools.log.export import file_name
 from eventfold.tools.log.restore import Restore, Restored
@@ -59,7 +60,7 @@ def export(runtime: Runtime, topic: str, folder: Path, only: tuple[int, ...], fo
         done = export_partition(log, codec, info, place, (starts[place], ends[place]), folder, over=force)
         if starts[place]:
             gone = "what was before it is gone; keep an export that has it"
-            click.echo(f"{place[0]}/{place[1]} begins at offset {starts[place]}: {gone}", err=True)
+            say(f"{place[0]}/{place[1]} begins at offset {starts[place]}: {gone}", err=True)
         rows.append(
             {
                 "file": str(done.path),
@@ -71,7 +72,7 @@ def export(runtime: Runtime, topic: str, folder: Path, only: tuple[int, ...], fo
         )
     show(rows, as_json)
     records, size = (sum(row[name] for row in rows) for name in ("records", "bytes"))
-    click.echo(f"{records:,} records in {size:,} bytes, {time.monotonic() - began:.1f} s", err=True)
+    say(f"{records:,} records in {size:,} bytes, {time.monotonic() - began:.1f} s", err=True)
 
 
 @click.command("import-log")
@@ -126,13 +127,13 @@ def import_log(
         done = restore.write(each, name)
         rows += _rows(done)
         seconds = time.monotonic() - began
-        what = f"{sum(counts[each.topic].values()):,} records of {each.topic} restored as {name} in {seconds:.1f} s"
-        click.echo(
+        what = f"{sum(counts[each.topic].values()):,} records of {line(each.topic)} restored as {line(name)} in {seconds:.1f} s"
+        say(
             what if done.kept_times else f"{what}, with the time of the restore: by their old one Kafka would delete them",
             err=True,
         )
     show(rows, as_json)
-    click.echo("positions are new: what was folded from the old topics is refused; see docs/backup.md", err=True)
+    say("positions are new: what was folded from the old topics is refused; see docs/backup.md", err=True)
 
 
 def _refuse_cut(runtime: Runtime, exports: Sequence[Saved]) -> None:

@@ -21,6 +21,7 @@ from eventfold.schemas.errors import UsageError
 from eventfold.schemas.partitioner import partition_of
 from eventfold.schemas.position import Position
 from eventfold.schemas.record import Place, Record
+from eventfold.schemas.terminal import line, say, say_json
 from eventfold.schemas.times import millis
 from eventfold.store.parked import shown
 from eventfold.tools.log.foreign import foreign_records
@@ -33,7 +34,7 @@ _LAST = 10
 # Many partitions are read at once, each for itself.
 _AHEAD_KB = 4_096
 _HEX = 64
-_IN_PARTITION = re.compile(r"(\d+)@(\d+)")
+_IN_PARTITION = re.compile(r"(\d{1,9})@(\d{1,18})", re.ASCII)
 
 
 @click.command()
@@ -48,7 +49,7 @@ _IN_PARTITION = re.compile(r"(\d+)@(\d+)")
 )
 @click.option("--key", help="Only records of this key.")
 @click.option("--type", "types", multiple=True, help="Only these: FlightDeparted, or flights.FlightDeparted.")
-@click.option("-n", "--number", type=click.IntRange(min=1), help="So many at most: the last ones, or with --from the first.")
+@click.option("-n", "--number", type=click.IntRange(1, 10**9), help="So many at most: the last ones, or with --from the first.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @json_option
 @pass_runtime
@@ -92,7 +93,7 @@ def tail(
         for record in itertools.islice(reading.follow(ends), left):
             _show(tell(record), record, as_json)
     elif not count:
-        click.echo("nothing to show", err=True)
+        say("nothing to show", err=True)
 
 
 def _types(catalog: Catalog, given: Sequence[str], topic: str) -> frozenset[str] | None:
@@ -164,21 +165,16 @@ def _show(row: dict[str, Any], record: Record, as_json: bool) -> None:
         if "error" in row:
             value = record.value()
             row["value_base64"] = None if value is None else b64encode(value).decode()
-        click.echo(orjson.dumps(row))
+        say_json(orjson.dumps(row))
         return
     type_ = "-" if row["type"] is None else row["type"]
     if row["schema_version"] is not None:
         type_ += f" v{row['schema_version']}"
     data = orjson.dumps(row["data"]).decode() if "error" not in row else f"{row['error']}{_hex(record.value())}"
-    click.echo("  ".join((row["position"], row["recorded"], _plain(type_), _plain(row["key"] or "-"), data)))
+    say("  ".join(map(line, (row["position"], row["recorded"], type_, row["key"] or "-", data))))
 
 
 def _hex(value: bytes | None) -> str:
     if not value:
         return ""
     return f": {value[:_HEX].hex(' ')}" + (f" and {len(value) - _HEX} bytes more" if len(value) > _HEX else "")
-
-
-def _plain(text: str) -> str:
-    """Nothing that a terminal would obey."""
-    return text if text.isprintable() else text.encode("unicode_escape").decode()

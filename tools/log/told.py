@@ -50,7 +50,7 @@ def about(record: Record) -> dict[str, Any]:
 
 
 def _number(text: str | None) -> int | str | None:
-    return int(text) if text is not None and text.isdecimal() else text
+    return int(text) if text is not None and text.isdecimal() and len(text) < 19 else text
 
 
 def _time(text: str | None) -> str | None:

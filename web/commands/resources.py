@@ -26,6 +26,7 @@ from eventfold.schemas.times import millis
 from eventfold.store.outcomes import CONFLICT, FORBIDDEN, REUSED, Outcome, Outcomes, OutcomeUnknownError, Reference
 from eventfold.web.bodies import json_object
 from eventfold.web.commands.conditions import command_id, expected_version, wait_s
+from eventfold.web.connected import Waits
 from eventfold.web.endpoint import Access, endpoint
 from eventfold.web.oauth.tokens import Caller
 from eventfold.web.paths import aggregate_id
@@ -39,13 +40,15 @@ _REFUSED = {CONFLICT: (409, "conflict"), REUSED: (422, "id-reused"), FORBIDDEN: 
 class CommandSide:
     """What commands over HTTP are made of.
 
-    sender, outcomes: on the event loop (web.waiting). domains: those that decide, by name. counted: told of each command, by
-    domain.
+    sender, outcomes: on the event loop (web.waiting). waits: of who waits for an outcome. body_s: how long a body may take to
+    come. domains: those that decide, by name. counted: told of each command, by domain.
     """
 
     codec: Codec
     sender: CommandSender
     outcomes: Outcomes
+    waits: Waits
+    body_s: float
     domains: Mapping[str, Domain]
     counted: Callable[[str], None]
 
@@ -96,7 +99,11 @@ def _route(side: CommandSide, access: Access, type_: str) -> Route:
     async def answer(request: Request, caller: Caller) -> Response:
         command = await _command(side, type_, request, caller)
         side.counted(domain)
-        return await on_loop(_sent, side, command, wait_s(request, caller))
+        wait = wait_s(request, caller)
+        if not wait or side.waits.full:
+            # To wait is a preference: where no more requests may wait, the answer is that the command was sent.
+            return await on_loop(_sent, side, command, 0.0)
+        return await side.waits.run(request, on_loop, _sent, side, command, wait)
 
     return Route(path.replace("{id}", "{id:path}"), endpoint(answer, access, side.scope_of(type_)), methods=["POST"])
 
@@ -107,7 +114,7 @@ async def _command(side: CommandSide, type_: str, request: Request, caller: Call
     times = _times(request)
     id_ = command_id(request, caller.actor)
     try:
-        data = side.codec.from_json(type_, await json_object(request))
+        data = side.codec.from_json(type_, await json_object(request, side.body_s))
     except WrongDataError as error:
         raise ProblemError(_wrong_data(type_, error.faults)) from None
     # Last, as HTTP wants it (RFC 9110, 13.2.1): what is wrong in itself is said first.

@@ -19,6 +19,7 @@ from eventfold.web.problems import ProblemError, of_status, wrong_parameter
 
 LONGEST_WAIT_S = 30.0
 WAIT_S = 10.0
+MOST_POSITIONS = 100
 POINTS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "as_of": ("happened", millis),
     "recorded_as_of": ("recorded", millis),
@@ -53,6 +54,8 @@ def asked(request: Request, query: Query, longest_s: float) -> Asked:
     for param in query.params:
         if not param.positional:
             params[param.name] = _value(param, given.get(param.name, [param.default])[0])
+    if len(given.get("after", ())) > MOST_POSITIONS:
+        raise wrong_parameter("after", f"is given more than {MOST_POSITIONS} times")
     after = tuple(_checked("after", Position.parse, text) for text in given.get("after", ()))
     timeout_s = _checked("timeout", _seconds, given["timeout"][0]) if "timeout" in given else WAIT_S
     generation = given["generation"][0] if "generation" in given else None

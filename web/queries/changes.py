@@ -16,6 +16,7 @@ from eventfold.projections.projection import Projection
 from eventfold.projections.query import Query
 from eventfold.store.change_stream import ChangeStreams
 from eventfold.store.generations import Generations
+from eventfold.store.index_members import beginning
 from eventfold.web.endpoint import Access, endpoint
 from eventfold.web.oauth.tokens import Caller
 from eventfold.web.problems import ProblemError, unavailable
@@ -25,14 +26,14 @@ from eventfold.web.queries.following import Feed
 from eventfold.web.queries.resources import ReadSide, route_of
 
 PING_S = 15.0
-SEND_S = 30.0
-MOST_CLIENTS = 5_000
 
 
 class Changes:
     """The feeds of every projection that keeps its changes; `close` ends all streams."""
 
-    def __init__(self, side: ReadSide, generations: Generations, streams: ChangeStreams) -> None:
+    def __init__(self, side: ReadSide, generations: Generations, streams: ChangeStreams, most: int) -> None:
+        """most: how many clients may follow at once."""
+        self._most = most
         self._clients = 0
         self._feeds = {
             projection.name: Feed(projection, query.rows, generations, streams)
@@ -60,11 +61,11 @@ class Changes:
     def _route(self, access: Access, domain: str, projection: Projection, query: Query, feed: Feed) -> Route:
         async def answer(request: Request, caller: Caller) -> Response:
             filter_ = _filter(query, followed(request, query))
-            if self._clients >= MOST_CLIENTS:
-                raise ProblemError(unavailable("too-many-clients", f"{MOST_CLIENTS:,} clients follow changes here already"))
+            if self._clients >= self._most:
+                raise ProblemError(unavailable("too-many-clients", f"{self._most:,} clients follow changes here already"))
             last = request.headers.get("last-event-id")
             since = None if not last else Standing.parse(last)
-            return EventSourceResponse(self._stream(feed, filter_, since, caller), ping=0, send_timeout=SEND_S)
+            return EventSourceResponse(self._stream(feed, filter_, since, caller), ping=0)
 
         return Route(route_of("changes", projection, query), endpoint(answer, access, f"{domain}:read"), methods=["GET"])
 
@@ -93,4 +94,4 @@ class Changes:
 def _filter(query: Query, params: Mapping[str, Any]) -> Filter:
     rows = query.rows
     assert rows is not None
-    return Filter(key=params[rows.key]) if rows.prefix is None else Filter(prefix=rows.prefix(**params))
+    return Filter(key=params[rows.key]) if rows.prefix is None else Filter(prefix=beginning(rows.prefix(**params)))

@@ -11,8 +11,9 @@ from eventfold.projections.projection import Table
 from eventfold.projections.query import Answered
 from eventfold.schemas.jsonable import json_bytes
 from eventfold.store.change_stream import Changed
+from eventfold.store.index_members import beginning
 
-MOST_WAITING = 256
+MOST_WAITING, MOST_BYTES = 256, 256_000
 OPEN, CHANGED, GONE, RESET = "open", "changed", "gone", "reset"
 EXPIRED = b'event: reset\ndata: {"reason":"token-expired"}\n\n'
 """The last event of a stream whose token has ended. It bears no id: who comes back goes on behind the event before it."""
@@ -41,7 +42,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which rows concern someone: the one under `key`, or those that an index has under `prefix`."""
+    """Which rows concern someone: the one under `key`, or those that an index has under parts that begin so."""
 
     key: str | None = None
     prefix: str = ""
@@ -56,9 +57,9 @@ class Filter:
             there = left = True
         else:
             member_of = next(index.member for index in table.indexes if index.name == rows.index)
-            text = None if changed.row is None else member_of(changed.key, changed.row)
-            there = text is not None and text.startswith(self.prefix)
-            left = any(text.startswith(self.prefix) for text in changed.left.get(rows.index, ()))
+            parts = None if changed.row is None else member_of(changed.key, changed.row)
+            there = parts is not None and beginning(parts).startswith(self.prefix)
+            left = any(of.startswith(self.prefix) for of in changed.left.get(rows.index, ()))
         shown = rows.show(changed.row) if there and changed.row is not None else None
         if shown is not None:
             return _event(CHANGED, {"key": changed.key, "row": shown})
@@ -66,7 +67,7 @@ class Filter:
 
 
 class Follower:
-    """One client's events that wait to be sent: at most 256, for more than which it gets one `reset` in place of all."""
+    """One client's events that wait to be sent: at most 256, and 256 kB; in place of more it gets one `reset`."""
 
     def __init__(self, filter_: Filter) -> None:
         self.filter = filter_
@@ -81,7 +82,7 @@ class Follower:
 
     def tell(self, events: Sequence[bytes], standing: Standing) -> None:
         """Add events that bring it to a standing, of which the last one bears the id."""
-        if len(self._waiting) + len(events) > MOST_WAITING:
+        if len(self._waiting) + len(events) > MOST_WAITING or self._size_with(events) > MOST_BYTES:
             self.reset(standing)
             return
         self._waiting.extend(event + b"\n" for event in events[:-1])
@@ -92,7 +93,7 @@ class Follower:
     def catch_up(self, events: Sequence[bytes] | None, standing: Standing) -> None:
         """Put what was missed (None: too much, to be read anew) behind the first event, before what waits already."""
         first, *rest = self._waiting
-        if events is None:
+        if events is None or self._size_with(events) > MOST_BYTES:
             self.reset(self._standing)
             return
         missed = [event + b"\n" for event in events]
@@ -122,6 +123,9 @@ class Follower:
         sent = b"".join(self._waiting)
         self._waiting.clear()
         return sent or None
+
+    def _size_with(self, events: Sequence[bytes]) -> int:
+        return sum(map(len, self._waiting)) + sum(map(len, events))
 
     def _put(self, event: bytes, standing: Standing) -> None:
         self._standing = standing

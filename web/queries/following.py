@@ -20,7 +20,7 @@ from eventfold.web.queries.followers import Filter, Follower, Standing
 from eventfold.web.waiting import on_loop
 
 EVERY_S = 0.1
-_AT_ONCE = 200
+_AT_ONCE = 100
 _MOST_MISSED = 2_000
 log = structlog.get_logger("serve")
 

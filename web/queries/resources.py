@@ -18,12 +18,14 @@ from eventfold.projections.query import Query
 from eventfold.projections.reader import GenerationGoneError, NotReachedError
 from eventfold.schemas.errors import EventfoldError, NotFoundError
 from eventfold.schemas.position import Position
+from eventfold.web.connected import Waits, while_connected
 from eventfold.web.endpoint import Access, endpoint
 from eventfold.web.oauth.tokens import Caller
 from eventfold.web.problems import Problem, ProblemError, unavailable
 from eventfold.web.queries.asking import Asked, asked
 from eventfold.web.queries.entity import answered
-from eventfold.web.waiting import in_thread, on_loop
+from eventfold.web.waiting import awaited, on_loop
+from eventfold.web.workers import Workers
 
 Why = Callable[[str, Position | None], tuple[str, str]]
 """(projection, position) -> why it does not answer: a word (`lagging`, `rebuilding`, `stalled`) and a sentence."""
@@ -33,12 +35,14 @@ Why = Callable[[str, Position | None], tuple[str, str]]
 class ReadSide:
     """What queries over HTTP are made of.
 
-    readers: on the event loop (web.waiting). past: for threads, where the past is read. owners: the domain of each projection
-    that answers. why: asked when a read model does not answer in time. counted: told of each query, by its domain.
+    readers: on the event loop (web.waiting). reads: the threads that read the past. waits: of who waits for a position. owners:
+    the domain of each projection that answers. why: asked when a read model does not answer in time. counted: told of each
+    query, by its domain.
     """
 
     readers: Readers
-    past: Readers
+    reads: Workers
+    waits: Waits
     owners: Mapping[str, str]
     why: Why
     counted: Callable[[str], None]
@@ -70,6 +74,10 @@ def _route(side: ReadSide, access: Access, domain: str, projection: Projection, 
     async def answer(request: Request, caller: Caller) -> Response:
         side.counted(domain)
         wanted = asked(request, query, caller.left_s())
+        if wanted.point is not None:
+            return await while_connected(request, on_loop, _answer, side, projection.name, query, wanted, request)
+        if wanted.after:
+            return await side.waits.run(request, on_loop, _answer, side, projection.name, query, wanted, request)
         return await on_loop(_answer, side, projection.name, query, wanted, request)
 
     return Route(route_of("queries", projection, query), endpoint(answer, access, f"{domain}:read"), methods=["GET"])
@@ -79,7 +87,7 @@ def _answer(side: ReadSide, name: str, query: Query, wanted: Asked, request: Req
     headers: dict[str, str] = {}
     try:
         if wanted.point is not None:
-            found: Any = in_thread(side.past.query_as_of, name, wanted.params, wanted.point)
+            found: Any = awaited(side.reads.run(side.readers.query_as_of, name, wanted.params, wanted.point))
         else:
             found, aside = side.readers.ask(name, wanted.params, wanted.after, wanted.timeout_s, wanted.generation)
             if aside.keys:

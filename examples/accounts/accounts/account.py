@@ -2,13 +2,19 @@
 
 The state, `{}` for an id without an event: `status` (open or closed, absent before the account is opened), `currency`,
 `balance`, `actor` (who opened it, where that is known), `debits` (what left for a transfer that may still bring it back:
-{transfer id: amount}) and `credits` ({transfer id: credited, until the transfer is completed, or cancelled, for good}). Amounts
-are ints there (accounts.money). An id of which only credits were cancelled is no account yet, and may be opened.
-Open debits keep their place in the balance: nothing may fill it up so that a refund would not fit.
+{transfer id: amount}), `credits` (the transfers that brought money and are not completed yet: {transfer id: true}) and
+`cancelled` (the transfers whose credit was cancelled, for good). Amounts are ints there (accounts.money). An id of which only
+credits were cancelled is no account yet, and may be opened. Open debits keep their place in the balance: nothing may fill it up
+so that a refund would not fit.
+
+The state is bounded: of each of the three it has at most `MOST`, and what would be one more is refused. A cancellation is
+never forgotten, since its credit may be late by any time; a closed account remembers no further ones, since it takes no credit.
 """
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import Any
 
 from accounts.money import LARGEST, exponent, number, text, too_fine, units
@@ -16,7 +22,9 @@ from eventfold import Decider, Decision, Message, Refusal, State, UsageError
 from eventfold.schemas.ids import checked_key
 
 OPEN, CLOSED = "open", "closed"
-CREDITED, CANCELLED = "credited", "cancelled"
+MOST = 1_000
+# Ids as they are made by default and by most others; what is longer is remembered by its digest, which cannot be such an id.
+_SHORT = re.compile(r"[A-Za-z0-9_.:-]{1,40}")
 
 
 def decide(state: State, command: Message) -> Decision:
@@ -31,17 +39,16 @@ def evolve(state: State, event: Message) -> State:
         case "accounts.AccountClosed":
             return {**state, "status": CLOSED}
         case "accounts.AccountDebited":
-            debits = {**state["debits"], data["transfer_id"]: units(data["amount"])}
+            debits = {**state["debits"], _named(data): units(data["amount"])}
             return {**state, "balance": units(data["balance"]), "debits": debits}
         case "accounts.AccountRefunded":
             return {**state, "balance": units(data["balance"]), "debits": _without(state["debits"], data)}
         case "accounts.DebitSettled":
             return {**state, "debits": _without(state["debits"], data)}
         case "accounts.AccountCredited":
-            credited = {**state["credits"], data["transfer_id"]: CREDITED}
-            return {**state, "balance": units(data["balance"]), "credits": credited}
+            return {**state, "balance": units(data["balance"]), "credits": {**state["credits"], _named(data): True}}
         case "accounts.CreditCancelled":
-            return {**state, "credits": {**state.get("credits", {}), data["transfer_id"]: CANCELLED}}
+            return state if state.get("status") == CLOSED else {**state, "cancelled": [*_cancelled(state), _named(data)]}
         case "accounts.CreditSettled":
             return {**state, "credits": _without(state["credits"], data)}
         case "accounts.MoneyDeposited" | "accounts.MoneyWithdrawn":
@@ -52,7 +59,8 @@ def evolve(state: State, event: Message) -> State:
 
 def _opened(state: State, event: Message) -> State:
     by = {} if event.actor is None else {"actor": event.actor.id}
-    return {"credits": {}, **state, "status": OPEN, "currency": event.data["currency"], "balance": 0, "debits": {}, **by}
+    new = {"status": OPEN, "currency": event.data["currency"], "balance": 0, "debits": {}, "credits": {}}
+    return {"cancelled": [], **state, **new, **by}
 
 
 def _open(state: State, data: dict[str, Any]) -> Decision:
@@ -94,9 +102,9 @@ def _close(state: State, data: dict[str, Any]) -> Decision:
 def _debit(state: State, data: dict[str, Any]) -> Decision:
     if refusal := not_an_id(data["transfer_id"]) or _not_open(state):
         return refusal
-    if data["transfer_id"] in state["debits"]:
+    if _named(data) in state["debits"]:
         return Refusal(code="already-debited", message=f"the transfer {data['transfer_id']} was debited already")
-    if refusal := _wrong_amount(state, data) or _overdraft(state, units(data["amount"])):
+    if refusal := _wrong_amount(state, data) or _overdraft(state, units(data["amount"])) or _too_many(state["debits"]):
         return refusal
     to = {"transfer_id": data["transfer_id"], "to_account": data["to_account"]}
     return [Message("accounts.AccountDebited", {**to, **_moved(state, -units(data["amount"]))})]
@@ -104,9 +112,11 @@ def _debit(state: State, data: dict[str, Any]) -> Decision:
 
 def _credit(state: State, data: dict[str, Any]) -> Decision:
     # First what is known of the transfer, so that an answer that was given as an event is not contradicted.
-    if refusal := not_an_id(data["transfer_id"]) or _answered(state, data["transfer_id"]):
+    if refusal := not_an_id(data["transfer_id"]) or _answered(state, data):
         return refusal
     if refusal := _not_open(state) or _wrong_amount(state, data) or _too_large(state, units(data["amount"])):
+        return refusal
+    if refusal := _too_many(state["credits"]):
         return refusal
     of = {"transfer_id": data["transfer_id"], "from_account": data["from_account"]}
     return [Message("accounts.AccountCredited", {**of, **_moved(state, units(data["amount"]))})]
@@ -114,26 +124,28 @@ def _credit(state: State, data: dict[str, Any]) -> Decision:
 
 def _cancel(state: State, data: dict[str, Any]) -> Decision:
     """Also of an account that is closed or unknown: what it proves is that no credit will come."""
-    if refusal := not_an_id(data["transfer_id"]) or _answered(state, data["transfer_id"]):
+    if refusal := not_an_id(data["transfer_id"]) or _answered(state, data):
         return refusal
+    if state.get("status") != CLOSED and len(_cancelled(state)) >= MOST:
+        return Refusal(code="too-many-cancelled", message=f"the account remembers {MOST:,} cancelled credits, the most it can")
     return [Message("accounts.CreditCancelled", {"transfer_id": data["transfer_id"]})]
 
 
 def _refund(state: State, data: dict[str, Any]) -> Decision:
-    amount = state.get("debits", {}).get(data["transfer_id"])
+    amount = state.get("debits", {}).get(_named(data))
     if amount is None:
         return _no_such("debit", data["transfer_id"])
     return [Message("accounts.AccountRefunded", {"transfer_id": data["transfer_id"], **_moved(state, amount)})]
 
 
 def _settle_debit(state: State, data: dict[str, Any]) -> Decision:
-    if data["transfer_id"] not in state.get("debits", {}):
+    if _named(data) not in state.get("debits", {}):
         return _no_such("debit", data["transfer_id"])
     return [Message("accounts.DebitSettled", {"transfer_id": data["transfer_id"]})]
 
 
 def _settle_credit(state: State, data: dict[str, Any]) -> Decision:
-    if state.get("credits", {}).get(data["transfer_id"]) != CREDITED:
+    if _named(data) not in state.get("credits", {}):
         return _no_such("credit", data["transfer_id"])
     return [Message("accounts.CreditSettled", {"transfer_id": data["transfer_id"]})]
 
@@ -211,14 +223,24 @@ def _too_large(state: State, amount: int) -> Refusal | None:
     )
 
 
-def _answered(state: State, transfer_id: str) -> Refusal | None:
-    match state.get("credits", {}).get(transfer_id):
-        case "credited":
-            return Refusal(code="already-credited", message=f"the transfer {transfer_id} was credited already")
-        case "cancelled":
-            return Refusal(code="credit-cancelled", message=f"the credit of the transfer {transfer_id} was cancelled")
-        case _:
-            return None
+def _answered(state: State, data: dict[str, Any]) -> Refusal | None:
+    name, transfer_id = _named(data), data["transfer_id"]
+    if name in state.get("credits", {}):
+        return Refusal(code="already-credited", message=f"the transfer {transfer_id} was credited already")
+    if name in _cancelled(state):
+        return Refusal(code="credit-cancelled", message=f"the credit of the transfer {transfer_id} was cancelled")
+    return None
+
+
+def _cancelled(state: State) -> list[str]:
+    found: list[str] = state.get("cancelled", [])
+    return found
+
+
+def _too_many(pending: dict[str, Any]) -> Refusal | None:
+    if len(pending) < MOST:
+        return None
+    return Refusal(code="too-many-transfers", message=f"{MOST:,} transfers of the account are under way, the most there can be")
 
 
 def _no_such(what: str, transfer_id: str) -> Refusal:
@@ -230,7 +252,14 @@ def _moved(state: State, by: int) -> dict[str, Any]:
 
 
 def _without(entries: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-    return {id_: entry for id_, entry in entries.items() if id_ != data["transfer_id"]}
+    name = _named(data)
+    return {id_: entry for id_, entry in entries.items() if id_ != name}
 
 
-decider = Decider(version=1, initial=dict, decide=decide, evolve=evolve)
+def _named(data: dict[str, Any]) -> str:
+    """What a transfer is remembered under: its id, of which a few are as long as 512 characters."""
+    id_: str = data["transfer_id"]
+    return id_ if _SHORT.fullmatch(id_) else f"~{hashlib.sha256(id_.encode()).hexdigest()[:32]}"
+
+
+decider = Decider(version=2, initial=dict, decide=decide, evolve=evolve)

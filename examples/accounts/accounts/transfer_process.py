@@ -22,7 +22,7 @@ DEADLINE = "deadline"
 _FINAL = frozenset(
     (
         *("not-open", "closed", "other-currency", "not-an-account"),
-        *("amount-not-positive", "amount-too-fine", "balance-too-large"),
+        *("amount-not-positive", "amount-too-fine", "balance-too-large", "too-many-transfers"),
     )
 )
 _CANCELLED = {"code": DEADLINE, "message": "the credit was not made before the deadline"}

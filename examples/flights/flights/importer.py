@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-import click
 import orjson
 
 from eventfold import Position
@@ -16,6 +15,7 @@ from eventfold.producers.commands import Command
 from eventfold.producers.write_side import WriteSide
 from eventfold.schemas.errors import FAILED
 from eventfold.schemas.ids import derived_id
+from eventfold.schemas.terminal import say, say_json
 from flights.dataset import Flight, count, flights, midnight
 
 if TYPE_CHECKING:
@@ -62,10 +62,10 @@ def import_months(write_side: WriteSide, months: list[int], *, wait: bool, timeo
                 bar.update(deciding, completed=max(0, sent - left))
     refused = decisions.refusals_since(before, SOURCE_ID) if wait else None
     if as_json:
-        click.echo(orjson.dumps({"months": months, "flights": total, "commands": sent, "refused": refused}))
+        say_json(orjson.dumps({"months": months, "flights": total, "commands": sent, "refused": refused}))
     else:
         decided = "" if refused is None else f", all decided; newly refused: {refused:,}"
-        click.echo(f"{total:,} flights, {sent:,} commands sent{decided}")
+        say(f"{total:,} flights, {sent:,} commands sent{decided}")
     if refused:
         sys.exit(FAILED)
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-import click
 import orjson
 
 from eventfold import UsageError
@@ -18,6 +17,7 @@ from eventfold.producers.commands import Command, CommandSender
 from eventfold.producers.write_side import WriteSide
 from eventfold.schemas.errors import INTERRUPTED
 from eventfold.schemas.ids import derived_id
+from eventfold.schemas.terminal import say, say_json
 from eventfold.schemas.times import iso_day
 from flights.dataset import NEW_YORK, YEAR, Flight, flight_id, flights_of, midnight
 from flights.importer import commands
@@ -116,7 +116,7 @@ def simulate(
             at = _shown(max(planned[min(sent, len(planned) - 1)].time, begin))
             # Behind the midnight there is no time of the day to name.
             again = at[-5:] if at[:10] == _shown(planned[0].time)[:10] else "23:59"
-            click.echo(
+            say(
                 f"interrupted: {sent:,} of {len(planned):,} commands were sent; the next one is of {at} in New York: "
                 f"go on with --from {again}",
                 err=True,
@@ -124,9 +124,9 @@ def simulate(
             sys.exit(INTERRUPTED)
     scheduled = sum(command.type == "flights.ScheduleFlight" for command in planned)
     if as_json:
-        click.echo(orjson.dumps({"flights": scheduled, "commands": sent}))
+        say_json(orjson.dumps({"flights": scheduled, "commands": sent}))
     else:
-        click.echo(f"{scheduled:,} flights played, {sent:,} commands sent")
+        say(f"{scheduled:,} flights played, {sent:,} commands sent")
 
 
 def moment(played: int, clock: str) -> int:

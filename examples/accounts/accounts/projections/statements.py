@@ -13,16 +13,9 @@ from accounts.money import text, units
 from eventfold import Event, Index, Param, Projection, Row, Table
 from eventfold.schemas.errors import DecodeError
 
-# What has no place in a key (eventfold.schemas.ids.checked_key), so that no account's entries begin like those of another.
-_END = "\0"
 
-
-def _place(id_: str, version: int) -> str:
-    return f"{_of(id_)}{version:019d}"
-
-
-def _member(key: str, row: Row) -> str:
-    return _place(key.rpartition("#")[0], row["version"])
+def _place(key: str, row: Row) -> tuple[str, str]:
+    return key.rpartition("#")[0], f"{row['version']:019d}"
 
 
 def _version(event: Event) -> int:
@@ -38,9 +31,9 @@ def _key(event: Event) -> str:
 
 statements = Projection(
     name="statements",
-    version=1,
+    version=2,
     topics=("accounts.events",),
-    tables=(Table(name="entries", indexes=(Index(name="by_version", member=_member),)),),
+    tables=(Table(name="entries", indexes=(Index(name="by_version", member=_place),)),),
     changes=1_000,
 )
 
@@ -83,7 +76,7 @@ def _entry(event: Event, what: str, **more: Any) -> Row:
 
 
 def _of(id: str) -> str:
-    return f"{id}{_END}"
+    return id
 
 
 def _shown(row: Row) -> Row:

@@ -6,13 +6,13 @@ from eventfold import Event, Index, Param, Projection, Row, Table
 from eventfold.schemas.times import day, iso, iso_day
 
 
-def _place(key: str, row: Row) -> str:
-    return f"{row['origin']}|{row['flight_date']}|{row['scheduled_departure']}"
+def _place(key: str, row: Row) -> tuple[str, str, str]:
+    return row["origin"], row["flight_date"], row["scheduled_departure"]
 
 
 board = Projection(
     name="board",
-    version=1,
+    version=2,
     topics=("flights.events",),
     tables=(Table(name="departures", indexes=(Index(name="by_time", member=_place),)),),
     changes=1_000,
@@ -68,8 +68,8 @@ def _became(row: Row | None, status: str) -> Row:
     return row
 
 
-def _day_of(airport: str, date: int) -> str:
-    return f"{airport.upper()}|{iso_day(date)}|"
+def _day_of(airport: str, date: int) -> tuple[str, str]:
+    return airport.upper(), iso_day(date)
 
 
 board.lists(
