@@ -127,9 +127,13 @@ class CommandSender:
             self._publisher.flush()
         except PublishError as error:
             raise PublishError(f"{error}; to try again without acting twice: --command-id {command.id}") from error
+        return Posted(where[0], self.reference(command, value))
+
+    def reference(self, command: Command, value: bytes) -> Reference:
+        """By what the outcome of a command is known that was encoded as `value`."""
         message, expected = self._codec.decode(value), command.expected_version
         fingerprint = self._fingerprints.of(value, message, command.key, expected, command.actor)
-        return Posted(where[0], Reference(command.id, command.key, fingerprint))
+        return Reference(command.id, command.key, fingerprint)
 
     def submit(self, command: Command, timeout_s: float = 10) -> Outcome:
         """Send the command and wait for its outcome; OutcomeUnknownError when that stays unknown."""

@@ -77,7 +77,8 @@ def publish(
             envelope, value = _event(write_side, type, number, data, key_field, time_field, batch)
             publisher.send(topic, envelope.subject, value, envelope.to_headers(), delivered)
         publisher.flush(BULK_S)
-    except (NotSentError, PublishError) as error:
+    except (NotSentError, PublishError, UsageError) as error:
+        # A line from a pipe is not looked at before those ahead of it are sent.
         with suppress(EventfoldError):
             publisher.flush()
         error.args = (f"{error} (read up to line {number}; published: {sent:,} events of the batch {batch})",)

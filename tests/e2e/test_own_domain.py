@@ -139,8 +139,8 @@ def test_of_a_file_with_a_wrong_line_nothing_is_published(own: Sandbox, tmp_path
 def test_a_line_that_is_too_large_is_named_with_what_was_published_before_it(own: Sandbox) -> None:
     before = len(log.read(own, "sightings.events"))
     lines = jsonl(BIRDS[0], {**BIRDS[1], "kind": "x" * 2_000_000}, BIRDS[2])
-    message = own.fails(1, "publish", "sightings.BirdSeen", "--key", "place", stdin=lines)
-    assert "nothing was sent" in message
+    message = own.fails(2, "publish", "sightings.BirdSeen", "--key", "place", stdin=lines)
+    assert "line 2: sightings.BirdSeen: the field 'kind' must have at most 65,536 characters" in message
     assert "read up to line 2; published: 1 events" in message
     assert len(log.read(own, "sightings.events")) == before + 1
 

@@ -93,14 +93,16 @@ def read_notes(file: Path) -> dict[str, dict[str, Any]]:
 def _submit(outcomes: Outcomes, sender: CommandSender, window: Sequence[Command], notes: Notes) -> list[Command]:
     """Send commands and note their outcomes; returns those whose outcome is unknown."""
     places: dict[str, Position] = {}
-    for command in window:
-        sender.send(command, partial(places.__setitem__, command.id))
+    references = {
+        command.id: sender.reference(command, sender.send(command, partial(places.__setitem__, command.id)))
+        for command in window
+    }
     sender.flush()
     unknown = []
     for command in window:
         position = places[command.id]
         try:
-            notes.add(outcomes.wait(position.topic, position.partition, command.id, _WAIT_S))
+            notes.add(outcomes.wait(position.topic, position.partition, references[command.id], _WAIT_S))
         except OutcomeUnknownError as error:
             print(f"asks again: {error}", flush=True)
             unknown.append(command)

@@ -17,6 +17,7 @@ from eventfold.processors.handler.ledger import Ledger
 from eventfold.processors.open_slice import OpenSlice
 from eventfold.producers.decider import Decider, Decision, Refusal, State
 from eventfold.schemas.codec import Codec
+from eventfold.schemas.ids import scoped_id
 from eventfold.schemas.message import Message
 from eventfold.store.commits import Changes, Commit
 from eventfold.store.ledgers import AGGREGATES
@@ -55,7 +56,9 @@ class Poll:
     def vote(self, *voters: str) -> str:
         """`accepted`, or the code of the refusal."""
         record = Record(topic="shop.commands", partition=0, offset=0, key=b"poll")
-        asked = Asked(record, {}, key="poll", id=str(uuid.uuid4()), message=Message("shop.Vote", {"voters": voters}))
+        id_ = str(uuid.uuid4())
+        message = Message("shop.Vote", {"voters": voters})
+        asked = Asked(record, key="poll", id=id_, scoped=scoped_id(id_, "poll"), message=message)
         (done,) = decide(self._rules, self._ledger, [asked], 0)
         self._commit()
         return "accepted" if done.refusal is None else done.refusal.code
