@@ -16,12 +16,13 @@ from eventfold.schemas.codec import Codec
 from eventfold.schemas.envelope import as_mapping, trace_of
 from eventfold.schemas.errors import DecodeError, UsageError
 from eventfold.schemas.fingerprint import Fingerprints
-from eventfold.schemas.ids import checked_id, checked_key, checked_text, scoped_id, shortened
+from eventfold.schemas.ids import KEY_LIMIT, checked_id, checked_key, checked_text, scoped_id, shortened
 from eventfold.schemas.message import Actor, Message
 from eventfold.schemas.record import Record
 from eventfold.schemas.times import millis
 
 _LONGEST_TIME = 64
+_LONGEST_PROCESS = 2 * KEY_LIMIT
 
 
 @dataclass(slots=True)
@@ -106,7 +107,10 @@ class CommandReader:
         if "traceparent" in headers:
             asked.traceparent = trace_of(headers)
         if asked.internal:
-            asked.process_id = _needed(headers, "ce_processid").encode()
+            process = _needed(headers, "ce_processid")
+            if len(process) > _LONGEST_PROCESS:
+                raise DecodeError(f"the header ce_processid has {len(process):,} characters")
+            asked.process_id = process.encode()
 
     def _message(self, asked: Asked) -> None:
         value = asked.record.value()

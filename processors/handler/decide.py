@@ -109,7 +109,7 @@ def _one(rules: Rules, ledger: Ledger, asked: Asked, command: Message, now_ms: i
     version, state = ledger.aggregate(asked.key)
     decision = (
         _misplaced(ledger, asked, rules.partitions)
-        or _barred(rules, asked, command, state)
+        or _barred(rules, ledger, asked, command)
         or _general(asked, version, now_ms)
         or _by_domain(rules, ledger, asked, command, version, state)
     )
@@ -138,14 +138,15 @@ def _general(asked: Asked, version: int, now_ms: int) -> Refusal | None:
     return None
 
 
-def _barred(rules: Rules, asked: Asked, command: Message, state: State) -> Refusal | None:
+def _barred(rules: Rules, ledger: Ledger, asked: Asked, command: Message) -> Refusal | None:
     """What its sender may not send. A fault of the domain's code refuses the command alone."""
     if command.type in rules.internal and not asked.internal:
         return Refusal(code=FORBIDDEN, message=f"a {command.type} is sent by the domain's own processes alone")
     if rules.may is None:
         return None
     try:
-        # Read back anew, since what it is given it may change.
+        # Its state is read back for itself, since what it does to it must not reach the decider.
+        _, state = ledger.aggregate(asked.key)
         allowed = rules.may(command, state)
     except Exception as error:
         log.exception("`may` failed on a command", at=place_of(asked.record))

@@ -15,7 +15,7 @@ from eventfold.kafka.consumer import BatchConsumer
 from eventfold.kafka.transactions import Transactions
 from eventfold.processors.dead_letters.letters import handler_name, parked
 from eventfold.processors.handler.asked import Asked, CommandReader
-from eventfold.processors.handler.decide import STATE_TOO_LARGE, UNDECODABLE, Rules, decide
+from eventfold.processors.handler.decide import STATE_TOO_LARGE, Rules, decide
 from eventfold.processors.handler.handover import HandOver
 from eventfold.processors.handler.ledger import Ledger, LedgerLost
 from eventfold.processors.handler.records import Records
@@ -201,7 +201,7 @@ class Handler:
                 if self._too_large:
                     self._too_large.pop(decided.asked.key, None)
             elif decided.refusal is not None:
-                if decided.refusal.code == UNDECODABLE:
+                if decided.asked.message is None:
                     letter = parked(self._name, decided.asked.record, decided.asked.wrong)
                     self._transactions.produce(partition, [letter.to_record(self._dead_letters)])
                 elif decided.refusal.code == STATE_TOO_LARGE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -49,7 +50,8 @@ class Memory:
         return {scoped: self.known[scoped] for scoped in ids if scoped in self.known}
 
     def aggregate(self, key: str) -> tuple[int, State]:
-        return self.held.get(key, (0, self._decider.initial()))
+        # As from a snapshot, each time.
+        return deepcopy(self.held.get(key, (0, self._decider.initial())))
 
     def knows(self, key: str) -> bool:
         return key in self.held
@@ -443,3 +445,12 @@ def test_what_is_copied_into_the_log_fits_whatever_came(codec: Codec) -> None:
     made = Records("flights", Names(), codec).refusal(decided)
     assert isinstance(made.key, str) and made.key.startswith("no-key-") and len(made.key) < KEY_LIMIT
     assert len(made.value or b"") + sum(len(name) + len(value or b"") for name, value in made.headers) < 10_000
+
+
+def test_what_may_does_to_a_state_does_not_reach_the_decider(codec: Codec) -> None:
+    def may(command: Message, state: State) -> bool:
+        state["status"] = "cancelled"
+        return True
+
+    decided = run(codec, record(codec, "Schedule", scheduled(1)), record(codec, "Depart", departing()), may=may)
+    assert refusals(decided) == [None, None]
