@@ -25,7 +25,7 @@ from eventfold.schemas.partitioner import partition_of
 from eventfold.schemas.position import Position
 from eventfold.store.generations import Generations
 from eventfold.store.heartbeats import daemons
-from eventfold.store.outcomes import Outcome
+from eventfold.store.outcomes import Outcome, Reference, outcome_key
 from flights.dataset import flights
 from flights.importer import SOURCE, commands
 
@@ -76,7 +76,8 @@ def _await_daemons(installation: Installation) -> None:
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         found = daemons(installation.redis, installation.names.prefix)
-        if sum(len(body["partitions"]) == PARTITIONS for body in found.values()) == 1 + len(PROJECTIONS):
+        # A handler has as many partitions of internal commands beside those of the commands.
+        if sum(len(body["partitions"]) in (PARTITIONS, 2 * PARTITIONS) for body in found.values()) == 1 + len(PROJECTIONS):
             return
         if time.monotonic() > deadline:
             raise TimeoutError(f"the daemons do not run: {sorted(found)}")
@@ -94,8 +95,7 @@ def _load(installation: Installation, count: int) -> Seen:
     while following is not None or not look.complete():
         now = time.time()
         while following is not None and (due := start + sent / RATE) <= now:
-            sender.send(following)
-            look.expect(following, due)
+            look.expect(sender.reference(following, sender.send(following)), due)
             sent += 1
             following = next(waiting, None)
         look.once()
@@ -126,9 +126,9 @@ class _Look:
             self._slices |= {(name, slice_.partition): slice_.key("slice") for slice_ in live.slices()}
         self._wanted = [-1] * PARTITIONS
 
-    def expect(self, command: Command, due: float) -> None:
-        partition = partition_of(command.key, PARTITIONS)
-        self._waited[command.id] = (f"{{{self._topic}:{partition}}}:outcome:{command.id}", due)
+    def expect(self, of: Reference, due: float) -> None:
+        key = outcome_key(self._topic, partition_of(of.key, PARTITIONS), of.field)
+        self._waited[of.command_id] = (key, due)
 
     def complete(self) -> bool:
         """Whether every outcome was seen, and every slice is past the last event of its partition."""

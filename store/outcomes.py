@@ -129,12 +129,12 @@ class Outcomes:
 
     def write(self, topic: str, partition: int, outcomes: Sequence[tuple[str, Outcome]]) -> None:
         """Make the outcomes of one partition's commands known, each with its `key_part`, for a quarter of an hour."""
-        keys = [_key(topic, partition, part) for part, _ in outcomes]
+        keys = [outcome_key(topic, partition, part) for part, _ in outcomes]
         self._script(keys=keys, args=[KEPT_S, *(orjson.dumps(outcome.to_json()) for _, outcome in outcomes)])
 
     def get(self, topic: str, partition: int, of: Reference) -> Outcome | None:
         """The outcome, if it is known by now."""
-        stored = self._redis.get(_key(topic, partition, of.field))
+        stored = self._redis.get(outcome_key(topic, partition, of.field))
         return None if stored is None else Outcome.parse(stored)  # type: ignore[arg-type]
 
     def wait(self, topic: str, partition: int, of: Reference, timeout_s: float) -> Outcome:
@@ -158,5 +158,6 @@ def _sent(topic: str) -> str:
     return f"it is in {topic} and may still be decided"
 
 
-def _key(topic: str, partition: int, part: str) -> str:
+def outcome_key(topic: str, partition: int, part: str) -> str:
+    """Under which key an outcome lies; part: see `key_part`."""
     return f"{{{topic}:{partition}}}:outcome:{part}"
