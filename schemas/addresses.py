@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 from eventfold.schemas.errors import UsageError
 
+# A port has digits, a password before an @ may have them too: that is none of these.
+_HOST = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?")
 _ENDS = re.compile(r"[/?#]")
 _BEHIND = re.compile(r"[?#].*", re.DOTALL)
 HIDDEN = "***"
@@ -15,12 +17,13 @@ HIDDEN = "***"
 def shown(url: str) -> str:
     """An address without user, password, query and fragment.
 
-    Of one that cannot be taken apart for sure, such as one with a `/` in its password, the scheme alone is shown.
+    Of one that cannot be taken apart for sure, such as one with a `/` in its password, the scheme alone is shown, and a host
+    without a scheme only where it is nothing else.
     """
     scheme, found, rest = url.partition("://")
     before, _, host = rest.rpartition("@")
     if not found or not scheme.isalnum():
-        return HIDDEN
+        return url if _HOST.fullmatch(url) else HIDDEN
     if _ENDS.search(before):
         return f"{scheme}://{HIDDEN}"
     return f"{scheme}://{_BEHIND.sub('', host)}"
