@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from eventfold.projections.query import Param, Query
+from eventfold.schemas.fingerprint import SIZE
 from eventfold.schemas.ids import KEY_LIMIT
 from eventfold.schemas.json_schema import json_schema
 from eventfold.web.commands.resources import CommandSide
@@ -27,6 +28,7 @@ Json = dict[str, Any]
 _TEXT: Json = {"type": "string"}
 # No control characters; of others, what Unicode has no character for is refused too.
 _ID: Json = {"type": "string", "minLength": 1, "maxLength": KEY_LIMIT, "pattern": r"^[^\u0000-\u001f\u007f-\u009f]+$"}
+_HEX: Json = {"type": "string", "pattern": f"^[0-9a-fA-F]{{{2 * SIZE}}}$"}
 _TIME: Json = {"type": "string", "format": "date-time"}
 _POSITION: Json = {"type": "string", "pattern": r"^[A-Za-z0-9._-]{1,249}/[0-9]{1,9}@[0-9]{1,18}$"}
 _WHOLE: Json = {"type": "integer", "minimum": 1}
@@ -196,7 +198,7 @@ def _asked_outcome(domain: str) -> Json:
         "parameters": [
             _parameter("id", "path", {"type": "string", "format": "uuid"}, "the command's id"),
             _parameter("key", "query", _ID, "the id of the aggregate that it was sent to", required=True),
-            _parameter("of", "query", _TEXT, "what it asked for, as the Location of its answer has it"),
+            _parameter("of", "query", _HEX, "what it asked for, as the Location of its answer has it"),
             _parameter("Prefer", "header", _TEXT, "wait=5: wait so many seconds until it is known"),
         ],
         "security": _scoped(),

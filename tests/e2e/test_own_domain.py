@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -136,12 +138,18 @@ def test_of_a_file_with_a_wrong_line_nothing_is_published(own: Sandbox, tmp_path
     assert len(log.read(own, "sightings.events")) == before
 
 
-def test_a_line_that_is_too_large_is_named_with_what_was_published_before_it(own: Sandbox) -> None:
+def test_a_wrong_line_of_a_pipe_is_named_with_what_was_published_before_it(own: Sandbox) -> None:
+    """Of a file, which can be read twice, nothing is."""
     before = len(log.read(own, "sightings.events"))
     lines = jsonl(BIRDS[0], {**BIRDS[1], "kind": "x" * 2_000_000}, BIRDS[2])
-    message = own.fails(2, "publish", "sightings.BirdSeen", "--key", "place", stdin=lines)
-    assert "line 2: sightings.BirdSeen: the field 'kind' must have at most 65,536 characters" in message
-    assert "read up to line 2; published: 1 events" in message
+    args = ("publish", "sightings.BirdSeen", "--key", "place")
+    wrong = "line 2: sightings.BirdSeen: the field 'kind' must have at most 65,536 characters"
+    assert wrong in own.fails(2, *args, stdin=lines)
+    assert len(log.read(own, "sightings.events")) == before
+    command = [sys.executable, "-m", "eventfold", *args]
+    piped = subprocess.run(command, input=lines.encode(), env=own.environ, cwd=own.folder, capture_output=True, timeout=60)
+    message = piped.stderr.decode()
+    assert piped.returncode == 2 and wrong in message and "read up to line 2; published: 1 events" in message
     assert len(log.read(own, "sightings.events")) == before + 1
 
 
