@@ -96,7 +96,8 @@ def _await_shares(installation: Installation, handlers: int) -> None:
     """Return once each of the handlers has some of the partitions, and all of them are given."""
     deadline = time.monotonic() + _PATIENCE_S
     while True:
-        shares = [len(body["partitions"]) for body in daemons(installation.redis, installation.names.prefix).values()]
+        found, commands = daemons(installation.redis, installation.names.prefix), installation.names.commands(DOMAIN)
+        shares = [sum(place.startswith(f"{commands}/") for place in body["partitions"]) for body in found.values()]
         if len(shares) == handlers and all(shares) and sum(shares) == PARTITIONS:
             return
         if time.monotonic() > deadline:
