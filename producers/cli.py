@@ -13,8 +13,8 @@ import orjson
 from eventfold.producers.commands import Command
 from eventfold.producers.handed import WRITE_SIDE, handed
 from eventfold.producers.write_side import WriteSide
-from eventfold.schemas.errors import DONE, FAILED, INTERRUPTED, EventfoldError
-from eventfold.schemas.ids import checked_id, new_id
+from eventfold.schemas.errors import DONE, FAILED, INTERRUPTED, EventfoldError, UsageError
+from eventfold.schemas.ids import checked_id, made_at, new_id
 from eventfold.schemas.terminal import line, say, say_json
 from eventfold.schemas.times import millis
 from eventfold.store.outcomes import Outcome, again
@@ -57,6 +57,8 @@ def command_options(f: F) -> F:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         names = ("wait", "timeout", "expect_version", "command_id", "as_json")
         kwargs["options"] = {name: kwargs.pop(name) for name in names}
+        # Made here, so that what the command says of its time can follow from it.
+        kwargs["options"]["command_id"] = kwargs["options"]["command_id"] or new_id()
         return f(*args, **kwargs)
 
     wrapped.__name__ = f.__name__
@@ -65,6 +67,17 @@ def command_options(f: F) -> F:
     for option in reversed(options):
         option(wrapped)
     return wrapped  # type: ignore[return-value]
+
+
+def begun(options: Mapping[str, Any], otherwise: str) -> int:
+    """When the command was first sent (ms), by its id, so that it asks for the same thing when it is sent again.
+
+    otherwise: what to give beside an id that has no time. UsageError for such an id.
+    """
+    made = made_at(checked_id(options["command_id"]))
+    if made is None:
+        raise UsageError(f"--command-id {options['command_id']} tells no time (it is no UUID of version 7): {otherwise}")
+    return made
 
 
 def submit(
@@ -87,7 +100,7 @@ def submit(
         type=type_,
         key=key,
         data=data,
-        id=checked_id(options["command_id"]) if options["command_id"] else new_id(),
+        id=checked_id(options["command_id"]),
         time=time.time_ns() // 1_000_000 if at is None else at,
         expected_version=options["expect_version"],
     )

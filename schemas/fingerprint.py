@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from eventfold.schemas.branches import branch_of
+
 if TYPE_CHECKING:
     # Who sends commands needs no codec before the first one.
     from eventfold.schemas.codec import Codec
@@ -39,13 +41,11 @@ class Fingerprints:
         if id(parsed) not in self._omits:
             self._omits[id(parsed)] = omitting(parsed)
         omit = self._omits[id(parsed)]
-        asked = [message.type, key, data if omit is None else omit(data), expected_version, actor and [*actor]]
+        data = data if omit is None else omit(data)
+        if parsed.chooses:
+            data = _marked(data)
+        asked = [message.type, key, data, expected_version, actor and [*actor]]
         return _digest(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS, default=_plain))
-
-    @staticmethod
-    def of_unreadable(value: bytes | None, key: str) -> bytes:
-        """The fingerprint of a command that cannot be decoded: of its bytes, since nothing else of it is known."""
-        return _digest(b"\0" + key.encode() + b"\0" + (value or b""))
 
 
 def omitting(parsed: Parsed) -> Omit | None:
@@ -67,13 +67,11 @@ def _name(schema: Any, named: dict[str, Mapping[str, Any]]) -> None:
 
 
 def _omit(schema: Any, named: Mapping[str, Mapping[str, Any]]) -> Omit | None:
-    """Of a value of any type. Where a union has several branches with fields, nobody can tell which one it is."""
+    """Of a value of any type. Of a union with more than one branch beside null nothing is left out: see `_marked`."""
     if isinstance(schema, list):
-        inner = [found for branch in schema if (found := _omit(branch, named)) is not None]
-        if len(inner) != 1:
-            return None
-        omit = inner[0]
-        return lambda value: omit(value) if isinstance(value, dict | list) else value
+        branches = [branch for branch in schema if branch != "null"]
+        omit = _omit(branches[0], named) if len(branches) == 1 else None
+        return None if omit is None else lambda value: None if value is None else omit(value)
     of = named.get(schema) if isinstance(schema, str) else schema
     if not isinstance(of, Mapping):
         return None
@@ -103,6 +101,16 @@ def _record(schema: Mapping[str, Any], named: Mapping[str, Mapping[str, Any]]) -
         return left
 
     return omit
+
+
+def _marked(value: Any) -> Any:
+    """The same with the name of its branch wherever a value remembers one: two branches may have equal values."""
+    branch = branch_of(value)
+    if isinstance(value, dict):
+        value = {name: _marked(each) for name, each in value.items()}
+    elif isinstance(value, list):
+        value = [*map(_marked, value)]
+    return value if branch is None else {"": branch, "value": value}
 
 
 def _plain(value: Any) -> Any:

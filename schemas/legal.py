@@ -265,6 +265,9 @@ def _whole(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+_DIGITS = 10_000
+
+
 def _takes(schema: Mapping[str, Any], value: Any) -> bool:
     """Whether a type, of a logical type maybe, takes the value of a default as a writer's value."""
     logical = str(schema.get("logicalType"))
@@ -274,6 +277,7 @@ def _takes(schema: Mapping[str, Any], value: Any) -> bool:
     if not fits(schema, value):
         return False
     if logical == "decimal":
-        most = 10 ** schema["precision"] - 1
-        value, bounds = from_bytes(value), (-most, most)
+        # A power of as many digits as a schema can claim takes for ever.
+        number, digits = abs(from_bytes(value)), int(schema["precision"])
+        return number.bit_length() < 3 * digits or (digits <= _DIGITS and number < 10**digits)
     return bounds is None or bool(bounds[0] <= value <= bounds[1])

@@ -54,7 +54,8 @@ class Known:
 class Asking:
     """What is kept of how a command was asked for.
 
-    fingerprint: see eventfold.schemas.fingerprint; empty of one that was decided before there were any, which any fits.
+    fingerprint: see eventfold.schemas.fingerprint; empty of one that was decided before there were any, and of one that the
+    handler could not read, which any fits.
     asker: the tag of who asked; empty where nobody is known.
     """
 

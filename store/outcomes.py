@@ -133,9 +133,10 @@ class Outcomes:
         self._script(keys=keys, args=[KEPT_S, *(orjson.dumps(outcome.to_json()) for _, outcome in outcomes)])
 
     def get(self, topic: str, partition: int, of: Reference) -> Outcome | None:
-        """The outcome, if it is known by now."""
-        stored = self._redis.get(outcome_key(topic, partition, of.field))
-        return None if stored is None else Outcome.parse(stored)  # type: ignore[arg-type]
+        """The outcome, if it is known by now; also that of a command that the handler could not read."""
+        unread = key_part(scoped_id(of.command_id, of.key), b"")
+        found: Any = self._redis.mget(*(outcome_key(topic, partition, part) for part in (of.field, unread)))
+        return next((Outcome.parse(stored) for stored in found if stored is not None), None)
 
     def wait(self, topic: str, partition: int, of: Reference, timeout_s: float) -> Outcome:
         """The outcome as soon as it is known; OutcomeUnknownError when it is not within `timeout_s`, or when Redis fails."""

@@ -37,7 +37,8 @@ def faults(topics: Topics, names: Names, domain: str, *, decides: bool) -> list[
         if offset
     ]
     if decides:
-        wrong += _ids(names.commands(domain), names.refusals(domain), configs)
+        for asked in (names.commands(domain), names.internal(domain)):
+            wrong += _ids(asked, names.refusals(domain), configs)
     return wrong
 
 

@@ -64,10 +64,10 @@ def _outcome(finder: OutcomeFinder, waits: Waits, domain: str, access: Access) -
 
 def _told(found: Kept, caller: Caller, id_: str, key: str, of: bytes | None) -> Outcome:
     """An outcome for who asks; OutcomeUnknownError where that is not who sent the command."""
-    if of is not None and not found.asking.fits(of):
-        return Outcome(command_id=id_, accepted=False, code=REUSED, message=reused_text(id_, key))
     if caller.actor and found.asking.asker != tag_of(caller.actor):
         raise OutcomeUnknownError(id_, "to who asks")
+    if of is not None and not found.asking.fits(of):
+        return Outcome(command_id=id_, accepted=False, code=REUSED, message=reused_text(id_, key))
     return found.outcome
 
 

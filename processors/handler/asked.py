@@ -19,7 +19,7 @@ from eventfold.schemas.fingerprint import Fingerprints
 from eventfold.schemas.ids import KEY_LIMIT, checked_id, checked_key, checked_text, scoped_id, shortened
 from eventfold.schemas.message import Actor, Message
 from eventfold.schemas.record import Record
-from eventfold.schemas.times import millis
+from eventfold.schemas.times import iso, millis
 
 _LONGEST_TIME = 64
 _LONGEST_PROCESS = 2 * KEY_LIMIT
@@ -30,8 +30,9 @@ class Asked:
     """A command as it came. One that cannot be read has no message and says in `wrong` why.
 
     internal: whether it came on the topic that the domain's own processes write. key: the aggregate's id; where the record's
-    key is none, a text that stands for it. scoped: what the id is known by; empty where the id cannot be read. of_process: what
-    it was known by if a process manager sent it here, as they did before they had a topic of their own; else empty.
+    key is none, a text that stands for it. fingerprint: empty where it cannot be read. scoped: what the id is known by; empty
+    where the id cannot be read. of_process: what it was known by if a process manager sent it here, as they did before they
+    had a topic of their own; else empty.
     expected_version, expires (ms): where it says so. noreply: nobody waits for its outcome. process_id, traceparent: to be
     handed on.
     """
@@ -72,7 +73,9 @@ class CommandReader:
         try:
             asked.id = checked_id(_needed(headers, "ce_id"))
             asked.scoped = scoped_id(asked.id, asked.key, internal=asked.internal)
-            if not asked.internal and "ce_processid" in headers:
+            if asked.internal:
+                asked.process_id = _process(headers)
+            elif "ce_processid" in headers:
                 asked.of_process = scoped_id(asked.id, asked.key, internal=True)
             if wrong:
                 raise DecodeError(wrong)
@@ -82,8 +85,6 @@ class CommandReader:
             asked.wrong = error.reason
         except UsageError as error:
             asked.wrong = str(error)
-        if asked.message is None:
-            asked.fingerprint = Fingerprints.of_unreadable(record.value(), asked.key)
         return asked
 
     def _envelope(self, asked: Asked, headers: Mapping[str, bytes]) -> None:
@@ -93,8 +94,8 @@ class CommandReader:
         time = _needed(headers, "ce_time")
         if len(time) > _LONGEST_TIME:
             raise DecodeError(f"the header ce_time has {len(time):,} characters")
-        millis(time)
-        asked.time = headers["ce_time"]
+        # As every other time is written, whatever else Python takes for one.
+        asked.time = iso(millis(time)).encode()
         if "ce_expectedversion" in headers:
             asked.expected_version = _number(headers, "ce_expectedversion")
         if "ce_expirytime" in headers:
@@ -106,11 +107,6 @@ class CommandReader:
             asked.actor = Actor(checked_text(_text(headers, "ce_actor"), "a ce_actor"), kind)
         if "traceparent" in headers:
             asked.traceparent = trace_of(headers)
-        if asked.internal:
-            process = _needed(headers, "ce_processid")
-            if len(process) > _LONGEST_PROCESS:
-                raise DecodeError(f"the header ce_processid has {len(process):,} characters")
-            asked.process_id = process.encode()
 
     def _message(self, asked: Asked) -> None:
         value = asked.record.value()
@@ -134,6 +130,13 @@ def _key(raw: bytes | str | None) -> tuple[str, str]:
     except UsageError as error:
         why = str(error)
     return f"no-key-{hashlib.blake2b(found, digest_size=16).hexdigest()}", why
+
+
+def _process(headers: Mapping[str, bytes]) -> bytes:
+    process = _needed(headers, "ce_processid")
+    if not process or len(process) > _LONGEST_PROCESS or not process.isprintable():
+        raise DecodeError(f"the header ce_processid is none: {shortened(process)}")
+    return process.encode()
 
 
 def _needed(headers: Mapping[str, bytes], name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ import structlog
 
 from eventfold.kafka.domain_topics import LARGEST_EVENT
 from eventfold.processors.handler.asked import Asked
-from eventfold.processors.handler.ledger import Ledger
+from eventfold.processors.handler.ledger import Ledger, Proved
 from eventfold.processors.open_slice import place_of
 from eventfold.producers.decider import Decider, Refusal, State
 from eventfold.producers.domain import May
@@ -27,6 +27,7 @@ UNDECODABLE, STATE_TOO_LARGE = "undecodable", "state-too-large"
 LARGEST_STATE = 256 * 1024
 """Bytes of a snapshot. Each command reads the whole state of its aggregate, and each event has it written again."""
 _LONGEST, _LONGEST_CODE = 4_000, 200
+_OF_PROCESS = "a command of a process manager comes on the internal topic alone (this one is of an earlier version, or forged)"
 
 log = structlog.get_logger("handler")
 
@@ -73,31 +74,64 @@ def decide(rules: Rules, ledger: Ledger, asked: Sequence[Asked], now_ms: int) ->
     """
     ids = {scoped: a.id for a in asked if a.id for scoped in (a.scoped, a.of_process) if scoped}
     known = ledger.load(dict.fromkeys(a.key for a in asked if a.message), ids) if ids else {}
-    results = []
-    first: dict[bytes, Asking] = {scoped: of.asking for scoped, of in known.items()}
-    done: dict[tuple[bytes, bytes], Asked] = {}
+    results: list[Decided] = []
+    batch = _Batch(known)
     for a in asked:
         if a.of_process in known and known[a.of_process].asking.fits(a.fingerprint):
             results.append(Decided(a, earlier=known[a.of_process].outcome))
+        elif a.id and batch.is_again(a):
             continue
-        if a.id:
-            sent = (a.scoped, a.fingerprint)
-            if sent in done:
-                # Whoever sent it again may wait, even if the first sender does not.
-                done[sent].noreply &= a.noreply
-                continue
-            done[sent] = a
-            if not first.setdefault(a.scoped, Asking(a.fingerprint)).fits(a.fingerprint):
-                results.append(_reused(ledger, a))
-                continue
-        if a.scoped in known:
+        elif a.id and batch.is_reused(a):
+            results.append(_reused(ledger, a))
+        elif a.scoped in known:
             results.append(Decided(a, earlier=known[a.scoped].outcome))
-        elif a.message is None:
-            log.error("a command cannot be read", at=place_of(a.record), error=a.wrong)
-            results.append(Decided(a, refusal=_bounded(Refusal(code=UNDECODABLE, message=a.wrong))))
         else:
-            results.append(_one(rules, ledger, a, a.message, now_ms))
+            results.append(_decided(rules, ledger, a, now_ms))
     return results
+
+
+class _Batch:
+    """Which commands of a batch stand in it twice, and which have an id that is another command's."""
+
+    def __init__(self, known: Mapping[bytes, Proved]) -> None:
+        self._known = known
+        self._first: dict[bytes, Asked] = {}
+        self._reused: dict[tuple[bytes, bytes], Asked] = {}
+
+    def is_again(self, a: Asked) -> bool:
+        """Whether it stood in the batch before, which then answers both."""
+        same = self._reused.get((a.scoped, a.fingerprint))
+        if same is None and a.scoped in self._first and self._is_own(a):
+            same = self._first[a.scoped]
+        if same is None:
+            return False
+        # Whoever sent it again may wait, even if the first sender does not.
+        same.noreply &= a.noreply
+        return True
+
+    def is_reused(self, a: Asked) -> bool:
+        """Whether its id belongs to another command, decided before or in this batch; else the id is its own from now on."""
+        own = self._is_own(a)
+        if own:
+            self._first[a.scoped] = a
+        else:
+            self._reused[a.scoped, a.fingerprint] = a
+        return not own
+
+    def _is_own(self, a: Asked) -> bool:
+        if a.scoped in self._known:
+            return self._known[a.scoped].asking.fits(a.fingerprint)
+        return a.scoped not in self._first or Asking(self._first[a.scoped].fingerprint).fits(a.fingerprint)
+
+
+def _decided(rules: Rules, ledger: Ledger, asked: Asked, now_ms: int) -> Decided:
+    """What becomes of a command whose id is new."""
+    if asked.message is not None and not asked.of_process:
+        return _one(rules, ledger, asked, asked.message, now_ms)
+    if asked.message is not None:
+        asked.message, asked.fingerprint, asked.wrong = None, b"", _OF_PROCESS
+    log.error("a command cannot be read", at=place_of(asked.record), error=asked.wrong)
+    return Decided(asked, refusal=_bounded(Refusal(code=UNDECODABLE, message=asked.wrong)))
 
 
 def _reused(ledger: Ledger, asked: Asked) -> Decided:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from eventfold.kafka.transactions import TRANSACTION_TIMEOUT_MS
 from eventfold.schemas.envelope import actor_of
 from eventfold.schemas.errors import UsageError
 from eventfold.schemas.fingerprint import SIZE
@@ -29,6 +30,10 @@ class Accepted:
     offsets: list[int]
     timestamp: int = 0
     version: int = 0
+
+    def goes_on(self, by: DecidedBy, timestamp: int) -> bool:
+        """Whether an event is of this very decision: asked for alike, and recorded in the same transaction."""
+        return by.asking == self.by.asking and timestamp - self.timestamp <= TRANSACTION_TIMEOUT_MS
 
     def add(self, offset: int, timestamp: int, version: int) -> None:
         """One more event of it."""

@@ -141,7 +141,7 @@ class Ledger:
         missing, stamp = self._held.missing(dict.fromkeys(keys)), self.events.progress.stamp
         if missing:
             self._hold(missing, self._stored.aggregates(missing, stamp))
-        changes = Changes()
+        changes, outcomes, begun = Changes(), list[Told](), False
         commands: dict[bytes, Accepted] = {}
         for key, record in zip(keys, unread, strict=True):
             offset = record.offset()
@@ -154,23 +154,33 @@ class Ledger:
             headers = as_mapping(record.headers())
             self._evolve_stored(key, version + 1, state, codec, record, headers)
             if (by := decided_by(headers, key)) is not None:
-                decision = commands.get(by.scoped)
+                decision, timestamp = commands.get(by.scoped), record.timestamp()[1]
+                if decision is not None and not decision.goes_on(by, timestamp):
+                    # The id was forgotten meanwhile, and was used again.
+                    outcomes += self._accept_all(changes, commands, since)
+                    decision = None
                 if decision is None:
                     # An earlier batch may have ended in the midst of the first command's events.
-                    earlier = [] if commands else self._stored.offsets(by.scoped, stamp)
+                    earlier = [] if begun else self._stored.offsets(by.scoped, stamp)
                     decision = commands[by.scoped] = Accepted(by, [of for of in earlier if of < offset])
-                decision.add(offset, record.timestamp()[1], version + 1)
-        outcomes = []
-        for scoped, decision in commands.items():
-            asking, version, offsets = decision.by.asking, decision.version, decision.offsets
-            self.accept(changes, decision.timestamp, scoped, asking, version, offsets)
-            if decision.timestamp > since:
-                outcome = self.accepted(decision.by.command_id, version, offsets)
-                outcomes.append((key_part(scoped, asking.fingerprint), outcome))
+                begun = True
+                decision.add(offset, timestamp, version + 1)
+        outcomes += self._accept_all(changes, commands, since)
         for key, snapshot in self.snapshots().items():
             changes.put(AGGREGATES, key, snapshot)
         self.trim()
         return _commit(self.events, self.events.after(unread, None), changes), outcomes
+
+    def _accept_all(self, changes: Changes, commands: dict[bytes, Accepted], since: float) -> list[Told]:
+        """Note these decisions, and forget them here; the outcomes of those that were recorded `since`."""
+        told = []
+        for scoped, decision in commands.items():
+            asking, version, offsets = decision.by.asking, decision.version, decision.offsets
+            self.accept(changes, decision.timestamp, scoped, asking, version, offsets)
+            if decision.timestamp > since:
+                told.append((key_part(scoped, asking.fingerprint), self.accepted(decision.by.command_id, version, offsets)))
+        commands.clear()
+        return told
 
     def fold_refusals(self, codec: Codec, records: Sequence[Record], since: float) -> tuple[Commit, list[Told]]:
         """Fold refusals likewise."""

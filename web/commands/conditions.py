@@ -21,8 +21,8 @@ _LONGEST_KEY = 255
 
 
 def command_id(request: Request, actor: str) -> str:
-    """The id that an `Idempotency-Key` gives the command: itself where it is a UUID, else one that follows from it and from who
-    asks; a new one without.
+    """The id that an `Idempotency-Key` gives the command: one that follows from it and from who asks, so that nobody uses up
+    what somebody else is about to send; itself where it is a UUID and nobody is known. A new one without.
     """
     given = request.headers.get("idempotency-key")
     if given is None:
@@ -33,7 +33,7 @@ def command_id(request: Request, actor: str) -> str:
     if not key or len(key) > _LONGEST_KEY or not key.isascii() or not key.isprintable():
         raise _wrong("Idempotency-Key", f"must be a UUID, or up to {_LONGEST_KEY} printable characters")
     try:
-        return str(UUID(key)) if len(key) == 36 else _derived(key, actor)
+        return str(UUID(key)) if len(key) == 36 and not actor else _derived(key, actor)
     except ValueError:
         return _derived(key, actor)
 

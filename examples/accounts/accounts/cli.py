@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import time
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -12,9 +11,9 @@ import click
 
 from accounts import money
 from eventfold import Outcome, UsageError
-from eventfold.producers.cli import command_options, pass_write_side, submit
+from eventfold.producers.cli import begun, command_options, pass_write_side, submit
 from eventfold.producers.write_side import WriteSide
-from eventfold.schemas.ids import checked_id, checked_key, derived_id, made_at, new_id
+from eventfold.schemas.ids import checked_id, checked_key, derived_id
 
 
 class Amount(click.ParamType):  # type: ignore[type-arg]
@@ -135,15 +134,14 @@ def transfer(
 
     Accepted means that it will be tried: whether the money arrives, `eventfold query transfers` tells.
     """
-    command_id = checked_id(options["command_id"]) if options["command_id"] else new_id()
+    command_id = checked_id(options["command_id"])
     # The same command id again must mean the same transfer, with the same deadline.
     id_ = transfer_id or derived_id(command_id, "transfer")
-    begun = made_at(command_id) or time.time_ns() // 1_000_000
     data = {
         "from_account": from_account,
         "to_account": to_account,
         "amount": amount,
-        "deadline": begun + round(deadline * 1000),
+        "deadline": begun(options, "the deadline is counted from it") + round(deadline * 1000),
     }
 
     def asked(outcome: Outcome | None) -> str:
@@ -155,7 +153,7 @@ def transfer(
         "accounts.RequestTransfer",
         id_,
         data,
-        {**options, "command_id": command_id},
+        options,
         more={"transfer_id": id_},
         then=asked,
     )

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from eventfold import UsageError
-from eventfold.producers.cli import TIME, command_options, pass_write_side, submit
+from eventfold.producers.cli import TIME, begun, command_options, pass_write_side, submit
 from eventfold.producers.write_side import WriteSide
 from eventfold.schemas.times import day, iso_day
 from flights.dataset import flight_id
@@ -121,22 +121,24 @@ def arrive(write_side: WriteSide, id: str, at: int, delay: int | None, air_time:
 
 @group.command()
 @click.argument("id", type=FlightId())
-@click.option("--at", type=TIME, default="now", help="When it was cancelled; now, if not given.")
+@click.option("--at", type=TIME, help="When it was cancelled; now, if not given.")
 @command_options
 @pass_write_side
-def cancel(write_side: WriteSide, id: str, at: int, options: dict[str, Any]) -> None:
+def cancel(write_side: WriteSide, id: str, at: int | None, options: dict[str, Any]) -> None:
     """Record that a flight will not depart."""
+    at = begun(options, "give --at too") if at is None else at
     submit(write_side, "flights.CancelFlight", id, {"cancelled_at": at}, options, at=at)
 
 
 @group.command()
 @click.argument("id", type=FlightId())
-@click.option("--at", type=TIME, default="now", help="When it was diverted; now, if not given.")
+@click.option("--at", type=TIME, help="When it was diverted; now, if not given.")
 @click.option("--to", type=Code(3), help="The airport where it landed, where it is known.")
 @command_options
 @pass_write_side
-def divert(write_side: WriteSide, id: str, at: int, to: str | None, options: dict[str, Any]) -> None:
+def divert(write_side: WriteSide, id: str, at: int | None, to: str | None, options: dict[str, Any]) -> None:
     """Record that a flight ended elsewhere than planned."""
+    at = begun(options, "give --at too") if at is None else at
     submit(write_side, "flights.DivertFlight", id, {"diverted_at": at, "diverted_to": to}, options, at=at)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from eventfold.producers.cli import TIME, command_options, pass_write_side, submit
+from eventfold.producers.cli import TIME, begun, command_options, pass_write_side, submit
 from eventfold.producers.write_side import WriteSide
 
 
@@ -28,12 +28,13 @@ def post(write_side: WriteSide, id: str, depot: str, weight: int, options: dict[
 
 @group.command()
 @click.argument("id")
-@click.option("--at", type=TIME, default="now", help="When; now, if not given.")
+@click.option("--at", type=TIME, help="When; now, if not given.")
 @click.option("--signed-by", help="Who took it.")
 @command_options
 @pass_write_side
-def deliver(write_side: WriteSide, id: str, at: int, signed_by: str | None, options: dict[str, Any]) -> None:
+def deliver(write_side: WriteSide, id: str, at: int | None, signed_by: str | None, options: dict[str, Any]) -> None:
     """Hand a parcel over to its receiver."""
+    at = begun(options, "give --at too") if at is None else at
     submit(write_side, "parcels.DeliverParcel", id, {"delivered_at": at, "signed_by": signed_by}, options, at=at)
 
 
