@@ -146,10 +146,17 @@ class Sandbox:
         self.ok("topics", "create", "--partitions", str(partitions))
 
     def configure(self, name: str, **settings: str) -> None:
-        """Change a topic's settings."""
+        """Change a topic's settings, and return once the broker tells them; it learns them a moment after the controller."""
         changes = [ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in settings.items()]
         resource = ConfigResource(ResourceType.TOPIC, self.topic(name), incremental_configs=changes)
         self.admin.incremental_alter_configs([resource])[resource].result(30)
+        asked = ConfigResource(ResourceType.TOPIC, self.topic(name))
+
+        def told() -> bool:
+            found = self.admin.describe_configs([asked])[asked].result(30)
+            return all(found[key].value == value for key, value in settings.items())
+
+        eventually(told, "the broker tells the settings")
 
     def topic(self, name: str) -> str:
         return self.prefix + name
