@@ -127,7 +127,7 @@ class _Look:
         self._wanted = [-1] * PARTITIONS
 
     def expect(self, of: Reference, due: float) -> None:
-        key = outcome_key(self._topic, partition_of(of.key, PARTITIONS), of.field)
+        key = outcome_key(self._topic, partition_of(of.key, PARTITIONS), of.parts[0])
         self._waited[of.command_id] = (key, due)
 
     def complete(self) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from eventfold.kafka.publisher import BULK_S, Delivered, PublishError
-from eventfold.schemas.envelope import Envelope, Headers
+from eventfold.schemas.envelope import Envelope, Headers, checked_actor
 from eventfold.schemas.errors import UsageError
 from eventfold.schemas.fingerprint import Fingerprints
 from eventfold.schemas.ids import checked_id, checked_key, checked_text, is_traceparent, new_id, shortened
@@ -57,9 +57,7 @@ class Command:
         if self.correlation_id is not None:
             checked_text(self.correlation_id, "a correlation id")
         if self.actor is not None:
-            checked_text(self.actor.id, "an actor")
-            if self.actor.kind:
-                checked_text(self.actor.kind, "an actor's kind")
+            checked_actor(self.actor.id, self.actor.kind or None)
         if self.traceparent is not None and not is_traceparent(self.traceparent):
             raise UsageError(f"{shortened(self.traceparent)} is not a traceparent of W3C Trace Context")
 

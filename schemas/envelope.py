@@ -122,16 +122,19 @@ def headers_of(actor: Actor | None) -> Headers:
     return [("ce_actor", actor.id.encode()), *kind]
 
 
+def checked_actor(id_: str, kind: str | None) -> Actor:
+    """Who asks, as it may stand in headers; UsageError names the one that it cannot. kind: None where nothing is said of it."""
+    return Actor(checked_text(id_, "a ce_actor"), "" if kind is None else checked_text(kind, "a ce_actorkind"))
+
+
 def actor_of(headers: Mapping[str, bytes]) -> Actor | None:
     """Who asked, by the headers; None where they name nobody, or what no door lets in."""
     if "ce_actor" not in headers:
         return None
     try:
-        id_ = checked_text(headers["ce_actor"].decode(), "an actor")
-        kind = checked_text(headers["ce_actorkind"].decode(), "an actor's kind") if "ce_actorkind" in headers else ""
+        return checked_actor(headers["ce_actor"].decode(), _text(headers, "ce_actorkind"))
     except (ValueError, UsageError):
         return None
-    return Actor(id_, kind)
 
 
 def correlation_of(headers: Mapping[str, bytes]) -> str:

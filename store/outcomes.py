@@ -53,9 +53,10 @@ class Reference(NamedTuple):
     fingerprint: bytes
 
     @property
-    def field(self) -> str:
-        """The part of its key in Redis that is its own."""
-        return key_part(scoped_id(self.command_id, self.key), self.fingerprint)
+    def parts(self) -> tuple[str, str]:
+        """The part of its key in Redis that is its own, and that of a command that the handler could not read."""
+        scoped = scoped_id(self.command_id, self.key)
+        return key_part(scoped, self.fingerprint), key_part(scoped, b"")
 
 
 def key_part(scoped: bytes, fingerprint: bytes) -> str:
@@ -132,19 +133,19 @@ class Outcomes:
         keys = [outcome_key(topic, partition, part) for part, _ in outcomes]
         self._script(keys=keys, args=[KEPT_S, *(orjson.dumps(outcome.to_json()) for _, outcome in outcomes)])
 
-    def get(self, topic: str, partition: int, of: Reference) -> Outcome | None:
-        """The outcome, if it is known by now; also that of a command that the handler could not read."""
-        unread = key_part(scoped_id(of.command_id, of.key), b"")
-        found: Any = self._redis.mget(*(outcome_key(topic, partition, part) for part in (of.field, unread)))
+    def get(self, keys: Sequence[str]) -> Outcome | None:
+        """The outcome that lies under one of these keys (`outcome_key`), if it is known by now."""
+        found: Any = self._redis.mget(*keys)
         return next((Outcome.parse(stored) for stored in found if stored is not None), None)
 
     def wait(self, topic: str, partition: int, of: Reference, timeout_s: float) -> Outcome:
         """The outcome as soon as it is known; OutcomeUnknownError when it is not within `timeout_s`, or when Redis fails."""
         command_id, key = of.command_id, of.key
+        keys = [outcome_key(topic, partition, part) for part in of.parts]
         deadline = time.monotonic() + timeout_s
         pause = _POLL_S[0]
         try:
-            while (outcome := self.get(topic, partition, of)) is None:
+            while (outcome := self.get(keys)) is None:
                 if time.monotonic() + pause > deadline:
                     raise OutcomeUnknownError(command_id, f"after {timeout_s:g} s: {_sent(topic)}; {again(command_id, key)}")
                 self._sleep(pause)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from eventfold.kafka.domain_topics import LARGEST_EVENT
 from eventfold.producers.commands import NO_REPLY
 from eventfold.schemas.codec import Codec
-from eventfold.schemas.envelope import as_mapping, trace_of
+from eventfold.schemas.envelope import as_mapping, checked_actor, trace_of
 from eventfold.schemas.errors import DecodeError, UsageError
 from eventfold.schemas.fingerprint import Fingerprints
 from eventfold.schemas.ids import KEY_LIMIT, checked_id, checked_key, checked_text, scoped_id, shortened
@@ -103,8 +103,8 @@ class CommandReader:
         if "ce_correlationid" in headers:
             asked.correlation_id = checked_text(_text(headers, "ce_correlationid"), "a ce_correlationid")
         if "ce_actor" in headers:
-            kind = checked_text(_text(headers, "ce_actorkind"), "a ce_actorkind") if "ce_actorkind" in headers else ""
-            asked.actor = Actor(checked_text(_text(headers, "ce_actor"), "a ce_actor"), kind)
+            kind = _text(headers, "ce_actorkind") if "ce_actorkind" in headers else None
+            asked.actor = checked_actor(_text(headers, "ce_actor"), kind)
         if "traceparent" in headers:
             asked.traceparent = trace_of(headers)
 
